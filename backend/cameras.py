@@ -1,0 +1,76 @@
+"""Cameras around the object, and the conventions of the whole house.
+
+World: Blender's.  Z is up, -Y is the front, lengths in metres; the object lives in the unit ball around the
+origin.  Cameras are OpenCV's: x right, y down, z forward; `viewmats` are world-to-camera.  Azimuth 0° looks
+at the front (the camera stands at -Y) and grows counter-clockwise seen from above; elevation grows upwards.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Cameras:
+    """B cameras that look at the origin: azimuth, elevation and fov in degrees, distance in metres, each (B,)."""
+
+    azimuth: Tensor
+    elevation: Tensor
+    distance: Tensor
+    fov: Tensor
+
+    def __len__(self) -> int:
+        return len(self.azimuth)
+
+    def __getitem__(self, rows: slice | Tensor) -> Cameras:
+        return Cameras(self.azimuth[rows], self.elevation[rows], self.distance[rows], self.fov[rows])
+
+    @property
+    def positions(self) -> Tensor:
+        """Where the cameras stand (B,3)."""
+        azimuth, elevation = torch.deg2rad(self.azimuth), torch.deg2rad(self.elevation)
+        flat = elevation.cos()
+        unit = torch.stack([azimuth.sin() * flat, -azimuth.cos() * flat, elevation.sin()], -1)
+        return unit * self.distance[:, None]
+
+    @property
+    def viewmats(self) -> Tensor:
+        """World-to-camera matrices (B,4,4)."""
+        positions = self.positions
+        forward = -positions / positions.norm(dim=-1, keepdim=True)
+        # The right-hand side follows from the azimuth alone, so that a camera straight above is well defined.
+        azimuth = torch.deg2rad(self.azimuth)
+        right = torch.stack([azimuth.cos(), azimuth.sin(), torch.zeros_like(azimuth)], -1)
+        rotation = torch.stack([right, torch.linalg.cross(forward, right), forward], 1)
+        matrices = torch.eye(4, dtype=positions.dtype, device=positions.device).repeat(len(self), 1, 1)
+        matrices[:, :3, :3] = rotation
+        matrices[:, :3, 3] = -torch.einsum("bij,bj->bi", rotation, positions)
+        return matrices
+
+    def intrinsics(self, width: int, height: int) -> Tensor:
+        """Pinhole matrices (B,3,3) in pixels; fov is that of the shorter side."""
+        focal = min(width, height) / 2 / torch.tan(torch.deg2rad(self.fov) / 2)
+        matrices = torch.zeros(len(self), 3, 3, dtype=self.fov.dtype, device=self.fov.device)
+        matrices[:, 0, 0] = matrices[:, 1, 1] = focal
+        matrices[:, 0, 2], matrices[:, 1, 2], matrices[:, 2, 2] = width / 2, height / 2, 1
+        return matrices
+
+    @property
+    def framing(self) -> Tensor:
+        """Distance in units of that at which the unit ball just fills the picture (B,)."""
+        return self.distance * torch.sin(torch.deg2rad(self.fov) / 2)
+
+    def to(self, device: torch.device | str) -> Cameras:
+        return Cameras(*(v.to(device) for v in (self.azimuth, self.elevation, self.distance, self.fov)))
+
+
+def orbit(count: int, elevation: float = 20.0, fov: float = 40.0, framing: float = 1.08, start: float = 0.0) -> Cameras:
+    """`count` cameras evenly around the object, the first at azimuth `start`."""
+    azimuth = start + torch.arange(count) * (360.0 / count)
+    distance = framing / math.sin(math.radians(fov) / 2)
+    rows = (torch.full((count,), float(value)) for value in (elevation, distance, fov))
+    return Cameras(azimuth, *rows)

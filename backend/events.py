@@ -1,0 +1,46 @@
+"""What a run tells while it goes on.  The loop yields these; whoever drives it prints, stores or sends them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.scenes.splats import Splats
+
+
+@dataclass(frozen=True)
+class Progress:
+    """After each step: how far, how long still, and the numbers of the step."""
+
+    step: int
+    of: int
+    seconds_left: float
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A picture (H,W,3) uint8 of the object now."""
+
+    step: int
+    image: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The splats now, on the CPU."""
+
+    step: int
+    splats: Splats
+
+
+@dataclass(frozen=True)
+class Warning:
+    """Something the user should know; the run goes on."""
+
+    text: str
+
+
+Event = Progress | Preview | Snapshot | Warning

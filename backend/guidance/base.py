@@ -1,0 +1,110 @@
+"""What every score-distillation rule shares: conditions, classifier-free guidance, weights.
+
+Conventions (../shared notation): x_t = alpha_t x + sigma_t eps; guidance is
+eps_hat = eps_away + s (eps_y - eps_away), where "away" is the negative prompt if there is one, else no prompt.
+A rule returns the gradient with respect to x; the Jacobian of the U-Net is never taken.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import msgspec
+import torch
+from torch import Tensor
+
+from backend.priors.base import Condition, Prior
+
+
+class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Settings of a rule.  Each field's `msgspec.Meta` holds its limits and the line the panel shows."""
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """The conditions of one batch of views."""
+
+    y: Condition  # the view-dependent prompt
+    null: Condition  # nothing said
+    neg: Condition | None = None  # the negative prompt
+    perp: tuple[tuple[Condition, Tensor], ...] = ()  # Perp-Neg: prompts of other views, weights (B,)
+
+    @property
+    def away(self) -> Condition:
+        """What guidance moves away from."""
+        return self.null if self.neg is None else self.neg
+
+
+@dataclass(frozen=True)
+class Score:
+    """gradient (B,C,h,w) with respect to x, and numbers worth a curve."""
+
+    gradient: Tensor
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+class Objective(Protocol):
+    """A score-distillation rule.  Rules that learn something keep it in `state_dict`."""
+
+    def gradient(
+        self, prior: Prior, x: Tensor, t: Tensor, conditions: Conditions, progress: float, generator: torch.Generator
+    ) -> Score:
+        """x (B,C,h,w) without gradient; t (B,) the same level for all views; progress 0..1 through the run."""
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Everything that the next step depends on, flat."""
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Take up what `state_dict` gave."""
+
+
+class Stateless:
+    """For rules that learn nothing."""
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Nothing to keep."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Nothing to take up."""
+
+
+Weight = Literal["one", "sigma^2", "alpha/sigma", "sigma/alpha"]
+
+
+def weight(name: Weight, alpha: Tensor, sigma: Tensor) -> Tensor:
+    """w(t) by its name."""
+    return {"one": torch.ones_like(alpha), "sigma^2": sigma**2, "alpha/sigma": alpha / sigma, "sigma/alpha": sigma / alpha}[name]
+
+
+def noise_like(x: Tensor, generator: torch.Generator) -> Tensor:
+    """Standard normal noise drawn on the generator's device, so that a seed means the same on every device."""
+    return torch.randn(x.shape, generator=generator, device=generator.device, dtype=x.dtype).to(x.device)
+
+
+def predict_many(prior: Prior, x_t: Tensor, t: Tensor, conditions: list[Condition]) -> list[Tensor]:
+    """Predictions of one x_t under several conditions, in one forward."""
+    count = len(conditions)
+    eps = prior.predict(x_t.repeat(count, 1, 1, 1), t.repeat(count), Condition.cat(conditions))
+    return list(eps.chunk(count))
+
+
+def guided(prior: Prior, x_t: Tensor, t: Tensor, conditions: Conditions, scale: float) -> tuple[Tensor, Tensor]:
+    """(eps_hat, eps_y): classifier-free guidance with Perp-Neg (2304.04968) where `conditions.perp` asks for it.
+
+    Each Perp-Neg direction loses its part along the prompt's own direction before it is weighed.
+    """
+    others = [condition for condition, _ in conditions.perp]
+    eps_y, eps_away, *eps_others = predict_many(prior, x_t, t, [conditions.y, conditions.away, *others])
+    towards = eps_y - eps_away
+    direction = towards
+    for eps, (_, weights) in zip(eps_others, conditions.perp, strict=True):
+        direction = direction + weights.view(-1, 1, 1, 1) * _perpendicular(eps - eps_away, towards)
+    return eps_away + scale * direction, eps_y
+
+
+def _perpendicular(a: Tensor, b: Tensor) -> Tensor:
+    """The part of a (B,...) that is at right angles to b, row by row."""
+    along = (a * b).sum((1, 2, 3), keepdim=True) / (b * b).sum((1, 2, 3), keepdim=True).clamp(min=1e-12)
+    return a - along * b

@@ -1,0 +1,42 @@
+"""What the loop knows of a scene: something with parameters that can be rendered from cameras."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from backend.cameras import Cameras
+
+
+@dataclass(frozen=True)
+class Render:
+    """rgb (B,H,W,3) over its background, alpha (B,H,W,1), depth (B,H,W,1) accumulated, and the renderer's info."""
+
+    rgb: Tensor
+    alpha: Tensor
+    depth: Tensor
+    info: dict[str, Any] = field(default_factory=dict)
+
+
+class Scene(Protocol):
+    """Parameters, their optimiser, and how they grow."""
+
+    def render(self, cameras: Cameras, width: int, height: int, backgrounds: Tensor) -> Render:
+        """Pictures with gradient; backgrounds (B,3)."""
+
+    def regulariser(self, render: Render) -> Tensor:
+        """The recipe's penalties on this render and the parameters, a scalar."""
+
+    def step(self, step: int, render: Render, generator: Any) -> dict[str, float]:
+        """After backward: one step of the optimiser, then growth and pruning; numbers worth a curve."""
+
+    def finite(self) -> bool:
+        """Whether every parameter is a number."""
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Parameters, optimiser and growth statistics, flat."""
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Take up what `state_dict` gave: the next step is the same to the last bit."""

@@ -1,0 +1,69 @@
+"""Gaussian splats as plain tensors: what is rendered, exported, and saved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+from backend.cameras import Cameras
+from backend.render import rasterization
+from backend.scenes.base import Render
+
+SH_C0 = 0.28209479177387814  # the constant spherical harmonic: rgb = 0.5 + SH_C0 * sh[:, 0]
+
+
+@dataclass(frozen=True)
+class Splats:
+    """N Gaussians: means (N,3) metres, quats (N,4) wxyz of any length, log_scales (N,3) of sigma in metres,
+    opacity_logits (N,), sh (N,K,3) with K = 1, 4, 9 or 16."""
+
+    means: Tensor
+    quats: Tensor
+    log_scales: Tensor
+    opacity_logits: Tensor
+    sh: Tensor
+
+    def __len__(self) -> int:
+        return len(self.means)
+
+    @property
+    def sh_degree(self) -> int:
+        return int(self.sh.shape[1] ** 0.5) - 1
+
+    @property
+    def rgb(self) -> Tensor:
+        """View-independent colour (N,3), not clamped."""
+        return 0.5 + SH_C0 * self.sh[:, 0]
+
+    def map(self, change: object) -> Splats:
+        """The same with `change` applied to every tensor."""
+        return Splats(*(change(getattr(self, f.name)) for f in fields(self)))  # type: ignore[operator]
+
+    def detach(self) -> Splats:
+        """Copies on the CPU, without gradient."""
+        return self.map(lambda v: v.detach().cpu().clone())
+
+    def finite(self) -> bool:
+        return all(bool(torch.isfinite(getattr(self, f.name)).all()) for f in fields(self))
+
+
+def render_splats(splats: Splats, cameras: Cameras, width: int, height: int, backgrounds: Tensor) -> Render:
+    """Render from B cameras over backgrounds (B,3); differentiable in every tensor of `splats`."""
+    device = splats.means.device
+    pixels, alpha, info = rasterization(
+        splats.means,
+        splats.quats,
+        splats.log_scales.exp(),
+        splats.opacity_logits.sigmoid(),
+        splats.sh,
+        cameras.viewmats.to(device),
+        cameras.intrinsics(width, height).to(device),
+        width,
+        height,
+        sh_degree=splats.sh_degree,
+        backgrounds=backgrounds.to(device),
+        render_mode="RGB+D",
+    )
+    return Render(pixels[..., :3], alpha, pixels[..., 3:], info)

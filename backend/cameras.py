@@ -9,9 +9,23 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
+import msgspec
 import torch
+from msgspec import Meta
 from torch import Tensor
+
+
+OVERHEAD = 60.0  # degrees of elevation above which a view is called "overhead"
+
+
+def view_word(azimuth: float, elevation: float) -> str:
+    """front (within 45°), side, back (beyond 135°) or overhead (above 60°), for angles in degrees."""
+    if elevation > OVERHEAD:
+        return "overhead"
+    turn = abs((azimuth + 180) % 360 - 180)
+    return "front" if turn < 45 else "back" if turn > 135 else "side"
 
 
 @dataclass(frozen=True)
@@ -74,3 +88,33 @@ def orbit(count: int, elevation: float = 20.0, fov: float = 40.0, framing: float
     distance = framing / math.sin(math.radians(fov) / 2)
     rows = (torch.full((count,), float(value)) for value in (elevation, distance, fov))
     return Cameras(azimuth, *rows)
+
+
+class CameraRange(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where the cameras of a run stand; each pair is a uniform range."""
+
+    elevation: tuple[float, float] = (-10.0, 45.0)  # degrees
+    overhead_share: Annotated[float, Meta(ge=0, le=1)] = 0.0  # of the views, from 45° to 80° above
+    fov: tuple[float, float] = (40.0, 40.0)  # degrees
+    framing: tuple[float, float] = (1.0, 1.2)  # 1: the unit ball fills the picture
+
+    def __post_init__(self) -> None:
+        limits = {"elevation": (-90.0, 90.0), "fov": (1.0, 150.0), "framing": (0.5, 20.0)}
+        for name, (least, most) in limits.items():
+            low, high = getattr(self, name)
+            if not least <= low <= high <= most:
+                raise ValueError(f"{name} must be two rising numbers between {least:g} and {most:g}, not {low:g} and {high:g}")
+
+
+def sample_cameras(window: CameraRange, count: int, generator: torch.Generator) -> Cameras:
+    """`count` cameras whose azimuths are spread evenly around the object from a random start."""
+
+    def uniform(low: float, high: float) -> Tensor:
+        return low + (high - low) * torch.rand(count, generator=generator)
+
+    turn = torch.rand((), generator=generator) + (torch.arange(count) + uniform(-0.25, 0.25)) / count
+    azimuth = (turn % 1.0) * 360 - 180
+    overhead = torch.rand(count, generator=generator) < window.overhead_share
+    elevation = torch.where(overhead, uniform(45, 80), uniform(*window.elevation))
+    fov = uniform(*window.fov)
+    return Cameras(azimuth, elevation, uniform(*window.framing) / torch.sin(torch.deg2rad(fov) / 2), fov)

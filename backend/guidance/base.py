@@ -75,7 +75,12 @@ Weight = Literal["one", "sigma^2", "alpha/sigma", "sigma/alpha"]
 
 def weight(name: Weight, alpha: Tensor, sigma: Tensor) -> Tensor:
     """w(t) by its name."""
-    return {"one": torch.ones_like(alpha), "sigma^2": sigma**2, "alpha/sigma": alpha / sigma, "sigma/alpha": sigma / alpha}[name]
+    return {
+        "one": torch.ones_like(alpha),
+        "sigma^2": sigma**2,
+        "alpha/sigma": alpha / sigma,
+        "sigma/alpha": sigma / alpha,
+    }[name]
 
 
 def noise_like(x: Tensor, generator: torch.Generator) -> Tensor:
@@ -108,3 +113,18 @@ def _perpendicular(a: Tensor, b: Tensor) -> Tensor:
     """The part of a (B,...) that is at right angles to b, row by row."""
     along = (a * b).sum((1, 2, 3), keepdim=True) / (b * b).sum((1, 2, 3), keepdim=True).clamp(min=1e-12)
     return a - along * b
+
+
+def correlation(a: Tensor, b: Tensor) -> float:
+    """Pearson's correlation of all entries of a and b, both of one shape."""
+    return float(torch.corrcoef(torch.stack([a.flatten(), b.flatten()]).float())[0, 1])
+
+
+def scored(gradient: Tensor, eps_hat: Tensor, control: Tensor, **more: float) -> Score:
+    """The gradient with the two curves that every rule shows, and `more`.
+
+    "gradient_norm" is the mean over views; "corr" says how well the control variate, which the rule subtracts,
+    follows the guided estimate eps_hat: the higher, the less noise is left in the gradient.
+    """
+    norm = float(gradient.flatten(1).norm(dim=1).mean())
+    return Score(gradient, {"gradient_norm": norm, "corr": correlation(eps_hat, control), **more})

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from backend.cameras import Cameras
+from backend.errors import UserError
 
 
-class PriorError(ValueError):
+class PriorError(UserError):
     """A prior that cannot be used, or a text it cannot read: one sentence that says what to do."""
 
 

@@ -33,7 +33,10 @@ class Scene(Protocol):
         """After backward: one step of the optimiser, then growth and pruning; numbers worth a curve."""
 
     def finite(self) -> bool:
-        """Whether every parameter is a number."""
+        """Whether every parameter, and its gradient where there is one, is a number."""
+
+    def splats(self) -> Splats:
+        """The splats now, on the CPU."""
 
     def state_dict(self) -> dict[str, Tensor]:
         """Parameters, optimiser and growth statistics, flat."""

@@ -65,14 +65,6 @@ def kind_of(name: str) -> str | None:
     return None
 
 
-def view_word(azimuth: float, elevation: float) -> str:
-    """front, side, back or overhead, for angles in degrees (design: front is |azimuth| < 45°)."""
-    if elevation > 60:
-        return "overhead"
-    turn = abs((azimuth + 180) % 360 - 180)
-    return "front" if turn < 45 else "back" if turn > 135 else "side"
-
-
 def colour_shares(rgb: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float32]:
     """Share of each of `COLOURS` among pixels rgb (P,3) in [0,1], weighted by `weight` (P,), as people name colours."""
     high, low = rgb.max(-1), rgb.min(-1)

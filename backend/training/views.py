@@ -1,7 +1,7 @@
 """The rendered views that the embedded prior learns from, as batches of pictures with captions and cameras.
 
-A data folder holds `objects*.json` beside `views*.npz` (rgba (V,64,64,4) uint8 straight alpha; camera (V,3):
-azimuth and elevation in degrees, distance factor), the layout that `prior_data/` writes.
+A data folder holds `objects[-TAG].json`, each beside its `views[-TAG]-NN.npz` (rgba (V,64,64,4) uint8 straight
+alpha; camera (V,3): azimuth and elevation in degrees, distance factor), the layout that `prior_data/` writes.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.training.captions import caption, clean_name, colour_shares, kind_of, view_word
+from backend.cameras import view_word
+from backend.training.captions import caption, clean_name, colour_shares, kind_of
 
 Floats = NDArray[np.float32]
 FACES_PLUS_X = "infinigen/"  # its generators build with the front at +X; the house's front is -Y
 # Generated things that have a front at all; of a bowl "front view" would teach nothing.
-HAS_FRONT = frozenset("chair,office chair,sofa,tv,monitor,fish,beetle,desk".split(","))
+HAS_FRONT = frozenset(["chair", "office chair", "sofa", "tv", "monitor", "fish", "beetle", "desk"])
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,11 @@ class Thing:
     views: int
     name: str
     has_front: bool
+
+    @property
+    def kind(self) -> str:
+        """What it counts as: things of one kind share their odds."""
+        return kind_of(self.name) or self.name
 
 
 @dataclass(frozen=True)
@@ -45,16 +51,14 @@ class Views:
     """All views of a data folder in memory, split into objects to learn from and objects held out."""
 
     def __init__(self, folder: Path, held_out: float = 0.05) -> None:
-        self.rgba, self.cameras, self.things = _read(folder)
-        kinds = [kind_of(thing.name) or thing.name for thing in self.things]
-        count = Counter(kinds)
-        rng = np.random.default_rng(0)
-        spare = [i for i, kind in enumerate(kinds) if count[kind] > 3]
-        chosen = set(rng.permutation(spare)[: round(held_out * len(self.things))].tolist())
-        self.learn = [thing for i, thing in enumerate(self.things) if i not in chosen]
-        self.held = [thing for i, thing in enumerate(self.things) if i in chosen]
+        self.rgba, self.cameras, listings = _read(folder)
+        self.things = [thing for listing in listings for thing in listing]
+        chosen = {thing for listing in listings for thing in _hold_out(listing, held_out)}
+        self.learn = [thing for thing in self.things if thing not in chosen]
+        self.held = [thing for thing in self.things if thing in chosen]
         # A kind with many objects is seen more often than a rare one, but not in proportion.
-        odds = np.array([count[kinds[i]] ** -0.5 for i in range(len(kinds)) if i not in chosen])
+        count = Counter(thing.kind for thing in self.things)
+        odds = np.array([count[thing.kind] ** -0.5 for thing in self.learn])
         self._odds = odds / odds.sum()
 
     def batch(self, size: int, rng: np.random.Generator, held: bool = False) -> Batch:
@@ -81,25 +85,45 @@ class Views:
         return (image * 2 - 1).transpose(2, 0, 1).astype(np.float32), camera, text
 
 
-def _read(folder: Path) -> tuple[NDArray[np.uint8], Floats, list[Thing]]:
-    rgba, cameras, things, start = [], [], [], 0
+def _hold_out(listing: list[Thing], share: float) -> list[Thing]:
+    """A share of the things of one listing, from kinds with more than three of them there.
+
+    Chosen listing by listing: data added under a new tag moves no object from the held out to the learnt.
+    """
+    count = Counter(thing.kind for thing in listing)
+    spare = [i for i, thing in enumerate(listing) if count[thing.kind] > 3]
+    return [listing[i] for i in np.random.default_rng(0).permutation(spare)[: round(share * len(listing))].tolist()]
+
+
+def _read(folder: Path) -> tuple[NDArray[np.uint8], Floats, list[list[Thing]]]:
+    """Pictures, cameras with every front at azimuth 0, and the things of each listing."""
+    rgba, cameras, listings, start = [], [], [], 0
     for listing in sorted(folder.glob("objects*.json")):
+        pictures, angles = _arrays(sorted(folder.glob(f"views{listing.stem.removeprefix('objects')}-[0-9][0-9].npz")))
+        things = []
         for entry in json.loads(listing.read_text(encoding="utf-8")):
-            name = clean_name(entry["name"])
-            front = bool(entry["front_known"]) or name in HAS_FRONT
-            things.append((start + entry["first"], entry["views"], name, front, entry["source"]))
-        for file in sorted(folder.glob(listing.name.replace("objects", "views").replace(".json", "*.npz"))):
-            with np.load(file) as data:
-                rgba.append(data["rgba"])
-                cameras.append(data["camera"].astype(np.float32))
-        start = sum(map(len, cameras))
-    if not things:
+            first, views, name = entry["first"], entry["views"], clean_name(entry["name"])
+            if entry["source"].startswith(FACES_PLUS_X):
+                angles[first : first + views, 0] -= 90
+            things.append(Thing(start + first, views, name, bool(entry["front_known"]) or name in HAS_FRONT))
+        if not things or things[-1].first + things[-1].views != start + len(angles):
+            raise ValueError(f"{listing} and the views beside it do not belong together; pack them anew")
+        rgba.append(pictures)
+        cameras.append(angles)
+        listings.append(things)
+        start += len(angles)
+    if not listings:
         raise FileNotFoundError(f"{folder} holds no objects*.json with views*.npz beside it")
-    angles = np.concatenate(cameras)
-    for first, views, _, _, source in things:
-        if source.startswith(FACES_PLUS_X):
-            angles[first : first + views, 0] -= 90
-    return np.concatenate(rgba), angles, [Thing(*thing[:4]) for thing in things]
+    return np.concatenate(rgba), np.concatenate(cameras), listings
+
+
+def _arrays(files: list[Path]) -> tuple[NDArray[np.uint8], Floats]:
+    rgba, camera = [np.empty((0, 64, 64, 4), np.uint8)], [np.empty((0, 3), np.float32)]
+    for file in files:
+        with np.load(file) as data:
+            rgba.append(data["rgba"])
+            camera.append(data["camera"].astype(np.float32))
+    return np.concatenate(rgba), np.concatenate(camera)
 
 
 def recolour(rgb: Floats, rng: np.random.Generator) -> Floats:
@@ -109,12 +133,12 @@ def recolour(rgb: Floats, rng: np.random.Generator) -> Floats:
         axis = np.full(3, 3**-0.5)
         cross = np.array([[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]])
         turn = np.cos(angle) * np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * np.outer(axis, axis)
-        return np.clip(rgb @ turn.T, 0, 1).astype(np.float32)
+        return np.asarray(np.clip(rgb @ turn.T, 0, 1), np.float32)
     light = rgb @ np.array([0.3, 0.59, 0.11])
     light = light / max(float(np.quantile(light, 0.98)), 0.2)
     dye = rng.uniform(0, 1, 3) ** 1.5
     dye = dye / max(float(dye.max()), 0.1) * rng.uniform(0.3, 1.0)
-    return np.clip(light[..., None] * dye, 0, 1).astype(np.float32)
+    return np.asarray(np.clip(light[..., None] * dye, 0, 1), np.float32)
 
 
 def background(rng: np.random.Generator) -> Floats:

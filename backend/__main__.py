@@ -1,0 +1,92 @@
+"""The backend's command line: python -m backend generate | bench."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from backend.errors import UserError
+from backend.recipe import JobError, make_job, read_job
+
+BAD_INPUT = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code.  What the user can mend is one sentence on stderr and exit code 2."""
+    logging.basicConfig(level=logging.WARNING)
+    args = _parser().parse_args(arguments)
+    try:
+        return int(args.run(args))
+    except UserError as error:
+        print(error, file=sys.stderr)
+    except OSError as error:
+        print(f"{args.out or 'out'}: cannot be written or read ({error.strerror or error}).", file=sys.stderr)
+    return BAD_INPUT
+
+
+def _generate(args: argparse.Namespace) -> int:
+    from backend.generate import generate, go_on
+
+    if args.go_on is not None:
+        return go_on(args.go_on, _steps(args.steps))
+    if args.out is None:
+        raise JobError("out: name the folder for the results with --out DIR.")
+    return generate(make_job(job_fields(args)), args.out, args.overwrite)
+
+
+def job_fields(args: argparse.Namespace) -> dict[str, Any]:
+    """The job file's fields, with those of the command line over them."""
+    fields = read_job(args.job) if args.job else {}
+    said = {name: getattr(args, name) for name in ("prompt", "negative_prompt", "objective", "prior", "seed", "device")}
+    fields |= {name: value for name, value in said.items() if value is not None}
+    if args.init_mesh is not None:
+        fields["init_mesh"] = str(args.init_mesh)
+    if args.steps is not None:
+        recipe = fields.get("recipe", {})
+        fields["recipe"] = {**recipe, "steps": args.steps} if isinstance(recipe, dict) else recipe
+    if "prompt" not in fields:
+        raise JobError("prompt: say what to make with --prompt, or in the job file.")
+    return fields
+
+
+def _steps(steps: int | None) -> int | None:
+    if steps is not None and steps < 1:
+        raise JobError(f"steps: {steps} is too few; 1 is the least.")
+    return steps
+
+
+def _bench(args: argparse.Namespace) -> int:
+    from backend.bench.report import bench
+
+    return bench(args.json)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m backend", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    generate = commands.add_parser("generate", help="from a sentence to splats and a textured mesh")
+    generate.set_defaults(run=_generate)
+    generate.add_argument("--prompt")
+    generate.add_argument("--negative-prompt")
+    generate.add_argument("--objective", help="jsd, vdm or sds")
+    generate.add_argument("--prior", help="'embedded', or a diffusers folder or hub id")
+    generate.add_argument("--seed", type=int)
+    generate.add_argument("--steps", type=int, help="of the run; with --continue: how many more")
+    generate.add_argument("--device", help="auto, cpu, cuda, cuda:1, ...")
+    generate.add_argument("--init-mesh", type=Path, help="start from this mesh file")
+    generate.add_argument("--job", type=Path, help="a job.json; the other options go over it")
+    generate.add_argument("--out", type=Path, help="folder for the results")
+    generate.add_argument("--overwrite", action="store_true", help="replace the results in a folder that is not empty")
+    generate.add_argument("--continue", dest="go_on", type=Path, metavar="DIR", help="go on with a stopped run")
+    bench = commands.add_parser("bench", help="time the renderer, the steps and the mesh")
+    bench.set_defaults(run=_bench, out=None)
+    bench.add_argument("--json", type=Path, help="write the figures there too")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

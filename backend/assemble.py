@@ -1,0 +1,84 @@
+"""The one place where the names of a job become objects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import torch
+
+from backend.distill import Run
+from backend.guidance.base import Objective, Options
+from backend.guidance.jsd import JSD
+from backend.guidance.sds import SDS
+from backend.guidance.vdm import VDM
+from backend.priors.base import Counted, Prior
+from backend.prompts import Prompts
+from backend.recipe import EMBEDDED, Job, JobError
+from backend.scenes.initial import from_mesh, sphere
+from backend.scenes.optimised import SplatScene
+from backend.scenes.splats import Splats
+
+# A new objective is one file in guidance/ and one line here (and its name in `recipe.ObjectiveName`).
+OBJECTIVES: dict[str, Any] = {"sds": SDS, "jsd": JSD, "vdm": VDM}
+
+
+def choose_device(name: str) -> torch.device:
+    """"auto" is the first CUDA card, else the CPU.  JobError where the device is not there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise JobError(f"device: {name!r} is no device; write auto, cpu or cuda.") from error
+    if device.type not in ("cpu", "cuda"):
+        raise JobError(f"device: {name!r} is not supported; write auto, cpu or cuda.")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise JobError(f"device: there is no {name} on this machine; write auto or cpu.")
+    return device
+
+
+def make_objective(name: str, options: dict[str, Any]) -> Objective:
+    """An objective with its options checked; JobError names the option."""
+    rule = OBJECTIVES[name]
+    try:
+        chosen: Options = msgspec.convert(options, rule.Options)
+    except msgspec.ValidationError as error:
+        what, _, where = str(error).partition(" - at ")
+        field = "recipe.options" + where.strip("`").removeprefix("$")
+        raise JobError(f"{field}: {what[0].lower()}{what[1:]}.") from error
+    objective: Objective = rule(chosen)
+    return objective
+
+
+def load_prior(job: Job, device: torch.device) -> tuple[Prior, list[str]]:
+    """The prior of a job, and what the user should know of how it reads the prompt.  PriorError if it cannot be used."""
+    if job.prior == EMBEDDED:
+        from backend.priors.embedded import Embedded
+
+        prior = Embedded.load(device)
+        return prior, prior.check_prompt(job.prompt)
+    from backend.priors.stable_diffusion import load_stable_diffusion
+
+    return load_stable_diffusion(job.prior, device), []
+
+
+def first_splats(job: Job, generator: torch.Generator) -> tuple[Splats, torch.Tensor]:
+    """What the run starts from, and the 4x4 transform from the unit ball back to where it came from."""
+    settings = job.recipe.splats
+    if job.init_mesh:
+        return from_mesh(job.init_mesh, settings.initial_count, generator)
+    shape, opacity = settings.initial_shape, settings.initial_opacity
+    return sphere(settings.initial_count, settings.initial_radius, generator, shape=shape, opacity=opacity), torch.eye(4)
+
+
+def assemble(job: Job, prior: Prior, device: torch.device) -> tuple[Run, torch.Tensor]:
+    """Everything that `distill` needs, at step 0; and the 4x4 transform from the unit ball back to the init mesh."""
+    recipe = job.recipe
+    objective = make_objective(job.objective, recipe.options)
+    generator = torch.Generator().manual_seed(job.seed)
+    splats, to_scene = first_splats(job, generator)
+    counted = Counted(prior)
+    prompts = Prompts(counted, job.prompt, job.negative_prompt, recipe.view_prompts, recipe.perp_neg)
+    scene = SplatScene(splats, recipe.splats, recipe.steps, device)
+    return Run(scene, counted, objective, prompts, recipe, generator), to_scene

@@ -1,0 +1,1 @@
+"""Measurements: what the product's parts cost, as plain rows."""

@@ -1,0 +1,62 @@
+"""A step's time by part, its U-Net calls and the peak memory, for each objective at its default recipe."""
+
+from __future__ import annotations
+
+import multiprocessing
+import resource
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any
+
+import torch
+
+from backend.assemble import OBJECTIVES, assemble, choose_device, load_prior
+from backend.distill import Laps, distill
+from backend.recipe import make_job
+
+SPREAD = 5  # places of the run at which steps are timed: cost changes with t, resolution and growth
+
+
+def step_rows(steps: int = 4) -> dict[str, dict[str, Any]]:
+    """`steps` steps at each of `SPREAD` places of a run, each objective in a process of its own (for the peak memory)."""
+    context = multiprocessing.get_context("spawn")
+    rows = {}
+    for name in OBJECTIVES:
+        with ProcessPoolExecutor(1, mp_context=context) as pool:
+            rows[name] = pool.submit(time_objective, name, steps).result()
+    return rows
+
+
+def time_objective(name: str, steps: int) -> dict[str, Any]:
+    """Mean seconds of a step and of its parts, the U-Net's share, calls and rows a step, steps/s, peak MiB."""
+    job = make_job({"prompt": "a wooden chair", "objective": name})
+    device = choose_device("auto")
+    prior, _ = load_prior(job, device)
+    run, _ = assemble(job, prior, device)
+    for _ in distill(run, 2):  # compiled kernels, caches
+        pass
+    run.laps = Laps(measure=True)
+    run.prior.calls, run.prior.rows, run.prior.seconds = 0, 0, 0.0
+    seconds = 0.0
+    for place in range(SPREAD):
+        run.step = place * job.recipe.steps // SPREAD + 2
+        began = time.perf_counter()
+        for _ in distill(run, run.step + steps):
+            pass
+        seconds += time.perf_counter() - began
+    count = SPREAD * steps
+    parts = {part: total / count for part, total in run.laps.seconds.items()}
+    parts["unet"] = run.prior.seconds / count
+    parts["objective"] -= parts["unet"]
+    mean = seconds / count
+    shares = {"unet_share": parts["unet"] / mean, "unet_calls": run.prior.calls / count, "unet_rows": run.prior.rows / count}
+    return {"seconds": mean, "steps_per_second": 1 / mean, "peak_mib": _peak_mib(device), **shares, "parts": parts}
+
+
+def _peak_mib(device: torch.device) -> float:
+    """Of the card where there is one, else of this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is bytes on macOS, KiB elsewhere
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20

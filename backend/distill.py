@@ -1,0 +1,129 @@
+"""Score distillation: the loop of every run.
+
+    cameras -> render -> encode -> gradient of the objective -> backward -> optimiser, growth -> events
+
+The loop is a generator: whoever drives it shows, stores or sends the events, and stops by not asking for
+the next one.  Everything the next step depends on is in `Run.state_dict()`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from backend.cameras import orbit, sample_cameras
+from backend.events import Event, Preview, Progress, Snapshot
+from backend.guidance.base import Objective
+from backend.priors.base import Counted
+from backend.prompts import Prompts
+from backend.recipe import Backgrounds, Recipe
+from backend.scenes.base import Scene
+from backend.timesteps import sample_t
+
+
+class DivergedError(ArithmeticError):
+    """A number became NaN or infinite; the scene is still as it was before that step."""
+
+
+@dataclass
+class Run:
+    """One run's parts and how far it is."""
+
+    scene: Scene
+    prior: Counted
+    objective: Objective
+    prompts: Prompts
+    recipe: Recipe
+    generator: torch.Generator
+    step: int = 0
+    laps: Laps = field(default_factory=lambda: Laps())
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """All that the next step depends on, flat."""
+        state = {f"scene.{key}": value for key, value in self.scene.state_dict().items()}
+        state |= {f"objective.{key}": value for key, value in self.objective.state_dict().items()}
+        return state | {"step": torch.tensor(self.step), "generator": self.generator.get_state()}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Go on from there: on a CPU the next step is the same to the last bit."""
+        self.scene.load_state_dict(_under("scene.", state))
+        self.objective.load_state_dict(_under("objective.", state))
+        self.generator.set_state(state["generator"].cpu())
+        self.step = int(state["step"])
+
+
+def distill(run: Run, until: int, show_every: int = 0) -> Iterator[Event]:
+    """Go on to step `until`; with `show_every`, a Preview and a Snapshot at each such step.
+
+    Raises DivergedError before a step that would spoil the scene.
+    """
+    began, start, recipe, lap = time.monotonic(), run.step, run.recipe, run.laps
+    while run.step < until:
+        progress = min(run.step / recipe.steps, 1.0)
+        side = recipe.side(progress)
+        cameras = sample_cameras(recipe.cameras, recipe.views, run.generator)
+        lap("")
+        render = run.scene.render(cameras, side, side, draw_backgrounds(recipe.backgrounds, recipe.views, run.generator))
+        lap("render")
+        x = run.prior.encode(render.rgb)
+        lap("encode")
+        t = sample_t(recipe.timesteps, progress, len(run.prior.alphas_cumprod), recipe.views, run.generator).to(x.device)
+        conditions = run.prompts.conditions(cameras)
+        score = run.objective.gradient(run.prior, x.detach(), t, conditions, progress, run.generator)
+        lap("objective")
+        loss = (score.gradient * x).sum() / len(x) + run.scene.regulariser(render)
+        loss.backward()  # type: ignore[no-untyped-call]
+        lap("backward")
+        if not run.scene.finite():
+            raise DivergedError(f"Step {run.step}: a number became infinite or NaN.")
+        metrics = run.scene.step(run.step, render, run.generator)
+        lap("optimiser")
+        run.step += 1
+        left = (time.monotonic() - began) / (run.step - start) * (until - run.step)
+        yield Progress(run.step, until, left, {"t": float(t[0]), **score.metrics, **metrics})
+        if show_every and (run.step % show_every == 0 or run.step == until):
+            yield from show(run)
+
+
+@torch.no_grad()
+def show(run: Run, side: int = 192) -> Iterator[Event]:
+    """A picture of the object from its front right, and its splats."""
+    render = run.scene.render(orbit(1, start=30.0), side, side, torch.ones(1, 3))
+    yield Preview(run.step, (render.rgb[0].clamp(0, 1) * 255).round().byte().cpu().numpy())
+    yield Snapshot(run.step, run.scene.splats())
+
+
+def draw_backgrounds(shares: Backgrounds, count: int, generator: torch.Generator) -> Tensor:
+    """Colours (count,3) in [0,1], each view's kind drawn by its share."""
+    odds = torch.tensor([shares.white, shares.black, shares.grey, shares.colour], dtype=torch.float32)
+    kind = torch.multinomial(odds, count, replacement=True, generator=generator)[:, None]
+    colour = torch.rand(count, 3, generator=generator)
+    grey = torch.rand(count, 1, generator=generator).expand(-1, 3)
+    return torch.where(kind == 0, 1.0, torch.where(kind == 1, 0.0, torch.where(kind == 2, grey, colour)))
+
+
+class Laps:
+    """Seconds spent in each part of the loop, where somebody asked for them (`bench`)."""
+
+    def __init__(self, measure: bool = False) -> None:
+        self.measure, self.seconds = measure, dict[str, float]()
+        self._last = time.perf_counter()
+
+    def __call__(self, part: str) -> None:
+        """The part that ends here; "" begins a step."""
+        if not self.measure:
+            return
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        now = time.perf_counter()
+        if part:
+            self.seconds[part] = self.seconds.get(part, 0.0) + now - self._last
+        self._last = now
+
+
+def _under(prefix: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}

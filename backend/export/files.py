@@ -1,0 +1,36 @@
+"""Safe writing: a file is either the old one or the new one, whole, whatever happens in between."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from backend.errors import UserError
+
+
+class ExportError(UserError):
+    """Something that cannot be written, or a file that is not what it should be; one sentence for the user."""
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; it becomes `path` at the end, or vanishes if the body raises.
+
+    The temporary name keeps the suffix, for writers that choose their format by it.
+
+    Raises:
+        OSError: unchanged, when the disk is full or the folder cannot be written.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.stem}-{secrets.token_hex(4)}{path.suffix}")
+    try:
+        yield temporary
+        # Without the sync a power cut may leave the new name with the new length and no content.
+        with temporary.open("rb+") as handle:
+            os.fsync(handle.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,126 @@
+"""From splats to a closed surface.
+
+Density field (`density_field`) -> level that fits the splats' own pictures (`silhouettes`) -> closing to one solid
+body (`solid`) -> marching cubes (Lorensen and Cline 1987, Lewiner's variant) -> Taubin smoothing (1995: it does not
+shrink) -> decimation by quadric error (Garland and Heckbert 1997, `fast_simplification`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import fast_simplification
+import numpy as np
+import trimesh
+from numpy.typing import NDArray
+from skimage.measure import marching_cubes
+
+from backend.export.density_field import Field, density_field, extent
+from backend.export.files import ExportError
+from backend.export.silhouettes import Silhouettes, surface_level
+from backend.export.solid import closed, largest_body
+from backend.export.views import Array
+from backend.scenes.splats import Splats
+
+COARSE = 64  # points along the box that finds the object among stray splats
+FAINT = 0.2  # splats whose pictures do not reach this alpha have no surface worth the name
+POOR_FIT = 0.85  # silhouettes that overlap less than this are worth a warning
+LOOSE_SHARE = 0.02  # so are loose pieces with more than this share of the volume
+TAUBIN_STEPS = 10
+
+
+class SurfaceError(ExportError):
+    """The splats have no surface to extract."""
+
+
+@dataclass(frozen=True)
+class Surface:
+    """vertices (V,3) float32 in metres, faces (F,3) int64 wound outwards, and what the user should know."""
+
+    vertices: Array
+    faces: NDArray[np.int64]
+    warnings: tuple[str, ...] = ()
+
+
+def extract_mesh(splats: Splats, resolution: int = 128, faces: int = 10_000) -> Surface:
+    """The closed surface of the splats' largest body.
+
+    Args:
+        splats: N splats on the CPU, the object in the unit ball; opacity and shape matter, colour does not.
+        resolution: grid points along the longest side of the object.
+        faces: the budget; the surface has at most so many, and fewer when the grid gives fewer.
+
+    Raises:
+        SurfaceError: no splats, a NaN, or so transparent that there is nothing to see.
+    """
+    field, warnings = solid_field(splats, resolution)
+    return as_surface(decimated(triangulated(field), faces), warnings)
+
+
+def solid_field(splats: Splats, resolution: int) -> tuple[Field, tuple[str, ...]]:
+    """A field that is above 0 in one solid body, on a grid fitted to it, and sentences on what was left out."""
+    if len(splats) == 0 or not splats.finite():
+        raise SurfaceError("there is no surface: the splats are empty or hold a NaN; export an earlier state.")
+    silhouettes = Silhouettes.of(splats)
+    if silhouettes.opacity < FAINT:
+        raise SurfaceError(
+            f"the splats are too transparent for a surface: their pictures reach an alpha of {silhouettes.opacity:.2f}"
+            f" and {FAINT} is needed; train for more steps."
+        )
+    # A single splat far off would stretch the grid; a coarse body tells where the object is.
+    body, loose, _ = _body(density_field(splats, *extent(splats), COARSE), silhouettes)
+    index = np.argwhere(body.values > 0)
+    low, high = (body.origin + body.spacing * edge for edge in (index.min(0) - 1, index.max(0) + 1))
+    body, _, fit = _body(density_field(splats, low, high, resolution), silhouettes)
+    return body, tuple(_shortfalls(loose, fit))
+
+
+def _body(field: Field, silhouettes: Silhouettes) -> tuple[Field, float, float]:
+    """The largest body, the share of loose volume, and how well its silhouettes fit the pictures."""
+    level, _ = surface_level(field, silhouettes)
+    solid = closed(field, level)
+    # Without its pinholes the shell can be thinner and still cover the pictures.
+    erosion, fit = surface_level(solid, silhouettes)
+    return *largest_body(solid, max(erosion, 0.0)), fit
+
+
+def _shortfalls(loose: float, fit: float) -> list[str]:
+    warnings = []
+    if loose > LOOSE_SHARE:
+        warnings.append(f"The mesh is the largest body; loose pieces, {loose:.0%} of the volume, are not in it.")
+    if fit < POOR_FIT:
+        warnings.append(f"The mesh covers the splats' pictures only to {fit:.0%}: they are partly transparent.")
+    return warnings
+
+
+def triangulated(field: Field) -> trimesh.Trimesh:
+    """The field's surface at 0 in metres, wound outwards, smoothed."""
+    vertices, faces, _, _ = marching_cubes(field.values, 0.0, spacing=(field.spacing,) * 3, gradient_direction="ascent")
+    mesh = trimesh.Trimesh(vertices + field.origin, faces, process=False)
+    return trimesh.smoothing.filter_taubin(mesh, iterations=TAUBIN_STEPS)
+
+
+def decimated(mesh: trimesh.Trimesh, faces: int) -> trimesh.Trimesh:
+    """At most `faces` triangles, watertight if the simplification lets it be."""
+    if len(mesh.faces) <= faces:
+        return mesh
+    # Collapsing an edge may fold the surface onto itself; a slightly different target seldom does so again.
+    for budget in (faces, int(0.98 * faces), int(0.96 * faces), int(0.94 * faces)):
+        vertices, triangles = fast_simplification.simplify(
+            mesh.vertices.astype(np.float32), mesh.faces.astype(np.int32), target_count=budget
+        )
+        simple = trimesh.Trimesh(vertices, triangles, process=False)
+        simple.update_faces(simple.nondegenerate_faces() & simple.unique_faces())
+        simple.remove_unreferenced_vertices()
+        if simple.is_volume:
+            break
+    return simple
+
+
+def as_surface(mesh: trimesh.Trimesh, warnings: tuple[str, ...] = ()) -> Surface:
+    """The arrays of a mesh; a further warning when it is not watertight."""
+    if not mesh.is_watertight:
+        _, counts = np.unique(mesh.edges_sorted, axis=0, return_counts=True)
+        open_edges = int((counts != 2).sum())
+        warnings += (f"The mesh is not watertight: {open_edges} edges do not lie between exactly two faces.",)
+    return Surface(np.asarray(mesh.vertices, np.float32), np.asarray(mesh.faces, np.int64), warnings)

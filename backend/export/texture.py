@@ -1,0 +1,164 @@
+"""A surface painted with what the splats look like, and its way into a GLB.
+
+UVs by xatlas.  Then every texel of the atlas becomes a point and a normal on the surface, once; each of many views
+all around renders the splats, and each texel takes the mean of the pictures that see it, weighted by the angle it
+is seen at and by the splats' alpha (as in Debevec et al. 1996, view-dependent texture mapping).  Texels that no
+view sees take the colour of the splats around them, weighted by density.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import trimesh
+import xatlas
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.ndimage import distance_transform_edt, maximum_filter
+from scipy.spatial import cKDTree
+from trimesh.visual.material import PBRMaterial
+from trimesh.visual.texture import TextureVisuals
+
+from backend.cameras import Cameras
+from backend.export.density_field import rotations
+from backend.export.files import replacing
+from backend.export.mesh import Surface
+from backend.export.texels import blend, rasterise
+from backend.export.views import Array, all_around, photograph
+from backend.scenes.splats import Splats
+
+VIEWS, PIXELS = 32, 512
+PADDING = 4  # texels between islands, so that none takes the other's colour
+TOLERANCE = 0.01  # share of the object's diagonal by which a texel may lie behind the depth buffer
+LEAST_WEIGHT = 0.02  # a texel with less than this from all views together counts as unseen
+NEIGHBOURS = 8
+Y_UP = np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]], np.float32)  # Blender's (x, y, z) -> glTF's (x, z, -y)
+
+
+@dataclass(frozen=True)
+class Unwrapped:
+    """A surface cut along its seams: vertices (V,3), outward unit normals (V,3), uvs (V,2) in [0,1] with v upwards,
+    faces (F,3)."""
+
+    vertices: Array
+    normals: Array
+    uvs: Array
+    faces: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class TexturedMesh:
+    """An unwrapped surface, its texture (S,S,3) uint8 with the top row at v = 1, and the share of texels that the
+    views saw."""
+
+    shape: Unwrapped
+    texture: NDArray[np.uint8]
+    seen: float
+
+
+def unwrap(surface: Surface, size: int = 1024) -> Unwrapped:
+    """UVs for a texture of `size` texels.  Seams duplicate vertices but keep their normals, so they do not show."""
+    atlas = xatlas.Atlas()
+    atlas.add_mesh(surface.vertices, surface.faces.astype(np.uint32))
+    options = xatlas.PackOptions()
+    options.resolution, options.padding = size, PADDING
+    atlas.generate(pack_options=options)
+    origin, faces, uvs = atlas[0]
+    normals = trimesh.Trimesh(surface.vertices, surface.faces, process=False).vertex_normals
+    return Unwrapped(
+        surface.vertices[origin], normals[origin].astype(np.float32), uvs.astype(np.float32), faces.astype(np.int64)
+    )
+
+
+def bake(shape: Unwrapped, splats: Splats, size: int = 1024) -> TexturedMesh:
+    """Paint the splats' colours into a texture of size x size; the space between the islands is filled as well."""
+    inside, points, normals = texel_points(shape, size)
+    total = _seen(shape, splats, points, normals)
+    visible = total[:, 3] > LEAST_WEIGHT
+    colours = total[:, :3] / np.maximum(total[:, 3:], LEAST_WEIGHT)
+    colours[~visible] = splat_colours(splats, points[~visible])
+    picture = np.zeros((size, size, 3), np.float32)
+    picture[inside] = colours
+    # Gutters: a renderer that filters across an island's border, or shrinks the texture, finds the same colour there.
+    nearest = distance_transform_edt(~inside, return_distances=False, return_indices=True)
+    texture = np.rint(255 * picture[tuple(nearest)].clip(0, 1)).astype(np.uint8)
+    return TexturedMesh(shape, texture, float(visible.mean()))
+
+
+def texel_points(shape: Unwrapped, size: int) -> tuple[NDArray[np.bool_], Array, Array]:
+    """Which texels (size,size) lie on an island, and the points (T,3) and unit normals (T,3) they stand for."""
+    uvs = shape.uvs[shape.faces]
+    flat = np.stack([uvs[..., 0] * size, (1 - uvs[..., 1]) * size, np.ones_like(uvs[..., 0])], -1)
+    faces, weights, _ = rasterise(flat.astype(np.float32), size, size)
+    inside = faces >= 0
+    corners, shares = shape.faces[faces[inside]], weights[inside][..., None]
+    points, normals = (shape.vertices[corners] * shares).sum(1), (shape.normals[corners] * shares).sum(1)
+    return inside, points, normals / np.linalg.norm(normals, axis=1, keepdims=True).clip(1e-6)
+
+
+def _seen(shape: Unwrapped, splats: Splats, points: Array, normals: Array) -> Array:
+    """`blend` of pictures from all around."""
+    cameras = all_around(VIEWS)
+    views = photograph(splats, cameras, PIXELS, 0.0)
+    pictures = np.concatenate([views.rgb, views.alpha[..., None], views.depth[..., None]], -1)
+    focal = float(cameras.intrinsics(PIXELS, PIXELS)[0, 0, 0])
+    viewmats = cameras.viewmats.numpy()
+    tolerance = TOLERANCE * float(np.linalg.norm(np.ptp(shape.vertices, axis=0)))
+    hiding = depth_buffers(shape, cameras, PIXELS)
+    return np.asarray(blend(points, normals, viewmats, focal, pictures, hiding, tolerance))
+
+
+def depth_buffers(shape: Unwrapped, cameras: Cameras, size: int) -> Array:
+    """z of the surface (B,size,size), infinite where it is not.
+
+    Each pixel holds the least z of its neighbourhood: texels right behind an edge would otherwise take colour from
+    the thing in front, which a splat smears over the edge.
+    """
+    focal = float(cameras.intrinsics(size, size)[0, 0, 0])
+    buffers = np.empty((len(cameras), size, size), np.float32)
+    for buffer, viewmat in zip(buffers, cameras.viewmats.numpy(), strict=True):
+        x, y, z = (shape.vertices @ viewmat[:3, :3].T + viewmat[:3, 3]).T
+        screen = np.stack([focal * x / z + size / 2, focal * y / z + size / 2, 1 / z], -1).astype(np.float32)
+        nearness = maximum_filter(rasterise(screen[shape.faces], size, size)[2], 3)
+        buffer[:] = np.where(nearness > 0, 1 / nearness.clip(1e-6), np.inf)
+    return buffers
+
+
+def splat_colours(splats: Splats, points: Array) -> Array:
+    """The colour (T,3) of the splats around each point (T,3), weighted by their density there."""
+    count = min(NEIGHBOURS, len(splats))
+    index = cKDTree(splats.means.numpy()).query(points, count)[1].reshape(-1, count)
+    axes, sigma = rotations(splats)[index], np.exp(splats.log_scales.numpy())[index]
+    offset = np.einsum("tkij,tki->tkj", axes, points[:, None] - splats.means.numpy()[index])
+    exponent = np.log(splats.opacity_logits.sigmoid().numpy() + 1e-9)[index] - ((offset / sigma) ** 2).sum(-1) / 2
+    # Far from every splat all densities are 0 in float32; relative to the largest one they are not.
+    weights = np.exp(exponent - exponent.max(1, keepdims=True))
+    weights /= weights.sum(1, keepdims=True)
+    return np.asarray(np.einsum("tk,tkc->tc", weights, splats.rgb.numpy()[index]), np.float32)
+
+
+def write_glb(mesh: TexturedMesh, path: str | Path, name: str) -> None:
+    """Write a GLB with one object `name`, its normals, and a rough, non-metallic material with the texture.
+
+    glTF is Y-up with the front at +Z; Blender's importer turns it to Z-up with the front at -Y, which is where the
+    surface came from.
+
+    Raises:
+        OSError: the disk is full or the folder cannot be written.
+    """
+    material = PBRMaterial(
+        name=name, baseColorTexture=Image.fromarray(mesh.texture), metallicFactor=0.0, roughnessFactor=0.9
+    )
+    body = trimesh.Trimesh(
+        mesh.shape.vertices @ Y_UP.T,
+        mesh.shape.faces,
+        vertex_normals=mesh.shape.normals @ Y_UP.T,
+        visual=TextureVisuals(mesh.shape.uvs, material=material),
+        process=False,
+    )
+    scene = trimesh.Scene()
+    scene.add_geometry(body, node_name=name, geom_name=name)
+    with replacing(path) as temporary:
+        temporary.write_bytes(scene.export(file_type="glb", include_normals=True))

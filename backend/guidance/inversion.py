@@ -1,0 +1,96 @@
+"""DDIM along one grid of noise levels, upwards (inversion) and downwards (sampling).
+
+Song, Meng, Ermon, "Denoising Diffusion Implicit Models" (2010.02502), eq. 12.  A step from level s to level t keeps
+the noise estimate and changes its share:
+
+    x_t = alpha_t x_0 + sigma_t eps(x_s, s),    x_0 = (x_s - sigma_s eps(x_s, s)) / alpha_s
+
+The grid is counted back from t in strides of T/steps and ends at the clean sample, whose signal scale is 1:
+t = 980 of 1000 with 10 steps gives clean, 80, 180, ..., 980.  The first step upwards is therefore the short one.  It
+asks for eps at level 0, the lowest that the prior knows, and is the same as adding that estimate as noise.
+The number of forwards is ceil(t * steps / T): ten at 980, six at 600, three at 250.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from backend.guidance.base import Conditions, guided, noise_like
+from backend.priors.base import Prior
+
+CLEAN = -1  # the level below level 0, where there is no noise at all
+
+
+def levels(t: int, steps: int, total: int) -> list[int]:
+    """Upwards from CLEAN to t, total/steps apart, where `total` is the number T of the prior's levels."""
+    strides = (round(t - i * total / steps) for i in range(1, steps))
+    return [CLEAN, *sorted({t, *(level for level in strides if level > 0)})]
+
+
+def single_level(t: Tensor) -> int:
+    """The one level that all views of t (B,) share."""
+    level = int(t[0])
+    assert bool((t == level).all()), "All views of a batch share one noise level."
+    return level
+
+
+def estimate(prior: Prior, x_t: Tensor, level: int, conditions: Conditions, scale: float) -> Tensor:
+    """eps_hat (B,C,h,w), or for scale 1 the plain conditional eps_y, at half the price."""
+    t = torch.full((len(x_t),), max(level, 0), device=x_t.device)
+    if scale == 1:
+        return prior.predict(x_t, t, conditions.y)
+    return guided(prior, x_t, t, conditions, scale)[0]
+
+
+@torch.no_grad()
+def ddim_inversion(
+    prior: Prior,
+    x: Tensor,
+    t: Tensor,
+    conditions: Conditions,
+    steps: int,
+    guidance_scale: float,
+    eta: float,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor]:
+    """From a clean x (B,C,h,w) up to level t (B,): (x_t, eps_inv), both (B,C,h,w), x_t = alpha_t x + sigma_t eps_inv.
+
+    With eta > 0 each step receives fresh noise of eta times DDPM's posterior standard deviation between its two
+    levels.  It is added on top: nothing is taken from the direction term, so x_t is a little too noisy.  That is what
+    the released code of SDI and of JSD does.  The first step starts from clean, where that deviation is zero.
+    """
+    x_t = x
+    for lower, upper in pairwise(levels(single_level(t), steps, len(prior.alphas_cumprod))):
+        below, above = _alpha_bar(prior, lower), _alpha_bar(prior, upper)
+        x_t = _ddim_step(x_t, estimate(prior, x_t, lower, conditions, guidance_scale), below, above)
+        if eta > 0:
+            variance = (1 - below) / (1 - above) * (1 - above / below)
+            x_t = x_t + eta * variance.sqrt() * noise_like(x, generator)
+    return x_t, (x_t - above.sqrt() * x) / (1 - above).sqrt()
+
+
+@torch.no_grad()
+def ddim_sample(
+    prior: Prior, x_t: Tensor, t: Tensor, conditions: Conditions, steps: int, guidance_scale: float
+) -> Tensor:
+    """From x_t (B,C,h,w) at level t (B,) down the same grid to a clean sample (B,C,h,w), without further noise.
+
+    Pure noise at t = T-1 gives a new picture.
+    """
+    for upper, lower in pairwise(reversed(levels(single_level(t), steps, len(prior.alphas_cumprod)))):
+        eps = estimate(prior, x_t, upper, conditions, guidance_scale)
+        x_t = _ddim_step(x_t, eps, _alpha_bar(prior, upper), _alpha_bar(prior, lower))
+    return x_t
+
+
+def _alpha_bar(prior: Prior, level: int) -> Tensor:
+    return torch.ones_like(prior.alphas_cumprod[0]) if level == CLEAN else prior.alphas_cumprod[level]
+
+
+def _ddim_step(x: Tensor, eps: Tensor, here: Tensor, there: Tensor) -> Tensor:
+    """Eq. 12 between two values of alpha-bar."""
+    x_0 = (x - (1 - here).sqrt() * eps) / here.sqrt()
+    return there.sqrt() * x_0 + (1 - there).sqrt() * eps

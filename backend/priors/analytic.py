@@ -1,0 +1,73 @@
+"""A prior whose noise prediction is exact: a mixture of Gaussians of one isotropic width.
+
+If x is drawn from sum_k w_k N(mu_k, s^2 I), then x_t is from sum_k w_k N(alpha_t mu_k, v_t I), v_t = alpha_t^2 s^2 +
+sigma_t^2, and the prediction of a perfect network, -sigma_t grad log p(x_t), is
+
+    eps(x_t, t) = sigma_t / v_t  sum_k r_k (x_t - alpha_t mu_k),    r_k ~ w_k exp(-|x_t - alpha_t mu_k|^2 / (2 v_t))
+
+It serves the tests, whose closed forms rest on it, and the two-dimensional toy of the JSD paper.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from backend.cameras import Cameras
+from backend.priors.base import Condition, PriorError, alpha_sigma
+
+
+def scaled_linear(levels: int = 1000, first: float = 0.00085, last: float = 0.012) -> Tensor:
+    """alpha_bar (T,) of Stable Diffusion: square roots of beta evenly spaced."""
+    return (1 - torch.linspace(first**0.5, last**0.5, levels, dtype=torch.float64) ** 2).cumprod(0)
+
+
+def linear(levels: int = 1000, first: float = 1e-4, last: float = 0.02) -> Tensor:
+    """alpha_bar (T,) of DDPM, and of the JSD paper's toy: betas evenly spaced."""
+    return (1 - torch.linspace(first, last, levels, dtype=torch.float64)).cumprod(0)
+
+
+class Analytic:
+    """Modes `means` (K,C,h,w), all `std` wide and equally likely; points of a plane are (K,2,1,1).
+
+    Texts "0" to "K-1" name a mode, "" is all of them.  Cameras are ignored.
+    """
+
+    def __init__(self, means: Tensor, std: float, alphas_cumprod: Tensor | None = None) -> None:
+        self.means, self.std = means, std
+        schedule = scaled_linear() if alphas_cumprod is None else alphas_cumprod
+        self.alphas_cumprod = schedule.to(means)
+        self.image_size, self.device = means.shape[-1], means.device
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Pictures (B,H,W,3) in [0,1] -> x (B,3,h,w) in [-1,1], resized to the means' sides; means of 3 channels."""
+        x = images.permute(0, 3, 1, 2) * 2 - 1
+        return F.interpolate(x, self.means.shape[2:], mode="bilinear", antialias=True)
+
+    def decode(self, x: Tensor) -> Tensor:
+        """x (B,3,h,w) -> pictures (B,h,w,3) in [0,1]."""
+        return ((x + 1) / 2).clamp(0, 1).permute(0, 2, 3, 1)
+
+    def condition(self, texts: Sequence[str], cameras: Cameras | None = None) -> Condition:
+        """The log-weights of the modes, as tokens (B,1,K)."""
+        return Condition(torch.stack([self._log_weights(text) for text in texts])[:, None])
+
+    def _log_weights(self, text: str) -> Tensor:
+        count = len(self.means)
+        if text == "":
+            return self.means.new_zeros(count)
+        if not text.isdecimal() or int(text) >= count:
+            raise PriorError(f'The text "{text}" names no mode: write a number from 0 to {count - 1}, or nothing.')
+        return self.means.new_full((count,), -torch.inf).index_fill(0, torch.tensor(int(text)), 0.0)
+
+    def predict(self, x_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
+        """The exact eps (B,C,h,w) for x_t (B,C,h,w) at levels t (B,)."""
+        alpha, sigma = alpha_sigma(self, t)
+        variance = (alpha * self.std) ** 2 + sigma**2
+        away = x_t[:, None] - alpha[:, None] * self.means  # (B,K,C,h,w)
+        log_r = condition.tokens[:, 0] - (away**2).sum((2, 3, 4)) / (2 * variance.view(-1, 1))
+        expected = torch.einsum("bk,bkchw->bchw", log_r.softmax(1), away)
+        return sigma / variance * expected

@@ -1,0 +1,160 @@
+"""What every diffusers prior shares: frozen networks from a folder, and a U-Net that answers in noise.
+
+A U-Net predicts the noise ε, the velocity v = α ε - σ x_0 (Salimans and Ho, 2202.00512) or the clean sample x_0.
+With x_t = α x_0 + σ ε all three say the same:
+
+    ε = α v + σ x_t        ε = (x_t - α x_0) / σ
+
+The rest of the house knows ε alone; `Denoiser` converts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from diffusers import DDPMScheduler, UNet2DConditionModel
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from backend.priors.base import PriorError
+
+# What the network said, x_t, alpha_t, sigma_t -> eps.
+TO_EPS: dict[str, Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]] = {
+    "epsilon": lambda eps, _x_t, _alpha, _sigma: eps,
+    "v_prediction": lambda v, x_t, alpha, sigma: alpha * v + sigma * x_t,
+    "sample": lambda x_0, x_t, alpha, sigma: (x_t - alpha * x_0) / sigma,
+}
+
+
+def weights_dtype(device: torch.device) -> torch.dtype:
+    """Half precision on the graphics card; single on the CPU, where a large prior is slow either way."""
+    return torch.float16 if device.type == "cuda" else torch.float32
+
+
+def fast_dtype(device: torch.device) -> torch.dtype:
+    """Like `weights_dtype`, but bfloat16 on a CPU that multiplies in it: twice the pictures a second, 0.5 % off."""
+    processor = torch.cpu.get_capabilities()
+    has_bf16 = processor.get("avx512_bf16", False) or processor.get("amx_bf16", False)
+    return torch.bfloat16 if device.type == "cpu" and has_bf16 else weights_dtype(device)
+
+
+def reason(error: Exception) -> str:
+    """First sentence of a library's message, to stand in brackets in one of ours."""
+    message = " ".join(str(error).split()) or type(error).__name__
+    return message.split(". ")[0].rstrip(".:")
+
+
+def pixels(images: Tensor, side: int) -> Tensor:
+    """Pictures (B,H,W,3) in [0,1] -> (B,3,side,side) in [-1,1], with gradient; shrunk without aliasing."""
+    x = images.movedim(-1, 1)
+    if x.shape[-2:] != (side, side):
+        x = F.interpolate(x, (side, side), mode="bilinear", antialias=True)
+    return 2 * x - 1
+
+
+def pictures(x: Tensor) -> Tensor:
+    """(B,3,H,W) in [-1,1] -> pictures (B,H,W,3) in [0,1]."""
+    return (x.float() / 2 + 0.5).clamp(0, 1).movedim(1, -1)
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors of one network, each opened to see that it is whole.
+
+    Raises:
+        PriorError: none there, or one that is cut off or otherwise no safetensors file.
+    """
+    files = sorted(folder.glob("*.safetensors"))
+    if not files and any(folder.glob("*.bin")):
+        raise PriorError(
+            f"{folder} holds pickled weights (.bin), which can run any code: convert them once with diffusers, "
+            f"DiffusionPipeline.from_pretrained('{folder.parent}', use_safetensors=False).save_pretrained(NEW_FOLDER), "
+            "and pass the new folder"
+        )
+    if not files:
+        raise PriorError(f"{folder} holds no .safetensors weights: download or copy that folder again")
+    for file in files:
+        try:
+            with safe_open(file, "pt"):
+                pass
+        except (SafetensorError, OSError) as error:
+            raise PriorError(f"{file} is damaged ({reason(error)}): download or copy that file again") from error
+    return files
+
+
+def variant(folder: Path) -> str | None:
+    """ "fp16" for a folder that holds the half-precision files of a hub model alone."""
+    return "fp16" if all(".fp16" in file.name for file in weight_files(folder)) else None
+
+
+def read_config(part: Any, folder: Path) -> dict[str, Any]:
+    """The configuration of a diffusers class in its folder, as it was written: no defaults added.
+
+    Raises:
+        PriorError: no such file, or one that is not JSON.
+    """
+    try:
+        config: dict[str, Any] = part.load_config(folder)
+    except OSError as error:
+        raise PriorError(f"{folder} cannot be read ({reason(error)}): download it again") from error
+    return config
+
+
+def load_frozen(network: Any, folder: Path, dtype: torch.dtype, device: torch.device) -> Any:
+    """A diffusers model class and its folder -> the model, frozen, in inference mode.
+
+    Raises:
+        PriorError: files missing, damaged, or of another model.
+    """
+    options = {"variant": variant(folder), "use_safetensors": True, "local_files_only": True}
+    try:
+        model, info = network.from_pretrained(folder, torch_dtype=dtype, output_loading_info=True, **options)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise PriorError(f"{folder} is not a whole {network.__name__} ({reason(error)}): download it again") from error
+    if info["missing_keys"]:  # diffusers would go on with random numbers in their place
+        name = min(info["missing_keys"])
+        raise PriorError(f"{folder} lacks {len(info['missing_keys'])} tensors, {name} among them: download it again")
+    return model.to(device=device, memory_format=torch.channels_last).eval().requires_grad_(False)
+
+
+class Denoiser:
+    """A frozen U-Net and its noise levels `alphas_cumprod` (T,); `dtype` is what it computes in."""
+
+    def __init__(self, unet: Any, alphas_cumprod: Tensor, prediction_type: str) -> None:
+        self.unet, self.dtype, self.device = unet, unet.dtype, unet.device
+        self.alphas_cumprod = alphas_cumprod.to(unet.device)
+        self._to_eps = TO_EPS[prediction_type]
+
+    @torch.no_grad()
+    def eps(self, x_t: Tensor, t: Tensor, tokens: Tensor, **inputs: Any) -> Tensor:
+        """ε (B,C,h,w) in float32 from one forward; `inputs` are the U-Net's other arguments.
+
+        Channels beyond those of x_t are a learned variance (DeepFloyd IF) and are dropped.
+        """
+        given = x_t.to(self.dtype, memory_format=torch.channels_last)
+        output = self.unet(given, t, encoder_hidden_states=tokens, **inputs).sample
+        alpha_bar = self.alphas_cumprod[t].view(-1, 1, 1, 1)
+        return self._to_eps(output[:, : x_t.shape[1]].float(), x_t, alpha_bar.sqrt(), (1 - alpha_bar).sqrt())
+
+
+def load_denoiser(folder: Path, dtype: torch.dtype, device: torch.device) -> Denoiser:
+    """The `unet/` and `scheduler/` of a prior's folder.
+
+    Of the scheduler only the betas and the prediction type count, and those stand in the configuration of every
+    scheduler of the Stable Diffusion family; DDPM's class turns them into ᾱ_t.
+
+    Raises:
+        PriorError: files missing or damaged, or a scheduler that is not made of betas.
+    """
+    config = read_config(DDPMScheduler, folder / "scheduler")
+    if "beta_schedule" not in config and config.get("trained_betas") is None:
+        name = config.get("_class_name", "the scheduler")
+        raise PriorError(f"{name} in {folder} has no betas: use a model with a DDPM, DDIM, PNDM or Euler scheduler")
+    prediction_type = config.get("prediction_type", "epsilon")  # which the oldest folders leave out
+    if prediction_type not in TO_EPS:
+        raise PriorError(f'{folder} predicts "{prediction_type}": use a model that predicts one of {", ".join(TO_EPS)}')
+    alphas_cumprod = DDPMScheduler.from_config(config).alphas_cumprod
+    return Denoiser(load_frozen(UNet2DConditionModel, folder / "unet", dtype, device), alphas_cumprod, prediction_type)

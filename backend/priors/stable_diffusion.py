@@ -1,0 +1,212 @@
+"""Any text-to-image model of the Stable Diffusion family as a prior: SD 1.x and 2.x, SDXL, DeepFloyd IF stage 1.
+
+A model is a folder in diffusers' format or the id of one on the Hugging Face hub.  Its networks are loaded once, by
+diffusers' own classes, and the text is encoded by the pipeline's own `encode_prompt`, so that SDXL's two encoders
+and IF's T5 need no code here.  The families differ in two things only: SDXL adds pooled text and picture sizes to
+the condition, and IF has no VAE, its samples being the pixels themselves.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import torch
+from diffusers import AutoencoderKL, DiffusionPipeline
+from huggingface_hub import hf_hub_download, model_info
+from huggingface_hub.errors import (
+    HFValidationError,
+    LocalEntryNotFoundError,
+    RemoteEntryNotFoundError,
+    RepositoryNotFoundError,
+)
+from torch import Tensor
+
+from backend.cameras import Cameras
+from backend.priors.base import Condition, PriorError
+from backend.priors.loading import (
+    Denoiser,
+    load_denoiser,
+    load_frozen,
+    pictures,
+    pixels,
+    read_config,
+    reason,
+    variant,
+    weight_files,
+    weights_dtype,
+)
+
+TEXTS_KEPT = 256  # views, negatives and Perp-Neg of one run are a dozen texts
+INDEX = "model_index.json"
+
+# The pipelines that we understand, and their parts that play no part in distillation.
+LEFT_OUT: dict[str, dict[str, Any]] = {
+    "StableDiffusionPipeline": {
+        "safety_checker": None,
+        "feature_extractor": None,
+        "image_encoder": None,
+        "requires_safety_checker": False,
+    },
+    "StableDiffusionXLPipeline": {"feature_extractor": None, "image_encoder": None, "add_watermarker": False},
+    "IFPipeline": {
+        "safety_checker": None,
+        "feature_extractor": None,
+        "watermarker": None,
+        "requires_safety_checker": False,
+    },
+}
+
+
+class StableDiffusion:
+    """A diffusers pipeline as a `Prior`; `pipeline` has the tokenizers, text encoders and perhaps a `vae`."""
+
+    def __init__(self, pipeline: Any, denoiser: Denoiser) -> None:
+        self.pipeline, self.denoiser = pipeline, denoiser
+        self.vae = pipeline.components.get("vae")
+        self.alphas_cumprod, self.device = denoiser.alphas_cumprod, denoiser.device
+        self.scaling_factor: float = 1 if self.vae is None else self.vae.config.scaling_factor
+        self.image_size: int = denoiser.unet.config.sample_size * (1 if self.vae is None else pipeline.vae_scale_factor)
+        self._embed = lru_cache(TEXTS_KEPT)(self._encode_text)
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Pictures (B,H,W,3) in [0,1] -> x: scaled latents (B,4,h,w), or pixels in [-1,1] for IF; with gradient.
+
+        Of the VAE's Gaussian we take the mode.  Its standard deviation is far below the noise that is added next,
+        so a draw would only make runs differ; and the gradient of the mode is the one of the picture.
+        """
+        x = pixels(images, self.image_size)
+        if self.vae is None:
+            return x
+        latents: Tensor = self.vae.encode(x.to(self.vae.dtype)).latent_dist.mode()
+        return latents.float() * self.scaling_factor
+
+    @torch.no_grad()
+    def decode(self, x: Tensor) -> Tensor:
+        """x (B,C,h,w) -> pictures (B,H,W,3) in [0,1]."""
+        if self.vae is None:
+            return pictures(x)
+        return pictures(self.vae.decode((x / self.scaling_factor).to(self.vae.dtype)).sample)
+
+    def condition(self, texts: Sequence[str], cameras: Cameras | None = None) -> Condition:
+        """B texts -> tokens (B,77,D); these models know of the camera only what the text says."""
+        return Condition.cat([self._embed(text) for text in texts])
+
+    def predict(self, x_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
+        """ε (B,C,h,w) for x_t at integer levels t (B,): one forward of the U-Net, without gradient."""
+        return self.denoiser.eps(x_t, t, condition.tokens, added_cond_kwargs=condition.extra or None)
+
+    @torch.no_grad()
+    def _encode_text(self, text: str) -> Condition:
+        """One text.  "" gives the pipeline's own unconditional embedding, which for SDXL is all zeros."""
+        options = {"num_images_per_prompt": 1, "do_classifier_free_guidance": True}
+        prompt, unprompted, *pooled = self.pipeline.encode_prompt(prompt=text, device=self.device, **options)
+        dtype = self.denoiser.dtype
+        tokens = (prompt if text else unprompted).to(dtype)
+        if not pooled:
+            return Condition(tokens)
+        side = self.image_size
+        time_ids = torch.tensor([[side, side, 0, 0, side, side]], dtype=dtype, device=self.device)
+        return Condition(tokens, extra={"text_embeds": pooled[0 if text else 1].to(dtype), "time_ids": time_ids})
+
+
+def load_stable_diffusion(model: str | Path, device: torch.device | str) -> StableDiffusion:
+    """Load a model from its folder, or by its hub id from the cache or the hub.
+
+    Raises:
+        PriorError: no such model, one of another kind, or one whose files are missing or damaged.
+    """
+    device = torch.device(device)
+    folder, name = _find(model)
+    dtype = weights_dtype(device)
+    denoiser = load_denoiser(folder, dtype, device)
+    networks = {"unet": denoiser.unet}
+    if (folder / "vae").is_dir():
+        networks["vae"] = load_frozen(AutoencoderKL, folder / "vae", vae_dtype(folder / "vae", dtype), device)
+    pipeline = _load_pipeline(folder, networks, dtype, LEFT_OUT[name])
+    return StableDiffusion(pipeline.to(device), denoiser)
+
+
+def _load_pipeline(folder: Path, networks: dict[str, Any], dtype: torch.dtype, left_out: dict[str, Any]) -> Any:
+    """The pipeline around networks that are loaded already: tokenizers and text encoders come with it."""
+    for encoder in sorted(folder.glob("text_encoder*")):
+        weight_files(encoder)  # names a damaged file, which transformers would not
+    options = {"dtype": dtype, "variant": variant(folder / "unet"), "use_safetensors": True, "local_files_only": True}
+    try:
+        pipeline = DiffusionPipeline.from_pretrained(folder, **networks, **options, **left_out)
+    except (OSError, ValueError, ImportError) as error:
+        raise PriorError(f"{folder} cannot be loaded ({reason(error)}): download it again") from error
+    for part, tokenizer in pipeline.components.items():
+        # Without its vocabulary a tokenizer loads all the same, and every word is unknown to it.
+        if part.startswith("tokenizer") and len(tokenizer) <= 1 + len(tokenizer.all_special_ids):
+            raise PriorError(f"{folder / part} has no vocabulary: download that folder again")
+    return pipeline
+
+
+def vae_dtype(folder: Path, dtype: torch.dtype) -> torch.dtype:
+    """SDXL's VAE overflows in half precision and its file says so; the files of SD 1.x and 2.x say nothing."""
+    forced = read_config(AutoencoderKL, folder).get("force_upcast", False)
+    return torch.float32 if forced else dtype
+
+
+def _find(model: str | Path) -> tuple[Path, str]:
+    """The folder of a model, downloaded if need be, and the name of its pipeline class."""
+    path = Path(model).expanduser()
+    if path.is_file():
+        raise PriorError(
+            f'prior "{model}" is a file: convert it to a folder with diffusers, '
+            f"StableDiffusionPipeline.from_single_file('{model}').save_pretrained(FOLDER), and pass that folder"
+        )
+    if path.is_dir():
+        if not (path / INDEX).is_file():
+            raise PriorError(f'prior "{model}" is no diffusers folder: pass the folder that holds {INDEX}')
+        return path, _pipeline_class(model, path / INDEX)
+    if isinstance(model, Path) or path.is_absolute() or model.startswith((".", "~")):
+        raise PriorError(f'prior "{model}" does not exist: pass the folder of a diffusers model, or its hub id')
+    return _fetch(model)
+
+
+def _pipeline_class(model: str | Path, index: Path) -> str:
+    """Name of the pipeline class, if it is one of ours."""
+    try:
+        name = json.loads(index.read_text(encoding="utf-8"))["_class_name"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise PriorError(f'{index} of prior "{model}" cannot be read ({reason(error)}): download it again') from error
+    if not isinstance(name, str) or name not in LEFT_OUT:
+        raise PriorError(f'prior "{model}" is a {name}: use a model of one of the kinds {", ".join(LEFT_OUT)}')
+    return name
+
+
+def _fetch(model: str) -> tuple[Path, str]:
+    """The folder of a hub model in the cache, downloaded if it is not there, and the name of its pipeline class."""
+    try:
+        name = _pipeline_class(model, _fetch_index(model))
+        unwanted = {part: None for part, value in LEFT_OUT[name].items() if value is None}
+        return Path(DiffusionPipeline.download(model, use_safetensors=True, **unwanted)), name
+    except HFValidationError as error:
+        raise PriorError(f'prior "{model}" is neither a folder nor a hub id: pass a folder or OWNER/NAME') from error
+    except RepositoryNotFoundError as error:
+        raise PriorError(
+            f'prior "{model}" is not on the hub, or needs its licence accepted: check the name, '
+            "accept the licence on the model's page and run `hf auth login`"
+        ) from error
+    except RemoteEntryNotFoundError as error:
+        raise PriorError(f'prior "{model}" has no {INDEX}: choose a model that is in diffusers\' format') from error
+    except (OSError, httpx2.HTTPError) as error:
+        raise PriorError(
+            f'prior "{model}" is neither a folder here nor complete in the hub\'s cache ({reason(error)}): run '
+            f"`hf download {model} --local-dir FOLDER` on a machine with internet, copy that folder here and pass it"
+        ) from error
+
+
+def _fetch_index(model: str) -> Path:
+    """model_index.json: enough to refuse a model of another kind before its gigabytes are fetched."""
+    try:
+        return Path(hf_hub_download(model, INDEX, local_files_only=True))
+    except LocalEntryNotFoundError:
+        model_info(model)  # without a network this fails at once, where the download would try for half a minute
+        return Path(hf_hub_download(model, INDEX))

@@ -1,0 +1,72 @@
+"""The prompt as it is said for each view, and Perp-Neg.
+
+View words: ", front view" within 45° of the front, ", back view" beyond 135°, ", side view" between,
+", overhead view" above 60° (DreamFusion 2209.14988, section 3.2).  Perp-Neg (2304.04968) blends the words of
+neighbouring views and pushes away from the views that a camera does not look at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from backend.cameras import OVERHEAD, Cameras, view_word
+from backend.guidance.base import Conditions
+from backend.priors.base import Condition, Prior
+
+class Prompts:
+    """One job's prompt and negative prompt, ready to condition any batch of cameras."""
+
+    def __init__(self, prior: Prior, prompt: str, negative: str = "", views: bool = True, perp_neg: bool = False) -> None:
+        self.prior, self.prompt, self.negative = prior, prompt, negative
+        self.views, self.perp_neg = views, perp_neg
+
+    def said(self, word: str) -> str:
+        """The prompt for a view."""
+        return f"{self.prompt}, {word} view" if self.views else self.prompt
+
+    def conditions(self, cameras: Cameras) -> Conditions:
+        """Conditions for B cameras."""
+        count = len(cameras)
+        angles = zip(cameras.azimuth.tolist(), cameras.elevation.tolist(), strict=True)
+        y = self.prior.condition([self.said(view_word(*angle)) for angle in angles], cameras)
+        null = self.prior.condition([""] * count)
+        neg = self.prior.condition([self.negative] * count) if self.negative else None
+        perp: tuple[tuple[Condition, Tensor], ...] = ()
+        if self.perp_neg:
+            y, perp = self._perp_neg(cameras, y)
+        return Conditions(y, null, neg, perp)
+
+    def _perp_neg(self, cameras: Cameras, y: Condition) -> tuple[Condition, tuple[tuple[Condition, Tensor], ...]]:
+        """The blended prompt, and for each view the two prompts to move away from with their weights."""
+        turn = ((cameras.azimuth + 180) % 360 - 180).abs()
+        plain = cameras.elevation > OVERHEAD  # from above there is no neighbouring view to blend with
+        ahead = turn < 90
+        share = torch.where(ahead, 1 - turn / 90, 2 - turn / 90)
+        front, side, back = (self.prior.condition([self.said(word)] * len(cameras), cameras) for word in ("front", "side", "back"))
+        near = _choose(ahead, front, side)
+        blended = _blend(share, near, _choose(ahead, side, back))
+        pair, to_back, to_front = _decay(4, 0.5, -2.426), _decay(1, 0.5, 0.967), _decay(1, 0.5, -0.606)
+        first = torch.where(ahead, pair(share), to_front(share))
+        second = torch.where(ahead, pair(1 - share), to_back(share))
+        zero = torch.zeros_like(first)
+        away = ((near, torch.where(plain, zero, first)), (_choose(ahead, side, front), torch.where(plain, zero, second)))
+        return _choose(plain, y, blended), away
+
+
+def _decay(a: float, b: float, c: float) -> Callable[[Tensor], Tensor]:
+    """Perp-Neg's weight -(a exp(-b r) + c) as a function of r."""
+    return lambda share: -(a * torch.exp(-b * share) + c)
+
+
+def _blend(share: Tensor, one: Condition, other: Condition) -> Condition:
+    """share (B,) of one condition's tokens, the rest of the other's."""
+    part = share.view(-1, 1, 1).to(one.tokens)
+    return Condition(part * one.tokens + (1 - part) * other.tokens, one.mask, one.extra)
+
+
+def _choose(where: Tensor, one: Condition, other: Condition) -> Condition:
+    """Row by row: `one` where true, else `other`."""
+    return _blend(where.float(), one, other)

@@ -1,0 +1,145 @@
+"""Everything that shapes a run, as frozen structs that are JSON on disk: `Job` and, in it, `Recipe`.
+
+A job file may leave fields out: they take the recipe tuned for its objective and prior (`default_recipe`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import msgspec
+from msgspec import Meta
+
+from backend.cameras import CameraRange
+from backend.errors import UserError
+from backend.scenes.settings import SplatSettings
+from backend.timesteps import Timesteps
+
+ObjectiveName = Literal["sds", "jsd", "vdm"]
+OBJECTIVE_NAMES: tuple[str, ...] = get_args(ObjectiveName)
+EMBEDDED = "embedded"
+PROMPT_LIMIT = 1000
+
+
+class JobError(UserError):
+    """A job that cannot be run: one sentence with the name of the field."""
+
+
+class Backgrounds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How often a view stands before each kind of background (relative shares)."""
+
+    white: Annotated[float, Meta(ge=0)] = 1.0
+    black: Annotated[float, Meta(ge=0)] = 0.0
+    grey: Annotated[float, Meta(ge=0)] = 0.0  # any grey
+    colour: Annotated[float, Meta(ge=0)] = 0.0  # any colour
+
+    def __post_init__(self) -> None:
+        if self.white + self.black + self.grey + self.colour == 0:
+            raise ValueError("At least one kind of background needs a share above 0")
+
+
+class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """From this share of the run on, pictures are rendered with this side in pixels."""
+
+    start: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    side: Annotated[int, Meta(ge=16, le=1024)] = 64
+
+
+class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """All settings of a run but what it is a picture of."""
+
+    steps: Annotated[int, Meta(ge=1, le=100_000)] = 600
+    views: Annotated[int, Meta(ge=1, le=64)] = 4  # per step
+    stages: Annotated[tuple[Stage, ...], Meta(min_length=1)] = (Stage(),)
+    cameras: CameraRange = CameraRange()
+    backgrounds: Backgrounds = Backgrounds()
+    timesteps: Timesteps = Timesteps()
+    view_prompts: bool = True
+    perp_neg: bool = False
+    options: dict[str, Any] = {}  # of the objective; what is left out takes the objective's default
+    splats: SplatSettings = SplatSettings()
+    checkpoint_every: Annotated[int, Meta(ge=1)] = 100
+
+    def side(self, progress: float) -> int:
+        """Side in pixels of the pictures at this share of the run."""
+        return max((stage for stage in self.stages if stage.start <= progress), key=lambda stage: stage.start).side
+
+
+class Job(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One run: a sentence, a seed, and how."""
+
+    prompt: str
+    negative_prompt: str = ""
+    objective: ObjectiveName = "vdm"
+    prior: str = EMBEDDED  # or a diffusers folder or hub id
+    seed: Annotated[int, Meta(ge=0, lt=2**62)] = 0
+    init_mesh: str | None = None
+    device: str = "auto"  # auto, cpu, cuda, cuda:1, ...
+    recipe: Recipe = Recipe()
+
+
+def default_recipe(objective: str, prior: str) -> Recipe:
+    """The recipe tuned for an objective on the embedded prior, or else on a Stable Diffusion-like one."""
+    from backend.defaults import RECIPES  # the table is data; it needs the classes of this file
+
+    return RECIPES[objective, EMBEDDED if prior == EMBEDDED else "large"]
+
+
+def make_job(fields: dict[str, Any]) -> Job:
+    """A full job from what somebody wrote: defaults filled in, every value checked.
+
+    Raises JobError with the field's name: unknown keys, wrong types, values out of range, an empty prompt.
+    """
+    objective, prior = fields.get("objective", "vdm"), fields.get("prior", EMBEDDED)
+    if objective not in OBJECTIVE_NAMES:
+        raise JobError(f"objective: {objective!r} is not one of {', '.join(OBJECTIVE_NAMES)}.")
+    defaults = msgspec.to_builtins(default_recipe(objective, prior if isinstance(prior, str) else EMBEDDED))
+    recipe = fields.get("recipe", {})
+    merged = fields | {"recipe": _merge(defaults, recipe) if isinstance(recipe, dict) else recipe}
+    try:
+        job = msgspec.convert(merged, Job)
+    except msgspec.ValidationError as error:
+        raise JobError(_sentence(str(error))) from error
+    _check_prompt("prompt", job.prompt)
+    if job.negative_prompt:
+        _check_prompt("negative_prompt", job.negative_prompt)
+    return job
+
+
+def read_job(path: Path) -> dict[str, Any]:
+    """The fields of a job file; JobError where it is not a JSON object."""
+    try:
+        fields = msgspec.json.decode(path.read_bytes())
+    except OSError as error:
+        raise JobError(f"job: {path} cannot be read ({error.strerror}).") from error
+    except msgspec.DecodeError as error:
+        raise JobError(f"job: {path} is not JSON ({error}).") from error
+    if not isinstance(fields, dict):
+        raise JobError(f"job: {path} holds no JSON object.")
+    return fields
+
+
+def _check_prompt(field: str, text: str) -> None:
+    if not text.strip():
+        raise JobError(f"{field}: is empty; say in a few words what to make.")
+    if len(text) > PROMPT_LIMIT:
+        raise JobError(f"{field}: has {len(text)} characters; {PROMPT_LIMIT} are the most.")
+
+
+def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """`over` on top of `base`, struct by struct."""
+    merged = dict(base)
+    for key, value in over.items():
+        below = merged.get(key)
+        merged[key] = _merge(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _sentence(message: str) -> str:
+    """msgspec's "Expected `int` >= 1 - at `$.recipe.steps`" with the field in front."""
+    what, _, where = message.partition(" - at ")
+    field = where.strip("`").removeprefix("$").removeprefix(".") or "job"
+    if "unknown field" in what or "missing required field" in what:
+        return f"{field}: {what[0].lower()}{what[1:]}.".replace("object contains", "has the")
+    return f"{field}: {what[0].lower()}{what[1:]}."

@@ -1,0 +1,241 @@
+"""How the number of splats changes during a run: gsplat's strategies, kept between a floor and a ceiling.
+
+`default` is 3DGS's growth (Kerbl et al., 2308.04079): splats whose pictures pull hard at them are doubled or split,
+faint and huge ones go.  `mcmc` is 3DGS-MCMC (2404.09591): the dead are moved onto the living, and faint ones wander.
+gsplat 1.5.3 leaves four things to us: a ceiling for `default`, a floor for both, the opacity reset, which it never
+reaches (`step % reset_every == 0 & step > 0` is always false), and two functions that it has for CUDA alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import copy
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from gsplat.cuda._torch_impl import _quat_scale_to_covar_preci
+from gsplat.strategy import DefaultStrategy, MCMCStrategy, ops
+from torch import Tensor
+from torch.nn import Parameter
+
+from backend.scenes.settings import SplatSettings
+
+Params = dict[str, Parameter]
+Optimisers = dict[str, torch.optim.Optimizer]
+FLOOR = 16  # the strongest splats, which nothing removes
+NEVER = 2**62
+
+
+class Growth(Protocol):
+    """Changes the splats after a step of the optimiser.  Parameters go by gsplat's names."""
+
+    def watch(self, info: dict[str, Any]) -> None:
+        """After rendering, before backward: ask for the gradients that will be needed."""
+
+    def step(
+        self, step: int, params: Params, optimisers: Optimisers, info: dict[str, Any], generator: torch.Generator
+    ) -> dict[str, float]:
+        """Replace entries of `params` (and what `optimisers` keep of them); numbers worth a curve."""
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """What was gathered since the last refinement, flat."""
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Take up what `state_dict` gave."""
+
+
+def growth(settings: SplatSettings, steps: int, device: torch.device) -> Growth:
+    """The growth that the settings ask for, over a run of `steps`."""
+    if device.type != "cuda":
+        _use_torch_twins()
+    if settings.growth == "none":
+        return NoGrowth()
+    return DefaultGrowth(settings, steps) if settings.growth == "default" else McmcGrowth(settings, steps)
+
+
+class NoGrowth:
+    """The splats there are, to the end."""
+
+    def watch(self, info: dict[str, Any]) -> None:
+        """Nothing to watch."""
+
+    def step(
+        self, step: int, params: Params, optimisers: Optimisers, info: dict[str, Any], generator: torch.Generator
+    ) -> dict[str, float]:
+        """Nothing changes."""
+        return {}
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Nothing to keep."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Nothing to take up."""
+
+
+@dataclass
+class BoundedStrategy(DefaultStrategy):  # type: ignore[misc]
+    """gsplat's default strategy that grows at most `grow_fraction` at once, to `cap_max`, and never empties."""
+
+    cap_max: int = NEVER
+    grow_fraction: float = 1.0
+    metrics: dict[str, float] = field(default_factory=dict)
+
+    @torch.no_grad()
+    def _grow_gs(self, params: Params, optimizers: Optimisers, state: dict[str, Any], step: int) -> tuple[int, int]:
+        """Every growing splat adds one, so a higher threshold is all that the ceiling needs."""
+        count = len(params["means"])
+        gradients = state["grad2d"] / state["count"].clamp_min(1)
+        room = max(0, min(self.cap_max - count, int(self.grow_fraction * count)))
+        limited = copy(self)
+        if room < count:
+            limited.grow_grad2d = max(self.grow_grad2d, float(gradients.topk(room + 1).values[-1]))
+        doubled, split = DefaultStrategy._grow_gs(limited, params, optimizers, state, step)
+        self.metrics = {
+            "gradient_median": float(gradients.median()),
+            "gradient_threshold": limited.grow_grad2d,
+            "grown": doubled + split,
+        }
+        return doubled, split
+
+    @torch.no_grad()
+    def _prune_gs(self, params: Params, optimizers: Optimisers, state: dict[str, Any], step: int) -> int:
+        """gsplat waits for its first opacity reset before it removes the huge; we do not."""
+        opacities = params["opacities"].flatten()
+        doomed = opacities.sigmoid() < self.prune_opa
+        doomed |= params["scales"].max(-1).values.exp() > self.prune_scale3d
+        doomed[opacities.topk(min(FLOOR, len(opacities))).indices] = False
+        removed = int(doomed.sum())
+        if removed:
+            ops.remove(params, optimizers, state, doomed)
+        self.metrics["pruned"] = removed
+        return removed
+
+
+class DefaultGrowth:
+    """Doubles, splits and prunes between refine_start and refine_stop, and resets opacities there."""
+
+    def __init__(self, settings: SplatSettings, steps: int) -> None:
+        self.settings = settings
+        self.strategy = BoundedStrategy(
+            prune_opa=settings.prune_opacity,
+            grow_grad2d=settings.grow_grad2d,
+            grow_scale3d=settings.split_scale,
+            prune_scale3d=settings.prune_scale,
+            refine_start_iter=round(settings.refine_start * steps),
+            refine_stop_iter=round(settings.refine_stop * steps),
+            refine_every=settings.refine_every,
+            reset_every=NEVER,
+            cap_max=settings.cap_max,
+            grow_fraction=settings.grow_fraction,
+        )
+        self.state = self.strategy.initialize_state(scene_scale=1.0)
+
+    def watch(self, info: dict[str, Any]) -> None:
+        """The gradients of the splats' places in the pictures decide who grows."""
+        if info["means2d"].requires_grad:
+            info["means2d"].retain_grad()
+
+    def step(
+        self, step: int, params: Params, optimisers: Optimisers, info: dict[str, Any], generator: torch.Generator
+    ) -> dict[str, float]:
+        """Gather gradients; every so often grow, prune, reset."""
+        self.strategy.metrics = {}
+        with _seeded(generator, params["means"].device):
+            self.strategy.step_post_backward(params, optimisers, self.state, step, info)
+        every = self.settings.reset_every
+        if every and 0 < step < self.strategy.refine_stop_iter and step % every == 0:
+            # Twice the pruning limit, as in 3DGS: what is not needed sinks below it, the rest comes back.
+            ops.reset_opa(params, optimisers, self.state, value=2 * self.settings.prune_opacity)
+            self.strategy.metrics["opacity_reset"] = 1.0
+        return self.strategy.metrics
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Sums of gradients and how often each splat was seen."""
+        return {key: value for key, value in self.state.items() if isinstance(value, Tensor)}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Sums that are not in `state` start anew."""
+        self.state.update({key: state[key].clone() if key in state else None for key in ("grad2d", "count")})
+
+
+class McmcGrowth:
+    """Moves the dead onto the living, adds 5 % at each refinement up to cap_max, and shakes the faint ones."""
+
+    def __init__(self, settings: SplatSettings, steps: int) -> None:
+        self.strategy = MCMCStrategy(
+            cap_max=settings.cap_max,
+            noise_lr=settings.mcmc_noise,
+            refine_start_iter=round(settings.refine_start * steps),
+            refine_stop_iter=round(settings.refine_stop * steps),
+            refine_every=settings.refine_every,
+            min_opacity=settings.prune_opacity,
+        )
+        self.state = self.strategy.initialize_state()
+
+    def watch(self, info: dict[str, Any]) -> None:
+        """Needs no gradients of its own."""
+
+    def step(
+        self, step: int, params: Params, optimisers: Optimisers, info: dict[str, Any], generator: torch.Generator
+    ) -> dict[str, float]:
+        """The noise goes with the positions' learning rate, and ends with it."""
+        _keep_strongest(params["opacities"], self.strategy.min_opacity)
+        rate = optimisers["means"].param_groups[0]["lr"]
+        with _seeded(generator, params["means"].device):
+            self.strategy.step_post_backward(params, optimisers, self.state, step, info, lr=rate)
+        return {}
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Nothing is gathered."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Nothing to take up."""
+
+
+@torch.no_grad()
+def _keep_strongest(opacity_logits: Parameter, least: float) -> None:
+    """Where all are dead, none can be moved: the strongest few are called back to life."""
+    strongest = opacity_logits.topk(min(FLOOR, len(opacity_logits)))
+    alive = torch.logit(torch.tensor(least, device=opacity_logits.device)) + 0.1
+    opacity_logits[strongest.indices] = strongest.values.clamp(min=alive)
+
+
+@contextmanager
+def _seeded(generator: torch.Generator, device: torch.device) -> Iterator[None]:
+    """gsplat draws from the global generator: lend it one seeded from the run's own, so that a run can be resumed."""
+    seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
+
+
+def _use_torch_twins() -> None:
+    """Put torch functions in the place of two that gsplat has for CUDA alone; they run on every device."""
+    ops.compute_relocation = relocation
+    ops.quat_scale_to_covar_preci = _covariances
+
+
+def relocation(opacities: Tensor, scales: Tensor, ratios: Tensor, binoms: Tensor) -> tuple[Tensor, Tensor]:
+    """Opacities (N,) and scales (N,3) of splats of which `ratios` (N,) lie on one spot, so that the sum looks alike.
+
+    Equation 9 of 3DGS-MCMC; binoms (M,M) holds C(n,k), and M bounds the ratios.
+    """
+    most = binoms.shape[0]
+    n = ratios.clamp(1, most).long()
+    shared = 1 - (1 - opacities) ** (1 / n)
+    k = torch.arange(most, device=binoms.device)
+    sums = torch.cat([binoms.new_zeros(1, most), binoms.cumsum(0)])[n]  # Σ_{i<=n} C(i-1,k)
+    terms = sums * (-1.0) ** k / torch.sqrt(k + 1.0) * shared[:, None] ** (k + 1)
+    return shared, (opacities / terms.sum(-1))[:, None] * scales
+
+
+def _covariances(
+    quats: Tensor, scales: Tensor, compute_covar: bool = True, compute_preci: bool = True, triu: bool = False
+) -> tuple[Tensor, Tensor]:
+    quats = torch.nn.functional.normalize(quats, dim=-1)
+    covariances: tuple[Tensor, Tensor] = _quat_scale_to_covar_preci(quats, scales, compute_covar, compute_preci, triu)
+    return covariances

@@ -1,0 +1,186 @@
+"""Mesh and point files as surfaces that can be sampled, read by trimesh.
+
+Colours are those one sees (sRGB, [0,1]): from the texture, the vertices, the faces or the material, grey where there
+is none.  glTF's factors and vertex colours are linear and are converted; other formats' are taken as they stand.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.errors import UserError
+
+Array = NDArray[np.float64]
+
+SUFFIXES = (".glb", ".gltf", ".obj", ".off", ".ply", ".stl")
+Y_UP = (".glb", ".gltf", ".obj")  # as Blender's importers have it; ply, stl and off are taken as Z-up
+LINEAR = (".glb", ".gltf")
+MOST_BYTES = 2**30
+MOST_FACES = 5_000_000
+GREY = 0.5
+TO_Z_UP = np.array([[1.0, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 0], [0, 0, 0, 1]])
+
+# What trimesh's parsers raise on files that are not what their names say.
+UNREADABLE = (
+    ArithmeticError, AssertionError, AttributeError, EOFError, ImportError, LookupError, OSError, RuntimeError,
+    TypeError, ValueError, struct.error,
+)  # fmt: skip
+
+
+class InitialError(UserError):
+    """A start that cannot be used: one sentence that says what to do."""
+
+
+@dataclass(frozen=True)
+class Surface:
+    """The parts of a file in world coordinates: meshes, or bare points where there is no mesh.
+
+    `turn` (4,4) is what was applied to the file's coordinates; `linear` tells whether factors are linear colours.
+    """
+
+    meshes: list[Any]
+    clouds: list[Any]
+    turn: Array
+    linear: bool
+
+    def bounding_sphere(self) -> tuple[Array, float]:
+        """Centre (3,) of the bounding box, and the radius of the sphere around it that holds every vertex."""
+        used = [m.vertices[m.referenced_vertices] for m in self.meshes] or [c.vertices for c in self.clouds]
+        vertices = np.concatenate(used)
+        centre = (vertices.min(0) + vertices.max(0)) / 2
+        return centre, float(np.linalg.norm(vertices - centre, axis=1).max())
+
+    def sample(self, count: int, rng: np.random.Generator) -> tuple[Array, Array | None, Array]:
+        """Points (N,3), normals (N,3) or None for a cloud, colours (N,3): evenly over the area, `count` of them."""
+        if self.meshes:
+            return self._sample_meshes(count, rng)
+        points = np.concatenate([c.vertices for c in self.clouds])
+        colours = np.concatenate([_point_colours(c, self.linear) for c in self.clouds])
+        rows = rng.permutation(len(points))[:count]
+        return points[rows], None, colours[rows]
+
+    def _sample_meshes(self, count: int, rng: np.random.Generator) -> tuple[Array, Array, Array]:
+        from trimesh.sample import sample_surface
+
+        whole = _joined(self.meshes)
+        points, faces, barycentric = sample_surface(whole, count, return_barycentric=True, seed=rng)
+        normals = whole.face_normals[faces]
+        colours = np.empty((count, 3))
+        first = 0
+        for mesh in self.meshes:
+            rows = (faces >= first) & (faces < first + len(mesh.faces))
+            colours[rows] = _surface_colours(mesh, faces[rows] - first, barycentric[rows], self.linear)
+            first += len(mesh.faces)
+        return points, normals, colours
+
+
+def load_surface(path: Path) -> Surface:
+    """Read a mesh or point file, its scene graph flattened, Z up.  Raises InitialError in one sentence."""
+    suffix = path.suffix.lower()
+    _check_file(path, suffix)
+    turn = TO_Z_UP if suffix in Y_UP else np.eye(4)
+    try:
+        meshes, clouds = _parts(path, turn)
+    except UNREADABLE as error:
+        if isinstance(error, InitialError):
+            raise
+        reason = str(error).strip().split("\n")[0][:120] or type(error).__name__
+        raise InitialError(f"init_mesh: {path} cannot be read as {suffix[1:]} ({reason}): export it again.") from error
+    surface = Surface(meshes, [] if meshes else clouds, turn, suffix in LINEAR)
+    _check_surface(path, surface)
+    return surface
+
+
+def _check_file(path: Path, suffix: str) -> None:
+    if not path.is_file():
+        raise InitialError(f"init_mesh: there is no file {path}; give the path of a mesh.")
+    if suffix not in SUFFIXES:
+        raise InitialError(f"init_mesh: {path} must be one of {', '.join(s[1:] for s in SUFFIXES)}.")
+    if path.stat().st_size > MOST_BYTES:
+        raise InitialError(f"init_mesh: {path} is larger than {MOST_BYTES >> 30} GiB; decimate the mesh first.")
+
+
+def _parts(path: Path, turn: Array) -> tuple[list[Any], list[Any]]:
+    """Meshes and point clouds of a file, each instance in its place."""
+    import trimesh
+
+    scene = trimesh.load_scene(path, process=False)
+    nodes = [scene.geometry[scene.graph[node][1]] for node in scene.graph.nodes_geometry]
+    faces = sum(len(g.faces) for g in nodes if isinstance(g, trimesh.Trimesh))
+    if faces > MOST_FACES:
+        raise InitialError(f"init_mesh: {path} has {faces} faces, at most {MOST_FACES} are taken; decimate it first.")
+    parts = list(scene.dump())
+    for part in parts:
+        part.apply_transform(turn)
+    meshes = [p for p in parts if isinstance(p, trimesh.Trimesh) and len(p.faces)]
+    clouds = [p for p in parts if isinstance(p, trimesh.PointCloud | trimesh.Trimesh) and len(p.vertices)]
+    return meshes, clouds
+
+
+def _check_surface(path: Path, surface: Surface) -> None:
+    parts = surface.meshes or surface.clouds
+    if not parts:
+        raise InitialError(f"init_mesh: {path} has neither faces nor points; export the object as a mesh.")
+    if not all(np.isfinite(part.vertices).all() for part in parts):
+        raise InitialError(f"init_mesh: {path} has vertices that are no numbers; repair the mesh.")
+    if any(m.faces.min() < 0 or m.faces.max() >= len(m.vertices) for m in surface.meshes):
+        raise InitialError(f"init_mesh: {path} has faces of vertices that do not exist; repair the mesh.")
+    _, radius = surface.bounding_sphere()
+    area = sum(float(m.area) for m in surface.meshes)
+    if not 1e-12 < radius < 1e12 or (surface.meshes and area < 1e-12 * radius**2):
+        raise InitialError(f"init_mesh: {path} has no extent that could be filled; scale or repair the mesh.")
+
+
+def _joined(meshes: list[Any]) -> Any:
+    """One mesh of all faces, in order, without colours."""
+    import trimesh
+
+    starts = np.cumsum([0] + [len(m.vertices) for m in meshes[:-1]])
+    faces = np.concatenate([m.faces + start for m, start in zip(meshes, starts, strict=True)])
+    return trimesh.Trimesh(np.concatenate([m.vertices for m in meshes]), faces, process=False)
+
+
+def _surface_colours(mesh: Any, faces: NDArray[np.int64], barycentric: Array, linear: bool) -> Array:
+    """Colours (N,3) of points on faces (N,) with barycentric coordinates (N,3)."""
+    visual, corners = mesh.visual, mesh.faces[faces]
+    if visual.kind == "texture":
+        uv = None if visual.uv is None else (visual.uv[corners] * barycentric[..., None]).sum(1)
+        return _material_colours(visual.material, uv, len(faces), linear)
+    if visual.kind == "vertex":
+        return _seen((visual.vertex_colors[corners, :3] / 255 * barycentric[..., None]).sum(1), linear)
+    if visual.kind == "face":
+        return _seen(visual.face_colors[faces, :3] / 255, linear)
+    return np.full((len(faces), 3), GREY)
+
+
+def _material_colours(material: Any, uv: Array | None, count: int, linear: bool) -> Array:
+    """The texture at uv (N,2) times the material's factor, or the material's colour alone."""
+    from trimesh.visual.color import srgb_to_linear, uv_to_interpolated_color
+
+    image = getattr(material, "baseColorTexture" if hasattr(material, "baseColorTexture") else "image", None)
+    if image is None or uv is None:
+        return _seen(np.tile(material.main_color[:3] / 255, (count, 1)), linear)
+    texture: Array = uv_to_interpolated_color(uv, image)[:, :3] / 255
+    factor = getattr(material, "baseColorFactor", None)
+    return texture if factor is None else _seen(srgb_to_linear(texture) * material.main_color[:3] / 255, True)
+
+
+def _point_colours(cloud: Any, linear: bool) -> Array:
+    """Colours (N,3) of a PointCloud, or of a mesh that has no faces."""
+    colours = getattr(cloud, "colors", None)
+    if colours is None or len(colours) != len(cloud.vertices):
+        return np.full((len(cloud.vertices), 3), GREY)
+    return _seen(colours[:, :3] / 255, linear)
+
+
+def _seen(colours: Array, linear: bool) -> Array:
+    """Linear colours as one sees them."""
+    from trimesh.visual.color import linear_to_srgb
+
+    return np.clip(linear_to_srgb(colours), 0, 1) if linear else colours

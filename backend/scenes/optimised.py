@@ -1,0 +1,158 @@
+"""Splats that learn: parameters, one Adam each, growth, and everything needed to go on later."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import Parameter
+
+from backend.cameras import Cameras
+from backend.errors import UserError
+from backend.scenes import regularise
+from backend.scenes.base import Render
+from backend.scenes.density import growth
+from backend.scenes.settings import SplatSettings
+from backend.scenes.splats import Splats, render_splats
+
+# gsplat's strategies know the parameters by these names; "rest" are the harmonics above the constant one.
+FIELDS = {"means": "means", "quats": "quats", "scales": "log_scales", "opacities": "opacity_logits"}
+MOMENTS = ("exp_avg", "exp_avg_sq", "step")
+REST_RATE = 1 / 20  # 3DGS lets the view-dependent colour learn this much slower
+
+
+class CheckpointError(UserError):
+    """A saved state that cannot be taken up: one sentence that says why."""
+
+
+class SplatScene:
+    """Optimised splats; a Scene.
+
+    The schedules are those of a run of `steps`: a run that goes on longer keeps the rates it ended with, and its
+    number of splats.  Give the larger number from the start, or a new scene, where the longer schedule is meant.
+    """
+
+    def __init__(self, splats: Splats, settings: SplatSettings, steps: int, device: torch.device | str = "cpu") -> None:
+        self.settings, self.steps, self.device = settings, steps, torch.device(device)
+        self._adopt(_split(splats, settings.sh_degree))
+        self.growth = growth(settings, steps, self.device)
+
+    def _adopt(self, tensors: dict[str, Tensor]) -> None:
+        """Make the tensors parameters, each with an optimiser that has seen nothing."""
+        self.params = {name: Parameter(v.detach().float().to(self.device, copy=True)) for name, v in tensors.items()}
+        self.optimisers: dict[str, torch.optim.Optimizer] = {
+            name: torch.optim.Adam([p], lr=self.rate(name, 0), eps=1e-15, fused=True) for name, p in self.params.items()
+        }
+
+    @property
+    def live(self) -> Splats:
+        """The splats as they are, with gradient."""
+        p = self.params
+        sh = torch.cat([p["sh0"], p["rest"]], 1) if "rest" in p else p["sh0"]
+        return Splats(**{theirs: p[ours] for ours, theirs in FIELDS.items()}, sh=sh)
+
+    def splats(self) -> Splats:
+        """Copies on the CPU, without gradient."""
+        return self.live.detach()
+
+    def render(self, cameras: Cameras, width: int, height: int, backgrounds: Tensor) -> Render:
+        """Pictures with gradient; backgrounds (B,3)."""
+        render = render_splats(self.live, cameras, width, height, backgrounds)
+        self.growth.watch(render.info)
+        return render
+
+    def regulariser(self, render: Render) -> Tensor:
+        """The weighted penalties of the settings; those of weight 0 cost nothing."""
+        s = self.settings
+        terms: tuple[tuple[float, Callable[[], Tensor]], ...] = (
+            (s.scale_weight, lambda: regularise.scale_penalty(self.params["scales"])),
+            (s.sparse_weight, lambda: regularise.sparsity(render.alpha)),
+            (s.opaque_weight, lambda: regularise.opaqueness(render.alpha)),
+            (s.tv_colour_weight, lambda: regularise.total_variation(render.rgb)),
+            (s.tv_disparity_weight, lambda: regularise.disparity_variation(render.depth, render.alpha)),
+        )
+        return sum((weight * term() for weight, term in terms if weight), torch.zeros((), device=self.device))
+
+    def step(self, step: int, render: Render, generator: torch.Generator) -> dict[str, float]:
+        """After backward: optimise, then grow and prune."""
+        for name, optimiser in self.optimisers.items():
+            optimiser.param_groups[0]["lr"] = self.rate(name, step)
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
+        metrics = self.growth.step(step, self.params, self.optimisers, render.info, generator)
+        return {"splats": float(len(self.params["means"])), **metrics}
+
+    def rate(self, name: str, step: int) -> float:
+        """Learning rate of a parameter: exponential from its start to its end, then constant."""
+        s = self.settings
+        done = min(1.0, step / self.steps)
+        if name == "means":
+            return float(s.lr_means * (s.lr_means_end / s.lr_means) ** min(1.0, done / s.lr_means_until))
+        start = {
+            "quats": s.lr_rotation,
+            "scales": s.lr_scale,
+            "opacities": s.lr_opacity,
+            "sh0": s.lr_colour,
+            "rest": s.lr_colour * REST_RATE,
+        }[name]
+        return float(start * s.lr_end_factor**done)
+
+    def finite(self) -> bool:
+        """Whether every parameter, and its gradient where there is one, is a number."""
+        values = [v for p in self.params.values() for v in (p.detach(), p.grad) if v is not None]
+        return all(bool(torch.isfinite(v).all()) for v in values)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Parameters, Adam's moments and growth statistics: flat, contiguous, on the CPU."""
+        state: dict[str, Tensor] = {f"splats.{name}": p for name, p in self.params.items()}
+        for name, optimiser in self.optimisers.items():
+            moments = optimiser.state.get(self.params[name], {})
+            state.update({f"adam.{name}.{key}": value for key, value in moments.items()})
+        state.update({f"growth.{key}": value for key, value in self.growth.state_dict().items()})
+        return {key: value.detach().cpu().contiguous().clone() for key, value in state.items()}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Take up what `state_dict` gave, whatever number of splats it has: the next step is the same to the last bit.
+
+        Raises CheckpointError where something is missing, has another shape or is no number; nothing is changed then.
+        """
+        tensors = {name: state.get(f"splats.{name}") for name in self.params}
+        _check(tensors, self.params, state)
+        self._adopt({name: v for name, v in tensors.items() if v is not None})
+        for name, optimiser in self.optimisers.items():
+            keys = {key: f"adam.{name}.{key}" for key in MOMENTS}
+            if all(key in state for key in keys.values()):
+                optimiser.state[self.params[name]] = {m: self._own(state[key]) for m, key in keys.items()}
+        prefix = "growth."
+        self.growth.load_state_dict(
+            {key.removeprefix(prefix): self._own(v) for key, v in state.items() if key.startswith(prefix)}
+        )
+
+    def _own(self, tensor: Tensor) -> Tensor:
+        return tensor.to(self.device, copy=True)
+
+
+def _split(splats: Splats, sh_degree: int) -> dict[str, Tensor]:
+    """Parameters by their names here; harmonics are cut to, or filled with zeros up to, `sh_degree`."""
+    tensors = {ours: getattr(splats, theirs) for ours, theirs in FIELDS.items()}
+    tensors["sh0"] = splats.sh[:, :1]
+    if sh_degree:
+        count = (sh_degree + 1) ** 2 - 1
+        rest = splats.sh[:, 1 : count + 1]
+        missing = rest.new_zeros(len(rest), count - rest.shape[1], 3)
+        tensors["rest"] = torch.cat([rest, missing], 1)
+    return tensors
+
+
+def _check(tensors: dict[str, Tensor | None], params: dict[str, Parameter], state: dict[str, Tensor]) -> None:
+    means = tensors["means"]
+    for name, tensor in tensors.items():
+        if tensor is None or means is None:
+            raise CheckpointError(f"The checkpoint lacks splats.{name}: it was not made by a run with these settings.")
+        expected = (len(means), *params[name].shape[1:])
+        if tuple(tensor.shape) != expected:
+            raise CheckpointError(f"The checkpoint's splats.{name} is {tuple(tensor.shape)}, not {expected}.")
+    for key, tensor in state.items():
+        if key.startswith(("splats.", "adam.", "growth.")) and not torch.isfinite(tensor).all():
+            raise CheckpointError(f"The checkpoint's {key} holds values that are no numbers; use an earlier one.")

@@ -1,0 +1,62 @@
+"""Everything about the splats of a run that can be chosen.
+
+The starting values are those of DreamGaussian (2309.16653), whose learning rates suit runs of some hundred steps, with
+the regularisers of LucidDreamer (2311.11284) and the growth thresholds of gsplat's strategies.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+Rate = Annotated[float, Meta(gt=0, le=1)]
+Weight = Annotated[float, Meta(ge=0, le=1e6)]
+Fraction = Annotated[float, Meta(ge=0, le=1)]
+
+
+class SplatSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How splats start, learn, grow and are held back.  Lengths are in metres: the object fills the unit ball."""
+
+    initial_count: Annotated[int, Meta(ge=16, le=2_000_000, description="Splats at the start")] = 4000
+    initial_shape: Annotated[Literal["ball", "blob"], Meta(description="Even ball, or Gaussian blob")] = "ball"
+    initial_radius: Annotated[float, Meta(gt=0, le=2, description="Radius of the ball, two sigma of the blob")] = 0.5
+    initial_opacity: Annotated[float, Meta(gt=0, lt=1, description="Opacity at the start")] = 0.1
+    sh_degree: Annotated[int, Meta(ge=0, le=3, description="Colour that depends on the view: 0 is none")] = 0
+
+    lr_means: Annotated[Rate, Meta(description="Learning rate of positions at the start")] = 1e-3
+    lr_means_end: Annotated[Rate, Meta(description="Learning rate of positions after the decay")] = 2e-5
+    lr_means_until: Annotated[Rate, Meta(description="Part of the run over which positions' rate decays")] = (
+        0.6
+    )
+    lr_colour: Annotated[Rate, Meta(description="Learning rate of colours")] = 0.01
+    lr_opacity: Annotated[Rate, Meta(description="Learning rate of opacities")] = 0.05
+    lr_scale: Annotated[Rate, Meta(description="Learning rate of sizes")] = 0.005
+    lr_rotation: Annotated[Rate, Meta(description="Learning rate of orientations")] = 0.005
+    lr_end_factor: Annotated[Rate, Meta(description="What is left of the four other rates at the end")] = 1.0
+
+    growth: Annotated[
+        Literal["none", "default", "mcmc"], Meta(description="Fixed number, 3DGS's growth, or Monte Carlo moves")
+    ] = "default"
+    refine_every: Annotated[int, Meta(ge=1, le=100_000, description="Steps between refinements")] = 50
+    refine_start: Annotated[Fraction, Meta(description="Part of the run before the first refinement")] = 0.2
+    refine_stop: Annotated[Fraction, Meta(description="Part of the run after which the number stays")] = 0.9
+    grow_grad2d: Annotated[float, Meta(ge=0, description="Mean screen gradient above which a splat grows")] = 2e-4
+    grow_fraction: Annotated[Fraction, Meta(description="Splats that may grow at once, strongest gradient first")] = 0.2
+    split_scale: Annotated[float, Meta(gt=0, description="Sigma above which a growing splat splits in two")] = 0.04
+    prune_opacity: Annotated[float, Meta(gt=0, lt=0.5, description="Opacity below which a splat goes")] = 0.01
+    prune_scale: Annotated[float, Meta(gt=0, description="Sigma above which a splat goes")] = 0.4
+    reset_every: Annotated[int, Meta(ge=0, description="Steps between opacity resets, 0 for none")] = 0
+    cap_max: Annotated[int, Meta(ge=16, le=10_000_000, description="Splats at most")] = 20_000
+    mcmc_noise: Annotated[Weight, Meta(description="Noise on faint splats, in units of the positions' rate")] = 8e4
+
+    scale_weight: Annotated[Weight, Meta(description="Penalty on the mean size")] = 1.0
+    sparse_weight: Annotated[Weight, Meta(description="Penalty on covered pixels")] = 0.0
+    opaque_weight: Annotated[Weight, Meta(description="Penalty on half-transparent pixels")] = 0.0
+    tv_colour_weight: Annotated[Weight, Meta(description="Penalty on the total variation of the picture")] = 1.0
+    tv_disparity_weight: Annotated[Weight, Meta(description="Penalty on the total variation of disparity")] = 1.0
+
+    def __post_init__(self) -> None:
+        if self.refine_start > self.refine_stop:
+            raise ValueError(f"refine_start ({self.refine_start}) must not exceed refine_stop ({self.refine_stop}).")

@@ -1,0 +1,1 @@
+"""Results of a job -> Blender objects, one kind each."""

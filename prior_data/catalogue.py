@@ -1,0 +1,133 @@
+"""Renders the models of Debian's `sweethome3d-furniture`: five catalogues of OBJ files, CC0 and CC-BY 3.0.
+
+    python -m prior_data.catalogue --out work/data --have ../shared/prior-data --minutes 60
+
+The package is fetched with apt-get and unpacked without being installed.  A catalogue is a zip (`.sh3f`) of models
+and a Java properties file, `name#7=Armchair` and so on, that names them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import subprocess
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from prior_data.record import Record, sources_packed
+from prior_data.workers import Job, Views, run
+
+PACKAGE = "sweethome3d-furniture"
+LISTING = "PluginFurnitureCatalog.properties"
+# The copyright file of the package, by catalogue.
+LICENCES = {
+    "BlendSwap-CC-0": "CC0-1.0",
+    "BlendSwap-CC-BY": "CC-BY-3.0",
+    "KatorLegaz": "CC-BY-3.0-US",
+    "Reallusion": "CC-BY-3.0-US",
+    "Scopia": "CC-BY-3.0",
+}
+FIRST = ("Vehicles", "Characters", "Living room", "Kitchen")  # what people ask for, and infinigen lacks
+# Parts of buildings, paint on the ground, and three dozen boxes on a wall.
+LEFT_OUT = re.compile(
+    r"\b(plug|socket|switch|intercom|arrow|parking slot|crossing|rails|railing|entry|elevator|escalator)\b",
+    re.IGNORECASE,
+)
+PATIENCE = 150.0  # seconds for a model, on a busy machine
+ESCAPES = {"t": "\t", "n": "\n", "r": "\r", "f": "\f"}
+
+
+@dataclass(frozen=True)
+class Model:
+    """One entry of a catalogue; `rotation` is the 3x3 matrix, row by row in Y-up, that stands the model up, or ""."""
+
+    catalogue: str
+    name: str
+    category: str
+    creator: str
+    path: str
+    rotation: str
+
+    @property
+    def record(self) -> Record:
+        source = f"{PACKAGE}/{self.catalogue}/{self.path}"
+        return Record(self.name, source, LICENCES[self.catalogue], self.creator, front_known=True)
+
+
+def parse_properties(text: str) -> dict[str, str]:
+    r"""A Java properties file: comments, `key=value`, lines continued by a backslash, escapes such as \u20ac."""
+    joined = re.sub(r"(?<!\\)((?:\\\\)*)\\\r?\n[ \t\f]*", r"\1", text)
+    pairs = re.findall(r"^[ \t\f]*([^#!=:\s][^=:\s]*)[ \t\f]*[=: \t\f]?[ \t\f]*(.*?)\r?$", joined, re.MULTILINE)
+    return {key: re.sub(r"\\(u[0-9a-fA-F]{4}|.)", _unescape, value) for key, value in pairs}
+
+
+def _unescape(match: re.Match[str]) -> str:
+    code = match[1]
+    return chr(int(code[1:], 16)) if len(code) == 5 else ESCAPES.get(code, code)
+
+
+def models_of(catalogue: str, properties: dict[str, str]) -> list[Model]:
+    """The models of a catalogue that are things of their own: no doors, windows, stairs, wall plugs."""
+    models = []
+    for key, path in properties.items():
+        if not key.startswith("model#"):
+            continue
+        name, category, door, creator, rotation = (
+            properties.get(f"{field}#{key[6:]}", "")
+            for field in ("name", "category", "doorOrWindow", "creator", "modelRotation")
+        )
+        building = door == "true" or category in ("Doors and windows", "Staircases")
+        if name and not building and not LEFT_OUT.search(name):
+            models.append(Model(catalogue, name, category, creator, path.lstrip("/"), rotation))
+    return models
+
+
+def fetch(folder: Path) -> Path:
+    """The folder of the five unpacked catalogues; fetched from Debian the first time."""
+    catalogues = folder / "catalogues"
+    if catalogues.exists():
+        return catalogues
+    folder.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["apt-get", "download", PACKAGE], cwd=folder, check=True)
+    [package] = folder.glob(f"{PACKAGE}_*.deb")
+    subprocess.run(["dpkg-deb", "-x", package, folder / "package"], check=True)
+    half = folder / "catalogues.half"
+    for file in sorted((folder / "package").rglob("*.sh3f")):
+        with zipfile.ZipFile(file) as zipped:
+            zipped.extractall(half / file.stem)
+    return half.rename(catalogues)
+
+
+def jobs(catalogues: Path) -> list[Job]:
+    """A job for each model worth rendering, the rarest kinds of thing first."""
+    models = []
+    for listing in sorted(catalogues.glob(f"*/{LISTING}")):
+        models += models_of(listing.parent.name, parse_properties(listing.read_text(encoding="latin-1")))
+    models.sort(key=lambda model: FIRST.index(model.category) if model.category in FIRST else len(FIRST))
+    return [
+        Job(model.record, model.path, (str((catalogues / model.catalogue / model.path).resolve()), model.rotation))
+        for model in models
+    ]
+
+
+def make_renderer() -> Callable[[Job], Views]:
+    """Called in the worker: the parent never loads Blender."""
+    from prior_data.wavefront import render
+
+    return render
+
+
+def main() -> None:
+    """Read the command line, fetch, render."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="folder for the objects' files")
+    parser.add_argument("--have", type=Path, action="append", default=[], help="packed data to leave out, repeatable")
+    parser.add_argument("--minutes", type=float, default=60, help="stop after so long")
+    args = parser.parse_args()
+    run(jobs(fetch(args.out / "download")), make_renderer, args.out, sources_packed(args.have), args.minutes, PATIENCE)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""One rendered object: what is known about it, and its pictures, in a file of their own until they are packed.
+
+The file of an object stands at its `source` below the output folder, so a look at the folder says what is done.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+LEAST_COVER = 0.02  # share of the picture that an object must cover to be seen at all
+
+
+class Unusable(ValueError):
+    """The object cannot be learnt from: nothing to see, a texture is missing."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """What `objects*.json` says of an object, apart from the place of its views.
+
+    `source` is unique: "sweethome3d-furniture/LIBRARY/path.obj" or "infinigen/GENERATOR/SEED".  `front_known`:
+    the front stands at -Y, or at +X where the source begins with "infinigen/".
+    """
+
+    name: str
+    source: str
+    licence: str
+    creator: str
+    front_known: bool
+
+
+def file_of(folder: Path, source: str) -> Path:
+    """Where the pictures of `source` stand below `folder`."""
+    return folder / f"{source}.npz"
+
+
+def seed_of(source: str) -> int:
+    """The seed for the object's cameras and light: the same in every run."""
+    return zlib.crc32(source.encode())
+
+
+def save(folder: Path, record: Record, rgba: NDArray[np.uint8], camera: NDArray[np.float32]) -> None:
+    """Write rgba (V,64,64,4) and camera (V,3) without the views that show nothing; all or nothing.
+
+    Raises Unusable where fewer than half of the views show the object.
+    """
+    seen = (rgba[..., 3] / 255).mean((1, 2)) >= LEAST_COVER
+    if 2 * seen.sum() < len(seen):
+        raise Unusable(f"{record.source} covers under {LEAST_COVER:.0%} of the picture in most views; leave it out")
+    file = file_of(folder, record.source)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    half = file.with_suffix(".half")
+    with half.open("wb") as out:
+        np.savez_compressed(out, rgba=rgba[seen], camera=camera[seen], record=json.dumps(asdict(record)))
+    half.rename(file)
+
+
+def load(file: Path) -> tuple[Record, NDArray[np.uint8], NDArray[np.float32]]:
+    """Record, rgba (V,64,64,4) and camera (V,3) of one object's file."""
+    with np.load(file) as data:
+        return Record(**json.loads(str(data["record"]))), data["rgba"], data["camera"]
+
+
+def sources_packed(folders: Iterable[Path]) -> set[str]:
+    """The sources that the `objects*.json` of these folders already hold; ValueError for a folder without any."""
+    sources: set[str] = set()
+    for folder in folders:
+        listings = sorted(folder.glob("objects*.json"))
+        if not listings:
+            raise ValueError(f"--have {folder} holds no objects*.json: name a folder of packed data")
+        for listing in listings:
+            sources |= {entry["source"] for entry in json.loads(listing.read_text(encoding="utf-8"))}
+    return sources

@@ -1,0 +1,151 @@
+"""Renders a list of objects in a worker process that may hang or crash: it costs one object, not the run.
+
+The worker does one object at a time and says how it went through a pipe.  One that is silent for too long is
+killed, one that died is replaced.  What failed is written to `failures.jsonl` and not tried again; delete the line
+to try again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import multiprocessing
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prior_data.record import Record, file_of, save
+
+Views = tuple[NDArray[np.uint8], NDArray[np.float32]]
+SECONDS_TO_START = 180.0  # to import Blender and the generators
+OBJECTS_PER_WORKER = 150  # Blender's memory grows with what it has seen
+GIVE_UP = 2  # a family that has failed so often, and more often than not, is left alone
+
+
+@dataclass(frozen=True)
+class Job:
+    """An object to render: `family` names what fails together, `what` is for the renderer alone."""
+
+    record: Record
+    family: str
+    what: tuple[str, ...]
+
+
+class Worker:
+    """A process that renders; `make` is called in it and returns the function that renders a job."""
+
+    def __init__(self, make: Callable[[], Callable[[Job], Views]], folder: Path) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, make, folder), daemon=True)
+        self._process.start()
+        theirs.close()
+        self._done = 0
+        try:
+            started = self._pipe.poll(SECONDS_TO_START) and self._pipe.recv()
+        except EOFError:
+            started = False
+        if not started:
+            self.end()
+            raise ChildProcessError(f"the worker did not start: {folder / 'worker.log'} says why")
+
+    def render(self, job: Job, patience: float) -> str:
+        """Why it failed, or "" where the object's file is written; `patience` is in seconds."""
+        self._done += 1
+        try:
+            self._pipe.send(job)
+            if self._pipe.poll(patience):
+                return str(self._pipe.recv())
+        except (EOFError, BrokenPipeError, ConnectionResetError):
+            self._process.join()
+            return f"the worker died with exit code {self._process.exitcode}"
+        self._process.kill()
+        self._process.join()
+        return f"silent for {patience:.0f} s"
+
+    @property
+    def alive(self) -> bool:
+        """False where the process has ended or has done its share."""
+        return self._process.is_alive() and self._done < OBJECTS_PER_WORKER
+
+    def end(self) -> None:
+        """Stop the process, whatever it does."""
+        self._process.kill()
+        self._process.join()
+        self._pipe.close()
+
+
+def _serve(pipe: Connection, make: Callable[[], Callable[[Job], Views]], folder: Path) -> None:
+    """The worker's side: render what comes through the pipe until it closes."""
+    noise = os.open(folder / "worker.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(noise, 1)
+    os.dup2(noise, 2)
+    render = make()
+    pipe.send(True)
+    with contextlib.suppress(EOFError):
+        while True:
+            job: Job = pipe.recv()
+            try:
+                save(folder, job.record, *render(job))
+                pipe.send("")
+            except Exception as error:  # the border: generators fail in every way there is
+                pipe.send(f"{type(error).__name__}: {error}"[:300])
+
+
+def left_to_do(jobs: Sequence[Job], folder: Path, have: set[str]) -> list[Job]:
+    """The jobs that are neither in `have`, nor rendered, nor failed before."""
+    gone = have | {failure["source"] for failure in _failures(folder)}
+    return [job for job in jobs if job.record.source not in gone and not file_of(folder, job.record.source).exists()]
+
+
+def run(
+    jobs: Sequence[Job],
+    make: Callable[[], Callable[[Job], Views]],
+    folder: Path,
+    have: set[str],
+    minutes: float,
+    patience: float,
+) -> None:
+    """Render in order what is left to do into `folder`; prints source, seconds, outcome.
+
+    No object is begun after so many `minutes`; one that takes more than `patience` seconds has failed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    end = time.monotonic() + 60 * minutes
+    failed = Counter(failure["family"] for failure in _failures(folder))
+    rendered = Counter(job.family for job in jobs if file_of(folder, job.record.source).exists())
+    worker = Worker(make, folder)
+    for job in left_to_do(jobs, folder, have):
+        if time.monotonic() > end:
+            break
+        if failed[job.family] >= GIVE_UP and failed[job.family] > rendered[job.family]:
+            continue
+        if not worker.alive:
+            worker.end()
+            worker = Worker(make, folder)
+        began = time.monotonic()
+        reason = worker.render(job, patience)
+        seconds = round(time.monotonic() - began, 1)
+        print(f"{job.record.source}\t{seconds}\t{reason or 'ok'}", flush=True)
+        if reason:
+            _note_failure(folder, job, reason, seconds)
+        (failed if reason else rendered)[job.family] += 1
+    worker.end()
+
+
+def _failures(folder: Path) -> list[dict[str, str]]:
+    file = folder / "failures.jsonl"
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.exists() else []
+
+
+def _note_failure(folder: Path, job: Job, reason: str, seconds: float) -> None:
+    line = asdict(job.record) | {"family": job.family, "reason": reason, "seconds": seconds}
+    with (folder / "failures.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")

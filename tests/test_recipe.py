@@ -1,0 +1,86 @@
+"""Jobs: defaults filled in, everything checked, one sentence with the field's name."""
+
+import json
+
+import msgspec
+import pytest
+
+from backend.defaults import RECIPES
+from backend.recipe import EMBEDDED, OBJECTIVE_NAMES, Job, JobError, Recipe, Stage, default_recipe, make_job, read_job
+
+
+def test_missing_fields_take_the_recipe_of_objective_and_prior():
+    job = make_job({"prompt": "a chair", "objective": "jsd", "recipe": {"splats": {"initial_count": 777}}})
+    expected = RECIPES["jsd", EMBEDDED]
+    assert job.recipe.splats.initial_count == 777
+    assert job.recipe.steps == expected.steps
+    assert job.recipe.splats.lr_means == expected.splats.lr_means
+    assert make_job({"prompt": "a chair", "prior": "some/model"}).recipe == RECIPES["vdm", "large"]
+
+
+def test_every_objective_has_both_recipes():
+    assert set(RECIPES) == {(name, kind) for name in OBJECTIVE_NAMES for kind in (EMBEDDED, "large")}
+    assert default_recipe("vdm", "/a/folder") == RECIPES["vdm", "large"]
+
+
+@pytest.mark.parametrize("key", RECIPES)
+def test_jobs_survive_json(key):
+    prior = EMBEDDED if key[1] == EMBEDDED else "some/model"
+    job = Job(prompt="a cup", objective=key[0], prior=prior, recipe=RECIPES[key], seed=5)
+    assert make_job(msgspec.json.decode(msgspec.json.encode(job))) == job
+
+
+@pytest.mark.parametrize(
+    ("fields", "name"),
+    [
+        ({"prompt": ""}, "prompt"),
+        ({"prompt": " \n\t"}, "prompt"),
+        ({"prompt": "x" * 10_000}, "prompt"),
+        ({"prompt": 5}, "prompt"),
+        ({"negative_prompt": "y" * 10_000}, "negative_prompt"),
+        ({"objective": "magic"}, "objective"),
+        ({"objective": 3}, "objective"),
+        ({"prior": 3}, "prior"),
+        ({"seed": -1}, "seed"),
+        ({"seed": 0.5}, "seed"),
+        ({"sed": 1}, "sed"),
+        ({"recipe": {"steps": 0}}, "recipe.steps"),
+        ({"recipe": {"steps": -5}}, "recipe.steps"),
+        ({"recipe": {"steps": "many"}}, "recipe.steps"),
+        ({"recipe": {"stepz": 5}}, "stepz"),
+        ({"recipe": 5}, "recipe"),
+        ({"recipe": {"splats": {"lr_means": -1}}}, "recipe.splats.lr_means"),
+        ({"recipe": {"splats": {"nonsense": 1}}}, "nonsense"),
+        ({"recipe": {"stages": []}}, "recipe.stages"),
+        ({"recipe": {"cameras": {"fov": [1]}}}, "recipe.cameras.fov"),
+        ({"recipe": {"cameras": {"fov": [200, 10]}}}, "recipe.cameras"),
+        ({"recipe": {"timesteps": {"low_start": 2}}}, "recipe.timesteps.low_start"),
+        ({"recipe": {"backgrounds": {"white": 0, "black": 0, "grey": 0, "colour": 0}}}, "recipe.backgrounds"),
+    ],
+)
+def test_bad_fields_are_named_in_one_sentence(fields, name):
+    with pytest.raises(JobError) as caught:
+        make_job({"prompt": "a cup"} | fields)
+    text = str(caught.value)
+    assert name in text
+    assert text.endswith(".")
+    assert "\n" not in text
+
+
+def test_stages_take_over_in_their_order():
+    recipe = Recipe(stages=(Stage(start=0.5, side=128), Stage(start=0.0, side=64)))
+    assert [recipe.side(p) for p in (0.0, 0.49, 0.5, 1.0)] == [64, 64, 128, 128]
+
+
+def test_job_files(tmp_path):
+    file = tmp_path / "job.json"
+    with pytest.raises(JobError, match=r"job\.json cannot be read"):
+        read_job(file)
+    file.write_text("{not json")
+    with pytest.raises(JobError, match="not JSON"):
+        read_job(file)
+    file.write_text("[1]")
+    with pytest.raises(JobError, match="no JSON object"):
+        read_job(file)
+    file.write_text(json.dumps({"prompt": "a cup", "objective": "sds"}))
+    assert make_job(read_job(file)).objective == "sds"

@@ -24,7 +24,7 @@ OBJECTIVES: dict[str, Any] = {"sds": SDS, "jsd": JSD, "vdm": VDM}
 
 
 def choose_device(name: str) -> torch.device:
-    """"auto" is the first CUDA card, else the CPU.  JobError where the device is not there."""
+    """ "auto" is the first CUDA card, else the CPU.  JobError where the device is not there."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -52,7 +52,7 @@ def make_objective(name: str, options: dict[str, Any]) -> Objective:
 
 
 def load_prior(job: Job, device: torch.device) -> tuple[Prior, list[str]]:
-    """The prior of a job, and what the user should know of how it reads the prompt.  PriorError if it cannot be used."""
+    """The prior of a job, and what to tell of how it reads the prompt.  PriorError if it cannot be used."""
     if job.prior == EMBEDDED:
         from backend.priors.embedded import Embedded
 
@@ -69,7 +69,9 @@ def first_splats(job: Job, generator: torch.Generator) -> tuple[Splats, torch.Te
     if job.init_mesh:
         return from_mesh(job.init_mesh, settings.initial_count, generator)
     shape, opacity = settings.initial_shape, settings.initial_opacity
-    return sphere(settings.initial_count, settings.initial_radius, generator, shape=shape, opacity=opacity), torch.eye(4)
+    return sphere(settings.initial_count, settings.initial_radius, generator, shape=shape, opacity=opacity), torch.eye(
+        4
+    )
 
 
 def assemble(job: Job, prior: Prior, device: torch.device) -> tuple[Run, torch.Tensor]:

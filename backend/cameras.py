@@ -16,7 +16,6 @@ import torch
 from msgspec import Meta
 from torch import Tensor
 
-
 OVERHEAD = 60.0  # degrees of elevation above which a view is called "overhead"
 
 
@@ -103,7 +102,9 @@ class CameraRange(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         for name, (least, most) in limits.items():
             low, high = getattr(self, name)
             if not least <= low <= high <= most:
-                raise ValueError(f"{name} must be two rising numbers between {least:g} and {most:g}, not {low:g} and {high:g}")
+                raise ValueError(
+                    f"{name} must be two rising numbers between {least:g} and {most:g}, not {low:g} and {high:g}"
+                )
 
 
 def sample_cameras(window: CameraRange, count: int, generator: torch.Generator) -> Cameras:

@@ -6,7 +6,10 @@ tuned here, for want of such a model on the machines this was written on; README
 
 from __future__ import annotations
 
+import msgspec
+
 from backend.cameras import CameraRange
+from backend.guidance.jsd import RELEASED
 from backend.recipe import EMBEDDED, Backgrounds, Recipe, Stage
 from backend.scenes.settings import SplatSettings
 from backend.timesteps import Timesteps
@@ -21,7 +24,13 @@ ANNEALED = Timesteps(low_start=0.5, high_start=0.98, low_end=0.02, high_end=0.5)
 LARGE_CAMERAS = CameraRange(elevation=(-15.0, 45.0), fov=(18.0, 34.0), framing=(1.0, 1.4))
 LARGE_BACKGROUNDS = Backgrounds(white=1.0, black=1.0, colour=1.0)
 LARGE_SPLATS = SplatSettings(
-    initial_count=10_000, cap_max=50_000, refine_every=100, refine_start=0.02, refine_stop=0.6, reset_every=300, prune_opacity=0.005
+    initial_count=10_000,
+    cap_max=50_000,
+    refine_every=100,
+    refine_start=0.02,
+    refine_stop=0.6,
+    reset_every=300,
+    prune_opacity=0.005,
 )
 LARGE_STAGES = (Stage(start=0.0, side=256), Stage(start=0.2, side=512))
 
@@ -32,7 +41,7 @@ RECIPES: dict[tuple[str, str], Recipe] = {
     ),
     ("vdm", EMBEDDED): Recipe(
         steps=1000, views=4, cameras=SMALL_CAMERAS, backgrounds=SMALL_BACKGROUNDS, splats=SMALL_SPLATS, timesteps=ANNEALED,
-        options={"guidance_scale": 7.5},
+        options={"guidance_scale": 7.5, "fold": 2, "train_every": 4},
     ),
     ("jsd", EMBEDDED): Recipe(
         steps=600, views=4, cameras=SMALL_CAMERAS, backgrounds=SMALL_BACKGROUNDS, splats=SMALL_SPLATS,
@@ -48,6 +57,6 @@ RECIPES: dict[tuple[str, str], Recipe] = {
     ("jsd", "large"): Recipe(
         steps=10_000, views=1, cameras=LARGE_CAMERAS, backgrounds=LARGE_BACKGROUNDS, splats=LARGE_SPLATS, stages=LARGE_STAGES,
         timesteps=Timesteps(low_start=0.98, high_start=0.98, low_end=0.25, high_end=0.25),
-        options={"rule": "released", "weight": "sigma/alpha"},
+        options=msgspec.to_builtins(RELEASED),
     ),
 }  # fmt: skip

@@ -29,6 +29,25 @@ class DivergedError(ArithmeticError):
     """A number became NaN or infinite; the scene is still as it was before that step."""
 
 
+class Laps:
+    """Seconds spent in each part of the loop, where somebody asked for them (`bench`)."""
+
+    def __init__(self, measure: bool = False) -> None:
+        self.measure, self.seconds = measure, dict[str, float]()
+        self._last = time.perf_counter()
+
+    def __call__(self, part: str) -> None:
+        """The part that ends here; "" begins a step."""
+        if not self.measure:
+            return
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        now = time.perf_counter()
+        if part:
+            self.seconds[part] = self.seconds.get(part, 0.0) + now - self._last
+        self._last = now
+
+
 @dataclass
 class Run:
     """One run's parts and how far it is."""
@@ -40,7 +59,7 @@ class Run:
     recipe: Recipe
     generator: torch.Generator
     step: int = 0
-    laps: Laps = field(default_factory=lambda: Laps())
+    laps: Laps = field(default_factory=Laps)
 
     def state_dict(self) -> dict[str, Tensor]:
         """All that the next step depends on, flat."""
@@ -67,11 +86,15 @@ def distill(run: Run, until: int, show_every: int = 0) -> Iterator[Event]:
         side = recipe.side(progress)
         cameras = sample_cameras(recipe.cameras, recipe.views, run.generator)
         lap("")
-        render = run.scene.render(cameras, side, side, draw_backgrounds(recipe.backgrounds, recipe.views, run.generator))
+        render = run.scene.render(
+            cameras, side, side, draw_backgrounds(recipe.backgrounds, recipe.views, run.generator)
+        )
         lap("render")
         x = run.prior.encode(render.rgb)
         lap("encode")
-        t = sample_t(recipe.timesteps, progress, len(run.prior.alphas_cumprod), recipe.views, run.generator).to(x.device)
+        t = sample_t(recipe.timesteps, progress, len(run.prior.alphas_cumprod), recipe.views, run.generator).to(
+            x.device
+        )
         conditions = run.prompts.conditions(cameras)
         score = run.objective.gradient(run.prior, x.detach(), t, conditions, progress, run.generator)
         lap("objective")
@@ -104,25 +127,6 @@ def draw_backgrounds(shares: Backgrounds, count: int, generator: torch.Generator
     colour = torch.rand(count, 3, generator=generator)
     grey = torch.rand(count, 1, generator=generator).expand(-1, 3)
     return torch.where(kind == 0, 1.0, torch.where(kind == 1, 0.0, torch.where(kind == 2, grey, colour)))
-
-
-class Laps:
-    """Seconds spent in each part of the loop, where somebody asked for them (`bench`)."""
-
-    def __init__(self, measure: bool = False) -> None:
-        self.measure, self.seconds = measure, dict[str, float]()
-        self._last = time.perf_counter()
-
-    def __call__(self, part: str) -> None:
-        """The part that ends here; "" begins a step."""
-        if not self.measure:
-            return
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        now = time.perf_counter()
-        if part:
-            self.seconds[part] = self.seconds.get(part, 0.0) + now - self._last
-        self._last = now
 
 
 def _under(prefix: str, state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -76,7 +76,8 @@ class Session:
             return 1
         self.save()
         if self.run.step < until:
-            console.print(f"Stopped after step {self.run.step}. Go on with: python -m backend generate --continue {self.folder.path}")
+            command = f"python -m backend generate --continue {self.folder.path}"
+            console.print(f"Stopped after step {self.run.step}. Go on with: {command}")
             return STOPPED
         self.finish()
         return 0
@@ -121,7 +122,11 @@ class Session:
     def figures(self) -> dict[str, Any]:
         """What the run was and what it cost."""
         said = {"prompt": self.job.prompt, "objective": self.job.objective, "seed": self.job.seed}
-        cost = {"unet_calls": self.run.prior.calls, "unet_rows": self.run.prior.rows, "seconds": time.time() - self.began}
+        cost = {
+            "unet_calls": self.run.prior.calls,
+            "unet_rows": self.run.prior.rows,
+            "seconds": time.time() - self.began,
+        }
         return said | cost | {"steps": self.run.step, "last": self.last, "to_scene": self.to_scene.tolist()}
 
 
@@ -147,7 +152,9 @@ def _bar(job: Job, start: int, until: int) -> Iterator[Any]:
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
     numbers = (TextColumn("{task.fields[rate]}"), TimeRemainingColumn(), TextColumn("{task.fields[numbers]}"))
     with Progress(*columns, *numbers, console=console) as progress:
-        task = progress.add_task(f"{job.objective} {job.prompt[:40]!r}", total=until, completed=start, rate="", numbers="")
+        task = progress.add_task(
+            f"{job.objective} {job.prompt[:40]!r}", total=until, completed=start, rate="", numbers=""
+        )
         began = time.monotonic()
 
         def show(event: events.Progress) -> None:

@@ -16,10 +16,13 @@ from backend.cameras import OVERHEAD, Cameras, view_word
 from backend.guidance.base import Conditions
 from backend.priors.base import Condition, Prior
 
+
 class Prompts:
     """One job's prompt and negative prompt, ready to condition any batch of cameras."""
 
-    def __init__(self, prior: Prior, prompt: str, negative: str = "", views: bool = True, perp_neg: bool = False) -> None:
+    def __init__(
+        self, prior: Prior, prompt: str, negative: str = "", views: bool = True, perp_neg: bool = False
+    ) -> None:
         self.prior, self.prompt, self.negative = prior, prompt, negative
         self.views, self.perp_neg = views, perp_neg
 
@@ -45,14 +48,19 @@ class Prompts:
         plain = cameras.elevation > OVERHEAD  # from above there is no neighbouring view to blend with
         ahead = turn < 90
         share = torch.where(ahead, 1 - turn / 90, 2 - turn / 90)
-        front, side, back = (self.prior.condition([self.said(word)] * len(cameras), cameras) for word in ("front", "side", "back"))
+        front, side, back = (
+            self.prior.condition([self.said(word)] * len(cameras), cameras) for word in ("front", "side", "back")
+        )
         near = _choose(ahead, front, side)
         blended = _blend(share, near, _choose(ahead, side, back))
         pair, to_back, to_front = _decay(4, 0.5, -2.426), _decay(1, 0.5, 0.967), _decay(1, 0.5, -0.606)
         first = torch.where(ahead, pair(share), to_front(share))
         second = torch.where(ahead, pair(1 - share), to_back(share))
         zero = torch.zeros_like(first)
-        away = ((near, torch.where(plain, zero, first)), (_choose(ahead, side, front), torch.where(plain, zero, second)))
+        away = (
+            (near, torch.where(plain, zero, first)),
+            (_choose(ahead, side, front), torch.where(plain, zero, second)),
+        )
         return _choose(plain, y, blended), away
 
 

@@ -35,7 +35,7 @@ LEFT_OUT = re.compile(
     r"\b(plug|socket|switch|intercom|arrow|parking slot|crossing|rails|railing|entry|elevator|escalator)\b",
     re.IGNORECASE,
 )
-PATIENCE = 150.0  # seconds for a model, on a busy machine
+PATIENCE = 60.0  # seconds of processor time for a model
 ESCAPES = {"t": "\t", "n": "\n", "r": "\r", "f": "\f"}
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from prior_data.record import Record, sources_packed
 from prior_data.workers import Job, Views, run
 
-PATIENCE = 40.0  # seconds for an object; slower generators are not worth their pictures
+PATIENCE = 25.0  # seconds of processor time for an object; slower generators are not worth their pictures
 LICENCE = "BSD-3-Clause tool, own render"
 
 
@@ -97,14 +97,11 @@ KINDS = [
     Kind("appliances", "MonitorFactory", "monitor", 12, front=True),
     Kind("appliances", "TVFactory", "tv", 12, front=True),
     Kind("appliances", "MicrowaveFactory", "microwave", 12, front=True),
-    Kind("appliances", "ToasterFactory", "toaster", 12),
     Kind("appliances", "OvenFactory", "oven", 10, front=True),
-    Kind("appliances", "BeverageFridgeFactory", "fridge", 12, front=True),
     Kind("shelves", "SingleCabinetFactory", "cabinet", 12, front=True),
     Kind("clothes", "ShirtFactory", "shirt", 12),
     Kind("clothes", "PantsFactory", "trousers", 12),
     Kind("clothes", "TowelFactory", "towel", 8),
-    Kind("decor", "AquariumTankFactory", "aquarium", 8),
     Kind("wall_decorations", "BalloonFactory", "balloon", 12),
     Kind("elements", "PillarFactory", "pillar", 8),
     Kind("elements", "PalletFactory", "pallet", 8),
@@ -133,7 +130,7 @@ KINDS = [
 
 
 def jobs() -> list[Job]:
-    """Seed by seed, so that a run cut short has some of every kind; 1,640 objects at most."""
+    """Seed by seed, so that a run cut short has some of every kind; some 1,400 objects."""
     return [
         kind.job(seed) for seed in range(max(kind.wanted for kind in KINDS)) for kind in KINDS if seed < kind.wanted
     ]

@@ -1,7 +1,7 @@
 """Renders a list of objects in a worker process that may hang or crash: it costs one object, not the run.
 
-The worker does one object at a time and says how it went through a pipe.  One that is silent for too long is
-killed, one that died is replaced.  What failed is written to `failures.jsonl` and not tried again; delete the line
+The worker does one object at a time and says how it went through a pipe.  One that takes too long is ended, one that
+died is replaced.  What failed is written to `failures.jsonl` and not tried again; delete the line
 to try again.
 """
 
@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import multiprocessing
 import os
+import resource
+import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -24,7 +27,7 @@ from numpy.typing import NDArray
 from prior_data.record import Record, file_of, save
 
 Views = tuple[NDArray[np.uint8], NDArray[np.float32]]
-SECONDS_TO_START = 180.0  # to import Blender and the generators
+STUCK = 60  # times its patience by the clock: hardly any machine is so busy that it waits so long
 OBJECTS_PER_WORKER = 150  # Blender's memory grows with what it has seen
 GIVE_UP = 2  # a family that has failed so often, and more often than not, is left alone
 
@@ -39,36 +42,40 @@ class Job:
 
 
 class Worker:
-    """A process that renders; `make` is called in it and returns the function that renders a job."""
+    """A process that renders; `make` is called in it and returns the function that renders a job.
 
-    def __init__(self, make: Callable[[], Callable[[Job], Views]], folder: Path) -> None:
+    An object may take `patience` seconds of processor time, not of the clock: on a busy machine a niced process
+    waits for minutes without being stuck.
+    """
+
+    def __init__(self, make: Callable[[], Callable[[Job], Views]], folder: Path, patience: float) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, make, folder), daemon=True)
+        self._process = context.Process(target=_serve, args=(theirs, make, folder, patience), daemon=True)
         self._process.start()
         theirs.close()
+        self._patience = patience
         self._done = 0
         try:
-            started = self._pipe.poll(SECONDS_TO_START) and self._pipe.recv()
+            self._pipe.recv()
         except EOFError:
-            started = False
-        if not started:
-            self.end()
-            raise ChildProcessError(f"the worker did not start: {folder / 'worker.log'} says why")
+            raise ChildProcessError(f"the worker did not start: {folder / 'worker.log'} says why") from None
 
-    def render(self, job: Job, patience: float) -> str:
-        """Why it failed, or "" where the object's file is written; `patience` is in seconds."""
+    def render(self, job: Job) -> str:
+        """Why it failed, or "" where the object's file is written."""
         self._done += 1
         try:
             self._pipe.send(job)
-            if self._pipe.poll(patience):
+            if self._pipe.poll(STUCK * self._patience):
                 return str(self._pipe.recv())
         except (EOFError, BrokenPipeError, ConnectionResetError):
             self._process.join()
+            if self._process.exitcode == -signal.SIGXCPU:
+                return f"took over {self._patience:.0f} s of processor time"
             return f"the worker died with exit code {self._process.exitcode}"
         self._process.kill()
         self._process.join()
-        return f"silent for {patience:.0f} s"
+        return f"silent for {STUCK * self._patience:.0f} s"
 
     @property
     def alive(self) -> bool:
@@ -82,16 +89,19 @@ class Worker:
         self._pipe.close()
 
 
-def _serve(pipe: Connection, make: Callable[[], Callable[[Job], Views]], folder: Path) -> None:
+def _serve(pipe: Connection, make: Callable[[], Callable[[Job], Views]], folder: Path, patience: float) -> None:
     """The worker's side: render what comes through the pipe until it closes."""
     noise = os.open(folder / "worker.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(noise, 1)
     os.dup2(noise, 2)
     render = make()
-    pipe.send(True)
+    pipe.send("started")
     with contextlib.suppress(EOFError):
         while True:
             job: Job = pipe.recv()
+            # Past this the system sends SIGXCPU, which ends the process.
+            until = math.ceil(time.process_time() + patience)
+            resource.setrlimit(resource.RLIMIT_CPU, (until, resource.RLIM_INFINITY))
             try:
                 save(folder, job.record, *render(job))
                 pipe.send("")
@@ -115,13 +125,14 @@ def run(
 ) -> None:
     """Render in order what is left to do into `folder`; prints source, seconds, outcome.
 
-    No object is begun after so many `minutes`; one that takes more than `patience` seconds has failed.
+    No object is begun after so many `minutes`; one that takes more than `patience` seconds
+    of processor time has failed.
     """
     folder.mkdir(parents=True, exist_ok=True)
     end = time.monotonic() + 60 * minutes
     failed = Counter(failure["family"] for failure in _failures(folder))
     rendered = Counter(job.family for job in jobs if file_of(folder, job.record.source).exists())
-    worker = Worker(make, folder)
+    worker = Worker(make, folder, patience)
     for job in left_to_do(jobs, folder, have):
         if time.monotonic() > end:
             break
@@ -129,9 +140,9 @@ def run(
             continue
         if not worker.alive:
             worker.end()
-            worker = Worker(make, folder)
+            worker = Worker(make, folder, patience)
         began = time.monotonic()
-        reason = worker.render(job, patience)
+        reason = worker.render(job)
         seconds = round(time.monotonic() - began, 1)
         print(f"{job.record.source}\t{seconds}\t{reason or 'ok'}", flush=True)
         if reason:

@@ -57,7 +57,9 @@ def test_sampled_cameras_stay_in_their_ranges_and_surround_the_object():
     assert high.float().mean() == pytest.approx(0.2, abs=0.04)
     assert bool((elevation[~high] >= -5).all())
     assert bool((elevation[high] >= 45).all())
-    assert bool((torch.cat([c.framing for c in batches]).clamp(1.0, 1.3001) == torch.cat([c.framing for c in batches])).all())
+    assert bool(
+        (torch.cat([c.framing for c in batches]).clamp(1.0, 1.3001) == torch.cat([c.framing for c in batches])).all()
+    )
     for cameras in batches:
         gaps = torch.diff(torch.cat([s := cameras.azimuth.sort().values, s[:1] + 360]))
         assert float(gaps.max()) <= 90 * 1.5 + 1e-3  # never more than a quarter turn and a half without a camera

@@ -39,7 +39,16 @@ def test_a_whole_job_leaves_every_file(tmp_path, job, capsys):
     cube.apply_translation((3, 0, 0))
     cube.export(tmp_path / "cube.ply")
     out = tmp_path / "out"
-    said = ["--prompt", "a red box with a flurble", "--objective", "vdm", "--steps", 3, "--init-mesh", tmp_path / "cube.ply"]
+    said = [
+        "--prompt",
+        "a red box with a flurble",
+        "--objective",
+        "vdm",
+        "--steps",
+        3,
+        "--init-mesh",
+        tmp_path / "cube.ply",
+    ]
     assert run("--job", job, *said, "--out", out) == 0
     names = {path.name for path in out.iterdir()}
     assert names == {"job.json", "events.jsonl", "checkpoint.safetensors", "splats.ply", "mesh.glb", "turntable.png",

@@ -29,7 +29,11 @@ def cameras(azimuths, elevation=0.0):
 
 def test_each_view_hears_its_word():
     conditions = Prompts(Speller(), "a cup", "ugly").conditions(cameras([0, 90, 180]))
-    assert [read(conditions.y, row) for row in range(3)] == ["a cup, front view", "a cup, side view", "a cup, back view"]
+    assert [read(conditions.y, row) for row in range(3)] == [
+        "a cup, front view",
+        "a cup, side view",
+        "a cup, back view",
+    ]
     assert read(conditions.null, 1) == ""
     assert read(conditions.away, 1) == "ugly"
     assert conditions.perp == ()

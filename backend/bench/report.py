@@ -41,7 +41,12 @@ def bench(file: Path | None) -> int:
 def machine() -> dict[str, Any]:
     """What the figures were measured on."""
     card = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    return {"processor": platform.machine(), "threads": torch.get_num_threads(), "cuda": card, "torch": torch.__version__}
+    return {
+        "processor": platform.machine(),
+        "threads": torch.get_num_threads(),
+        "cuda": card,
+        "torch": torch.__version__,
+    }
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:
@@ -56,5 +61,7 @@ def _table(title: str, rows: list[dict[str, Any]]) -> Table:
     for column in columns:
         table.add_column(column, justify="right")
     for row in rows:
-        table.add_row(*(f"{value:.3g}" if isinstance(value := row.get(column, ""), float) else str(value) for column in columns))
+        table.add_row(
+            *(f"{value:.3g}" if isinstance(value := row.get(column, ""), float) else str(value) for column in columns)
+        )
     return table

@@ -19,7 +19,7 @@ SPREAD = 5  # places of the run at which steps are timed: cost changes with t, r
 
 
 def step_rows(steps: int = 4) -> dict[str, dict[str, Any]]:
-    """`steps` steps at each of `SPREAD` places of a run, each objective in a process of its own (for the peak memory)."""
+    """`steps` steps at each of `SPREAD` places of a run, each objective in its own process (peak memory)."""
     context = multiprocessing.get_context("spawn")
     rows = {}
     for name in OBJECTIVES:
@@ -50,7 +50,11 @@ def time_objective(name: str, steps: int) -> dict[str, Any]:
     parts["unet"] = run.prior.seconds / count
     parts["objective"] -= parts["unet"]
     mean = seconds / count
-    shares = {"unet_share": parts["unet"] / mean, "unet_calls": run.prior.calls / count, "unet_rows": run.prior.rows / count}
+    shares = {
+        "unet_share": parts["unet"] / mean,
+        "unet_calls": run.prior.calls / count,
+        "unet_rows": run.prior.rows / count,
+    }
     return {"seconds": mean, "steps_per_second": 1 / mean, "peak_mib": _peak_mib(device), **shares, "parts": parts}
 
 

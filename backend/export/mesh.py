@@ -13,6 +13,8 @@ import fast_simplification
 import numpy as np
 import trimesh
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from skimage.measure import marching_cubes
 
 from backend.export.density_field import Field, density_field, extent
@@ -101,20 +103,39 @@ def triangulated(field: Field) -> trimesh.Trimesh:
 
 
 def decimated(mesh: trimesh.Trimesh, faces: int) -> trimesh.Trimesh:
-    """At most `faces` triangles, watertight if the simplification lets it be."""
+    """At most `faces` triangles."""
     if len(mesh.faces) <= faces:
         return mesh
-    # Collapsing an edge may fold the surface onto itself; a slightly different target seldom does so again.
-    for budget in (faces, int(0.98 * faces), int(0.96 * faces), int(0.94 * faces)):
-        vertices, triangles = fast_simplification.simplify(
-            mesh.vertices.astype(np.float32), mesh.faces.astype(np.int32), target_count=budget
-        )
-        simple = trimesh.Trimesh(vertices, triangles, process=False)
-        simple.update_faces(simple.nondegenerate_faces() & simple.unique_faces())
-        simple.remove_unreferenced_vertices()
-        if simple.is_volume:
-            break
-    return simple
+    vertices, triangles = fast_simplification.simplify(
+        mesh.vertices.astype(np.float32), mesh.faces.astype(np.int32), target_count=faces
+    )
+    simple = trimesh.Trimesh(vertices, triangles, process=False)
+    return simple if simple.is_watertight else unpinched(simple)
+
+
+def unpinched(mesh: trimesh.Trimesh) -> trimesh.Trimesh:
+    """The same faces, cut apart where the surface touches itself, and of the pieces the largest.
+
+    Collapsing edges leaves pinches: edges that four faces share.  Nothing is open there, so no face may go; instead
+    every half-edge a->b is paired with one half-edge b->a, and only corners that paired half-edges join are one
+    vertex (the cutting and stitching of Gueziec et al. 2001).  A mesh with a
+    real hole is returned as it is.
+    """
+    halves = mesh.faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
+    forward = halves[:, 0] < halves[:, 1]
+    order = np.lexsort((*halves.T, *np.sort(halves, 1).T))
+    one, two = order[forward[order]], order[~forward[order]]
+    if len(one) != len(two) or (halves[one] != halves[two, ::-1]).any():
+        return mesh
+    # Half-edge h starts in corner h and ends in the next corner of its face.
+    following = np.arange(len(halves)).reshape(-1, 3)[:, [1, 2, 0]].ravel()
+    ends = np.concatenate([one, following[one]]), np.concatenate([following[two], two])
+    joined = coo_array((np.ones(len(ends[0])), ends), shape=(len(halves),) * 2)
+    count, corner = connected_components(joined, directed=False)
+    vertices = np.empty((count, 3))
+    vertices[corner] = mesh.vertices[mesh.faces.ravel()]
+    pieces = trimesh.Trimesh(vertices, corner.reshape(-1, 3), process=False).split(only_watertight=False)
+    return max(pieces, key=lambda piece: len(piece.faces))
 
 
 def as_surface(mesh: trimesh.Trimesh, warnings: tuple[str, ...] = ()) -> Surface:

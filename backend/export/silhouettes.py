@@ -3,8 +3,9 @@
 A fixed level of the density field is off as soon as the opacity or the overlap of the splats changes.  But the
 pictures of the splats say what is object and what is background.  The silhouette of {F > l} consists of the rays
 on which max F > l, so one sort of the rays' maxima gives the overlap (intersection over union) of both
-silhouettes for every l at once, and the level with the best overlap is taken.  For a lone splat of opacity
-o > 0.5 and its density the answer is l = 0.5, because its footprint in a picture is the maximum along the ray.
+silhouettes for every l at once, and the level with the best overlap is taken.  For a lone splat
+the answer is known: its footprint in a picture is the largest density on the ray, so the level is the alpha at
+which the outline is drawn.
 """
 
 # mypy: disable-error-code="untyped-decorator"

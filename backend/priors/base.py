@@ -77,5 +77,9 @@ class Counted:
         """Count, then predict.  On CUDA the time is that of the launch, unless the caller synchronises."""
         began = time.perf_counter()
         eps = self.prior.predict(x_t, t, condition)
-        self.calls, self.rows, self.seconds = self.calls + 1, self.rows + len(x_t), self.seconds + time.perf_counter() - began
+        self.calls, self.rows, self.seconds = (
+            self.calls + 1,
+            self.rows + len(x_t),
+            self.seconds + time.perf_counter() - began,
+        )
         return eps

@@ -1,7 +1,7 @@
 """The small prior that ships with the project: objects at 64x64 pixels, conditioned on words and on the camera.
 
-A U-Net with 17 million weights that predicts v in pixel space.  It sees each 4x4 block of pixels as one position of
-48 channels (`pixel_unshuffle`), which makes it fast enough for a CPU.  Text becomes one vector a word
+A U-Net with 17 million weights that predicts the clean picture, in pixel space.  It sees each 4x4 block of pixels as
+one position of 48 channels (`pixel_unshuffle`), which makes it fast enough for a CPU.  Text becomes one vector a word
 (`backend.priors.words`), the camera eight numbers that take the place of a class label (`backend.priors.camera`).
 `backend.training.train` made it.
 """
@@ -23,7 +23,7 @@ from backend.cameras import Cameras
 from backend.priors.base import Condition, PriorError
 from backend.priors.camera import FEATURES, camera_features
 from backend.priors.loading import Denoiser, fast_dtype, load_denoiser, pictures, pixels, reason
-from backend.priors.words import MAX_TOKENS, Reading, WordTable, split_words
+from backend.priors.words import MAX_TOKENS, Reading, WordTable, mean_word, split_words
 
 WEIGHTS = Path(__file__).parent / "weights"
 LENGTH = 1 + MAX_TOKENS  # the empty word, then the words of the text; the mask hides the rest
@@ -71,16 +71,21 @@ class Embedded:
         return pictures(x)
 
     def condition(self, texts: Sequence[str], cameras: Cameras | None = None) -> Condition:
-        """B texts and cameras -> tokens (B,17,D), mask (B,17) and `extra["camera"]` (B,8), zeros without camera."""
-        tokens, mask = zip(*(self._embed(text) for text in texts), strict=True)
-        features = torch.zeros(len(texts), FEATURES)
+        """B texts and cameras -> tokens (B,17,D), mask (B,17) and `extra["class"]` (B,8+D).
+
+        The last holds the camera, zeros without one, and the mean of the words.
+        """
+        rows = zip(*(self._embed(text) for text in texts), strict=True)
+        tokens, mask = (torch.cat(row) for row in rows)
+        camera = torch.zeros(len(texts), FEATURES)
         if cameras is not None:
-            features = camera_features(torch.stack([cameras.azimuth, cameras.elevation, cameras.framing], -1))
-        return Condition(torch.cat(tokens), torch.cat(mask), {"camera": features.to(self.device, self.denoiser.dtype)})
+            camera = camera_features(torch.stack([cameras.azimuth, cameras.elevation, cameras.framing], -1))
+        features = torch.cat([camera.to(tokens), mean_word(tokens, mask)], -1)
+        return Condition(tokens, mask, {"class": features})
 
     def predict(self, x_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
         """ε (B,3,64,64) for x_t at integer levels t (B,): one forward of the U-Net, without gradient."""
-        inputs = {"encoder_attention_mask": condition.mask, "class_labels": condition.extra["camera"]}
+        inputs = {"encoder_attention_mask": condition.mask, "class_labels": condition.extra["class"]}
         folded = F.pixel_unshuffle(x_t, self.fold)
         return F.pixel_shuffle(self.denoiser.eps(folded, t, condition.tokens, **inputs), self.fold)
 
@@ -105,7 +110,7 @@ class Embedded:
         warnings = []
         if near or unseen:
             clauses = [f"knows {', '.join(known)}"] * bool(known) + near + [f"never saw {unseen}"] * bool(unseen)
-            warnings.append(f"The embedded prior {', '.join(clauses)}.")
+            warnings.append(f"The embedded prior {'; '.join(clauses)}.")
         if len(split_words(prompt)) - len(reading.unseen) > MAX_TOKENS:
             warnings.append(
                 f"The embedded prior reads the first {MAX_TOKENS} words that it knows and ignores the rest."

@@ -117,3 +117,8 @@ class WordTable:
             tokens[row, 1 : 1 + len(vectors)] = vectors
             mask[row, 1 : 1 + len(vectors)] = 1
         return tokens, mask
+
+
+def mean_word(tokens: Tensor, mask: Tensor) -> Tensor:
+    """The mean (B,D) of a text's words, its first token, the empty word, apart; zeros for no words."""
+    return (tokens * mask[..., None]).sum(1) / (mask.sum(1, keepdim=True) - 1).clamp(min=1)

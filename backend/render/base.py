@@ -48,7 +48,7 @@ def rasterization(
     int32 in pixels are 0 where a Gaussian is not seen.  Raises RenderError for wrong shapes, types and modes.
     """
     _check_arguments(means, quats, scales, opacities, viewmats, Ks, width, height, render_mode)
-    _check_colors(colors, len(means), len(viewmats), sh_degree)
+    _check_colors(colors, means, len(viewmats), sh_degree)
     if backgrounds is not None:
         _check(backgrounds, "backgrounds", (len(viewmats), 3), means)
     if means.device.type == "cuda":
@@ -98,8 +98,9 @@ def _check_arguments(
         raise RenderError(f"render_mode must be one of {', '.join(get_args(RenderMode))}, not {render_mode!r}.")
 
 
-def _check_colors(colors: Tensor, count: int, cameras: int, sh_degree: int | None) -> None:
-    shape = tuple(colors.shape)
+def _check_colors(colors: Tensor, means: Tensor, cameras: int, sh_degree: int | None) -> None:
+    _check_kind(colors, "colors", means)
+    shape, count = tuple(colors.shape), len(means)
     if sh_degree is None:
         if shape not in ((count, 3), (cameras, count, 3)):
             raise RenderError(f"colors must be ({count}, 3) or ({cameras}, {count}, 3) without sh_degree, not {shape}.")
@@ -114,6 +115,10 @@ def _check_colors(colors: Tensor, count: int, cameras: int, sh_degree: int | Non
 def _check(tensor: Tensor, name: str, shape: tuple[int, ...], means: Tensor) -> None:
     if tuple(tensor.shape) != shape:
         raise RenderError(f"{name} must have the shape {shape}, not {tuple(tensor.shape)}.")
+    _check_kind(tensor, name, means)
+
+
+def _check_kind(tensor: Tensor, name: str, means: Tensor) -> None:
     if tensor.dtype != torch.float32:
         raise RenderError(f"{name} must be float32, not {tensor.dtype}.")
     if tensor.device != means.device:

@@ -50,9 +50,10 @@ def rasterize(
         backgrounds = means.new_zeros(cameras, 3)
     behind = torch.nn.functional.pad(backgrounds, (0, 1))  # nothing has no depth
     shared = opacities.expand(cameras, count)
-    pixels, alphas, radii = _Composite.apply(  # type: ignore[no-untyped-call]
+    pixels, transmittances, radii = _Composite.apply(  # type: ignore[no-untyped-call]
         seen.means2d, seen.factors, shared, features, behind, seen.depths.detach(), seen.in_range, width, height
     )
+    alphas = 1 - transmittances[..., None]
     info = {
         "means2d": seen.means2d,
         "conics": seen.conics,
@@ -73,8 +74,8 @@ def _sh_colors(degree: int, sh: Tensor, means: Tensor, viewmats: Tensor) -> Tens
         return (0.5 + SH_C0 * sh[:, 0]).clamp(min=0)
     from gsplat.cuda._torch_impl import _eval_sh_bases_fast  # takes seconds to import
 
-    positions = -(viewmats[:, :3, :3].transpose(1, 2) @ viewmats[:, :3, 3:]).squeeze(-1)
-    directions = torch.nn.functional.normalize(means - positions[:, None], dim=-1)
+    positions = torch.inverse(viewmats)[:, None, :3, 3]
+    directions = torch.nn.functional.normalize(means - positions, dim=-1)
     count = (degree + 1) ** 2
     bases = _eval_sh_bases_fast(count, directions)
     # Channel by channel: half the time of one product with an axis of three in it.
@@ -109,7 +110,7 @@ class _Composite(torch.autograd.Function):
         height: int,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """means2d (C,N,2), factors (C,N,3), opacities (C,N), features (C,N,4), backgrounds (C,4), depths and in_range
-        (C,N) -> pixels (C,H,W,4), alphas (C,H,W,1), radii (C,N,2)."""
+        (C,N) -> pixels (C,H,W,4), transmittances (C,H,W), radii (C,N,2)."""
         cameras, count = depths.shape
         splats = _arrays(means2d, factors, opacities, features)
         bounds, radii = np.empty((cameras, count, 4), np.int32), np.empty((cameras, count, 2), np.int32)
@@ -118,10 +119,10 @@ class _Composite(torch.autograd.Function):
         offsets = np.empty(cameras * -(-height // kernel.BAND_ROWS) + 1, np.int64)
         ids = footprint.sort_into_bands(bounds, order, kernel.BAND_ROWS, height, offsets)
         pixels = np.empty((cameras, height, width, kernel.CHANNELS), np.float32)
-        alphas = np.empty((cameras, height, width, 1), np.float32)
+        transmittances = np.empty((cameras, height, width), np.float32)
         with _threads():
-            kernel.forward((*splats, bounds), ids, offsets, *_arrays(backgrounds), (pixels, alphas))
-        out = torch.from_numpy(pixels), torch.from_numpy(alphas), torch.from_numpy(radii)
+            kernel.forward((*splats, bounds), ids, offsets, *_arrays(backgrounds), (pixels, transmittances))
+        out = torch.from_numpy(pixels), torch.from_numpy(transmittances), torch.from_numpy(radii)
         ctx.lists = bounds, ids, offsets
         ctx.save_for_backward(means2d, factors, opacities, features, *out[:2])
         ctx.mark_non_differentiable(out[2])
@@ -129,16 +130,16 @@ class _Composite(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable  # type: ignore[untyped-decorator]
-    def backward(ctx: Any, grad_pixels: Tensor, grad_alphas: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad_pixels: Tensor, grad_transmittances: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         """Gradients of the first five arguments."""
         bounds, ids, offsets = ctx.lists
-        *inputs, pixels, alphas = ctx.saved_tensors
+        *inputs, pixels, transmittances = ctx.saved_tensors
         splats = _arrays(*inputs)
         grads = tuple(np.zeros_like(array) for array in splats)
-        pictures = _arrays(pixels, alphas, grad_pixels, grad_alphas)
+        pictures = _arrays(pixels, transmittances, grad_pixels, grad_transmittances)
         with _threads():
             kernel.backward((*splats, bounds), ids, offsets, pictures, grads)
-        behind = ((1 - alphas) * grad_pixels).sum((1, 2)) if ctx.needs_input_grad[4] else None
+        behind = (transmittances[..., None] * grad_pixels).sum((1, 2)) if ctx.needs_input_grad[4] else None
         return *map(torch.from_numpy, grads), behind, None, None, None, None
 
 

@@ -118,7 +118,7 @@ def _blend(planes: Array, start: int, splat: Splat, dx: Real, s_row: Real) -> Re
 
 @_compiled
 def _forward_band(splats: Arrays, c: int, ids: Array, backgrounds: Array, pictures: Arrays, top: int) -> None:
-    pixels, alphas = pictures
+    pixels, transmittances = pictures
     height, width = pixels.shape[1:3]
     bottom, blocks = min(top + BAND_ROWS, height), (width + LANES - 1) // LANES
     cells = np.zeros((BAND_ROWS * blocks, 1 + CHANNELS, LANES), np.float32)
@@ -137,14 +137,14 @@ def _forward_band(splats: Arrays, c: int, ids: Array, backgrounds: Array, pictur
         for column in range(width):
             cell, lane = (row - top) * blocks + column // LANES, column % LANES
             through = abs(cells[cell, 0, lane])
-            alphas[c, row, column, 0] = ONE - through
+            transmittances[c, row, column] = through
             for channel in range(CHANNELS):
                 pixels[c, row, column, channel] = cells[cell, 1 + channel, lane] + through * backgrounds[c, channel]
 
 
 @_parallel
 def forward(splats: Arrays, ids: Array, offsets: Array, backgrounds: Array, pictures: Arrays) -> None:
-    """Fill the pictures: pixels (C,H,W,4) and alphas (C,H,W,1).
+    """Fill the pictures: pixels (C,H,W,4) and transmittances (C,H,W).
 
     splats: means2d (C,N,2), factors (C,N,3), opacities (C,N), features (C,N,4) and `footprint`'s bounds (C,N,4), as
     are the ids and offsets; backgrounds (C,4).
@@ -189,13 +189,13 @@ def _unblend(planes: Array, start: int, splat: Splat, dx: Real, s_row: Real) -> 
 
 @_inline
 def _load_pixels(cells: Array, pictures: Arrays, c: int, top: int, bottom: int) -> None:
-    """Fill a band's blocks with T = 1, R = everything that is to come, and g."""
-    pixels, alphas, grad_pixels, grad_alphas = pictures
+    """Fill a band's blocks with T = 1, R = all that is to come, and g."""
+    pixels, transmittances, grad_pixels, grad_transmittances = pictures
     blocks = (pixels.shape[2] + LANES - 1) // LANES
     for row in range(top, bottom):
         for column in range(pixels.shape[2]):
             cell, lane = (row - top) * blocks + column // LANES, column % LANES
-            rest = (alphas[c, row, column, 0] - ONE) * grad_alphas[c, row, column, 0]
+            rest = transmittances[c, row, column] * grad_transmittances[c, row, column]
             for channel in range(CHANNELS):
                 cells[cell, 2 + channel, lane] = grad_pixels[c, row, column, channel]
                 rest += pixels[c, row, column, channel] * grad_pixels[c, row, column, channel]
@@ -235,7 +235,7 @@ def _backward_band(splats: Arrays, c: int, ids: Array, pictures: Arrays, grads: 
 def backward(splats: Arrays, ids: Array, offsets: Array, pictures: Arrays, into: Arrays) -> None:
     """Add the gradients of means2d, factors, opacities and features to the arrays `into`.
 
-    pictures: what `forward` filled, pixels and alphas, and the gradients with respect to them.
+    pictures: what `forward` filled, pixels and transmittances, and the gradients with respect to them.
     """
     bands = (pictures[0].shape[1] + BAND_ROWS - 1) // BAND_ROWS
     grads = np.empty((len(ids), 6 + CHANNELS), np.float32)

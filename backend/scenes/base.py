@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from torch import Tensor
 
 from backend.cameras import Cameras
+
+if TYPE_CHECKING:
+    from backend.scenes.splats import Splats
 
 
 @dataclass(frozen=True)

@@ -35,8 +35,9 @@ ASKED = (
     "saucer goblet jug pitcher kettle wok skillet spatula ladle recliner ottoman loveseat rocker nightstand sideboard "
     "chandelier lantern lampshade candlestick flowerpot houseplant sunflower daisy dandelion orchid tulip bonsai fern "
     "scooter tractor minivan hatchback convertible limousine helicopter spaceship submarine canoe kayak sailboat yacht "
-    "guitar violin cello trumpet saxophone drum backpack suitcase handbag sneaker boot sandal slipper sunglasses helmet "
-    "donut doughnut croissant muffin cupcake burger hotdog pizza pancake sandwich snail butterfly dragonfly ladybug bee"
+    "guitar violin cello trumpet saxophone drum backpack suitcase handbag sneaker boot sandal slipper sunglasses "
+    "helmet donut doughnut croissant muffin cupcake burger hotdog pizza pancake sandwich snail butterfly dragonfly "
+    "ladybug bee"
 ).split()
 
 

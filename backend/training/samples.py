@@ -1,6 +1,6 @@
 """Pictures that the embedded prior draws by itself: 16 prompts from six sides, one grid.
 
-    python -m backend.training.samples --weights FOLDER --out grid.png
+python -m backend.training.samples --weights FOLDER --out grid.png
 """
 
 from __future__ import annotations

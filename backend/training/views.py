@@ -75,7 +75,7 @@ class Views:
         if rng.random() < 0.5:
             picture, camera[0] = picture[:, ::-1], -camera[0]
         rgb, alpha = picture[..., :3], picture[..., 3:]
-        recoloured = bool(rng.random() < 0.35)
+        recoloured = bool(rng.random() < 0.2)
         if recoloured:
             rgb = recolour(rgb, rng)
         shares = colour_shares(rgb.reshape(-1, 3), alpha.reshape(-1))
@@ -142,10 +142,5 @@ def recolour(rgb: Floats, rng: np.random.Generator) -> Floats:
 
 
 def background(rng: np.random.Generator) -> Floats:
-    """White in 4 of 10 pictures, a grey in 3, any colour in 3: (3,) in [0,1]."""
-    draw = rng.random()
-    if draw < 0.4:
-        return np.ones(3, np.float32)
-    if draw < 0.7:
-        return np.full(3, rng.random(), np.float32)
-    return rng.random(3, np.float32)
+    """White in 6 of 10 pictures, else any grey: (3,) in [0,1]."""
+    return np.full(3, 1.0 if rng.random() < 0.6 else rng.random(), np.float32)

@@ -9,6 +9,15 @@ from backend.priors.analytic import Analytic, linear
 STD = 0.5
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """These tensors are small: threads would only wait for one another."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture
 def gaussians():
     """Mode 0 is the prompt, mode 1 the negative prompt: each prediction is linear in x_t."""

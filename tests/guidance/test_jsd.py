@@ -73,6 +73,15 @@ def test_released_rule_is_sdi_plus_sds_at_the_denoised_estimate(mixture, conditi
     torch.testing.assert_close(run(RELEASED, mixture, points, level, all_conditions).gradient, expected)
 
 
+def test_at_low_noise_the_minority_sample_follows_the_estimate_better_than_plain_noise(mixture, conditions, points):
+    """The paper's claim (Fig. 4).  At high t it is the other way round: there any prediction is the noise itself."""
+    all_conditions, t = conditions(mixture, 100), torch.full((100,), 50)
+    jsd = run(JSDOptions(), mixture, points, 50, all_conditions)
+    sds = SDS(SDSOptions(guidance_scale=13.5)).gradient(mixture, points, t, all_conditions, 0.0, torch.Generator())
+    assert jsd.metrics["corr"] > 0.4
+    assert sds.metrics["corr"] < 0.3
+
+
 @pytest.mark.parametrize(("options", "rows"), [(JSDOptions(), 10 + 4), (RELEASED, 20 + 4)])
 def test_cost_at_980_is_ten_forwards_of_inversion_and_two_of_scores(options, rows, gaussians, conditions, x):
     counted = Counted(gaussians)

@@ -62,7 +62,7 @@ def test_one_step_of_adam_lowers_its_loss(seeded):
     mapping = NoiseMapping.create(eps, MappingOptions(learning_rate=0.001), seeded())
     losses = []
     for _ in range(4):
-        losses.append(float((mapping(eps_y) - eps).square().mean()))
+        losses.append((mapping(eps_y) - eps).square().mean().item())
         mapping.fit(eps_y, eps)
     assert losses == sorted(losses, reverse=True)
     assert losses[-1] < losses[0]

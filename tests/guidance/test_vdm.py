@@ -1,5 +1,7 @@
 """VDM: the coefficient, the learned mapping, and what a checkpoint must hold."""
 
+from itertools import pairwise
+
 import msgspec
 import pytest
 import torch
@@ -120,13 +122,13 @@ def test_a_seed_decides_the_run(step, seeded):
 def test_the_mapping_rests_between_its_turns(step, seeded):
     rule, generator = VDM(VDMOptions(train_every=3)), seeded()
     weights = [(step(rule, generator), rule.state_dict()["mapping.conv_in.weight"])[1] for _ in range(5)]
-    moved = [not torch.equal(a, b) for a, b in zip(weights, weights[1:], strict=False)]
+    moved = [not torch.equal(a, b) for a, b in pairwise(weights)]
     assert moved == [False, False, True, False]
 
 
 @pytest.mark.parametrize(
     "bad",
-    [{"start": "zero"}, {"fold": 3}, {"learning_rate": 0}, {"cut_off": 1001}, {"train_every": 0}, {"cutoff": 300}],
+    [{"start": "zero"}, {"fold": 3}, {"learning_rate": 0}, {"cut_off": 1001}, {"train_every": 0}, {"cut": 300}],
 )
 def test_refuses_bad_options(bad):
     with pytest.raises(msgspec.ValidationError):

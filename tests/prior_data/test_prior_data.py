@@ -158,6 +158,9 @@ def make_painter():
                 os._exit(11)
             case ("hang",):
                 time.sleep(60)
+            case ("spin",):
+                while True:
+                    pass
         return paint(record.seed_of(job.record.source))
 
     return render
@@ -171,28 +174,34 @@ def some_jobs(*whats: str) -> list[Job]:
     return [Job(a_record(f"lib/{i}-{what}"), what, (what,)) for i, what in enumerate(whats)]
 
 
-def test_a_crash_or_a_hang_costs_one_object(tmp_path: Path) -> None:
-    jobs = some_jobs("raise", "paint", "die", "hang", "paint")
-    run(jobs, make_painter, tmp_path, set(), minutes=2, patience=3)
+def test_a_crash_or_an_endless_loop_costs_one_object(tmp_path: Path) -> None:
+    jobs = some_jobs("raise", "paint", "die", "spin", "paint")
+    run(jobs, make_painter, tmp_path, set(), minutes=2, patience=1)
     assert sorted(file.stem for file in tmp_path.rglob("*.npz")) == ["1-paint", "4-paint"]
     failures = [json.loads(line) for line in (tmp_path / "failures.jsonl").read_text().splitlines()]
     assert [failure["reason"] for failure in failures] == [
         "RuntimeError: no such node",
         "the worker died with exit code 11",
-        "silent for 3 s",
+        "took over 1 s of processor time",
     ]
     assert left_to_do(jobs, tmp_path, set()) == []  # what failed is not tried again
 
 
+def test_a_worker_that_waits_for_ever_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "STUCK", 1)
+    run(some_jobs("hang"), make_painter, tmp_path, set(), minutes=2, patience=1)
+    assert "silent for 1 s" in (tmp_path / "failures.jsonl").read_text()
+
+
 def test_a_family_that_keeps_failing_is_given_up(tmp_path: Path) -> None:
-    run(some_jobs("raise", "raise", "raise", "paint"), make_painter, tmp_path, set(), minutes=2, patience=3)
+    run(some_jobs("raise", "raise", "raise", "paint"), make_painter, tmp_path, set(), minutes=2, patience=1)
     assert len((tmp_path / "failures.jsonl").read_text().splitlines()) == workers.GIVE_UP
     assert (tmp_path / "lib" / "3-paint.npz").exists()
 
 
 def test_a_worker_without_blender_says_where_to_look(tmp_path: Path) -> None:
     with pytest.raises(ChildProcessError, match=r"worker\.log"):
-        run(some_jobs("paint"), make_nothing, tmp_path, set(), minutes=1, patience=3)
+        run(some_jobs("paint"), make_nothing, tmp_path, set(), minutes=1, patience=1)
     assert "no Blender here" in (tmp_path / "worker.log").read_text()
 
 

@@ -1,0 +1,7 @@
+"""Splatsmith's backend: from a sentence to Gaussian splats and a textured mesh."""
+
+import os
+
+# Before torch loads OpenMP: its idle threads would spin, and on a busy machine a step of many small tensors then
+# waits for them twenty times as long as it computes.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

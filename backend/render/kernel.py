@@ -136,8 +136,7 @@ def _forward_band(splats: Arrays, c: int, ids: Array, backgrounds: Array, pictur
     for row in range(top, bottom):
         for column in range(width):
             cell, lane = (row - top) * blocks + column // LANES, column % LANES
-            through = abs(cells[cell, 0, lane])
-            transmittances[c, row, column] = through
+            transmittances[c, row, column] = through = abs(cells[cell, 0, lane])
             for channel in range(CHANNELS):
                 pixels[c, row, column, channel] = cells[cell, 1 + channel, lane] + through * backgrounds[c, channel]
 

@@ -149,7 +149,7 @@ def _stop_key() -> Iterator[list[int]]:
 @contextmanager
 def _bar(job: Job, start: int, until: int) -> Iterator[Any]:
     """A progress bar with steps a second, seconds left, and the numbers of the step."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
+    columns = (TextColumn("{task.description}"), BarColumn(20), TextColumn("{task.completed}/{task.total}"))
     numbers = (TextColumn("{task.fields[rate]}"), TimeRemainingColumn(), TextColumn("{task.fields[numbers]}"))
     with Progress(*columns, *numbers, console=console) as progress:
         task = progress.add_task(

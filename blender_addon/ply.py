@@ -17,7 +17,15 @@ Floats = NDArray[np.float32]
 
 SH_C0 = 0.28209479177387814  # the constant spherical harmonic
 HEADER_LIMIT = 1 << 16  # bytes
-TYPES = {"float": "<f4", "float32": "<f4", "double": "<f8", "float64": "<f8", "uchar": "u1", "uint8": "u1", "int": "<i4"}
+TYPES = {
+    "float": "<f4",
+    "float32": "<f4",
+    "double": "<f8",
+    "float64": "<f8",
+    "uchar": "u1",
+    "uint8": "u1",
+    "int": "<i4",
+}
 
 
 class PlyError(ValueError):

@@ -17,7 +17,9 @@ from backend.scenes.splats import SH_C0, Splats
 
 __all__ = ["InitialError", "discs", "from_mesh", "point_cloud", "sphere"]
 
-DISC_WIDTH = 0.8  # sigma in the plane, in units of the distance to the neighbours
+# Sigma in the plane, in units of the distance to the neighbours: of 0.4 to 1 this renders a sphere best (18.3 dB at
+# 64 px), be it with 2000 discs or 4000.
+DISC_WIDTH = 0.65
 DISC_THICKNESS = 0.1  # sigma along the normal, in units of that in the plane
 NEIGHBOURS = 3
 SOLID = 0.9
@@ -61,7 +63,7 @@ def discs(points: Tensor, normals: Tensor, colours: Tensor, *, opacity: float = 
 
 
 def from_mesh(path: str | Path, count: int, generator: torch.Generator) -> tuple[Splats, Tensor]:
-    """`count` splats on the surface in a mesh file, and the matrix (4,4) from the unit ball back to the file.
+    """About `count` splats on the surface in a mesh file, and the matrix (4,4) from the unit ball back to the file.
 
     The object's bounding box is centred and its farthest vertex lies at distance 1, which is how the prior's cameras
     frame it.  OBJ and glTF are Y-up and are turned as Blender's importers turn them; the matrix turns them back.  A

@@ -57,7 +57,7 @@ class Surface:
         return centre, float(np.linalg.norm(vertices - centre, axis=1).max())
 
     def sample(self, count: int, rng: np.random.Generator) -> tuple[Array, Array | None, Array]:
-        """Points (N,3), normals (N,3) or None for a cloud, colours (N,3): evenly over the area, `count` of them."""
+        """Points (N,3), normals (N,3) or None for a cloud, colours (N,3): evenly over the area, at most `count`."""
         if self.meshes:
             return self._sample_meshes(count, rng)
         points = np.concatenate([c.vertices for c in self.clouds])
@@ -66,12 +66,15 @@ class Surface:
         return points[rows], None, colours[rows]
 
     def _sample_meshes(self, count: int, rng: np.random.Generator) -> tuple[Array, Array, Array]:
-        from trimesh.sample import sample_surface
+        from trimesh.sample import sample_surface_even
+        from trimesh.triangles import points_to_barycentric
 
         whole = _joined(self.meshes)
-        points, faces, barycentric = sample_surface(whole, count, return_barycentric=True, seed=rng)
+        # Evenly: with plain random points, discs that cover the surface would have to be half as wide again.
+        points, faces = sample_surface_even(whole, count, seed=rng)
         normals = whole.face_normals[faces]
-        colours = np.empty((count, 3))
+        barycentric = points_to_barycentric(whole.vertices[whole.faces[faces]], points)
+        colours = np.empty((len(points), 3))
         first = 0
         for mesh in self.meshes:
             rows = (faces >= first) & (faces < first + len(mesh.faces))

@@ -27,9 +27,7 @@ class SplatSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 
     lr_means: Annotated[Rate, Meta(description="Learning rate of positions at the start")] = 1e-3
     lr_means_end: Annotated[Rate, Meta(description="Learning rate of positions after the decay")] = 2e-5
-    lr_means_until: Annotated[Rate, Meta(description="Part of the run over which positions' rate decays")] = (
-        0.6
-    )
+    lr_means_until: Annotated[Rate, Meta(description="Part of the run over which positions' rate decays")] = 0.6
     lr_colour: Annotated[Rate, Meta(description="Learning rate of colours")] = 0.01
     lr_opacity: Annotated[Rate, Meta(description="Learning rate of opacities")] = 0.05
     lr_scale: Annotated[Rate, Meta(description="Learning rate of sizes")] = 0.005

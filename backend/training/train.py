@@ -139,7 +139,8 @@ class Trainer:
         with torch.autocast("cpu", torch.bfloat16):
             predicted = self.forward(x_t, t, tokens, encoder_attention_mask=mask, class_labels=features).sample
         error = F.mse_loss(predicted.float(), x, reduction="none").mean((1, 2, 3))
-        return error * (1 / (1 - self.scheduler.alphas_cumprod[t])).clamp(max=5)
+        weight: Tensor = (1 / (1 - self.scheduler.alphas_cumprod[t])).clamp(max=5)
+        return error * weight
 
     def step(self) -> float:
         """One step of the optimiser on `BATCH` pictures."""
@@ -150,7 +151,7 @@ class Trainer:
         noise = torch.randn(BATCH, 3 * FOLD**2, SIZE // FOLD, SIZE // FOLD)
         loss = self.loss(batch, t, noise, self.conditions(batch, self.rng, 0.1)).mean()
         self.optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.unet.parameters(), 1.0)
         self.optimiser.step()
         self.ema.step(self.unet.parameters())

@@ -46,7 +46,8 @@ def test_prediction_by_hand(prior, folder):
     pad = TRAINED_LENGTH - tokens.shape[1]
     framing = [3.0 * math.sin(math.radians(20)), 2.5 * math.sin(math.radians(25))]
     camera = camera_features(torch.tensor([[30.0, 15.0, framing[0]], [200.0, -5.0, framing[1]]]))
-    features = torch.cat([camera, torch.stack([row[1 : int(said.sum())].mean(0) for row, said in zip(tokens, mask)])], -1)
+    means = [row[1 : int(said.sum())].mean(0) for row, said in zip(tokens, mask, strict=True)]
+    features = torch.cat([camera, torch.stack(means)], -1)
     unet = UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=torch.float32)
     with torch.no_grad():
         v = unet(

@@ -1,0 +1,205 @@
+"""The front door: stamps, set-ups that were interrupted, the lock, and real processes in a bare copy of the house."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import build
+from tools.commands import slug
+from tools.environments import Environment, SetUpError, environments, forget_half_installed, only_one, set_up
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def wheel(tmp_path):
+    """A real wheel with one module, so that pip has something to install without a network."""
+    file = tmp_path / "acorn-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("acorn.py", "SIZE = 3\n")
+        archive.writestr("acorn-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: acorn\nVersion: 1.0\n")
+        archive.writestr("acorn-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr("acorn-1.0.dist-info/RECORD", "")
+    return file
+
+
+@pytest.fixture
+def house(tmp_path):
+    """A copy of the front door alone: no environment, no weights."""
+    copy = tmp_path / "house"
+    copy.mkdir()
+    for name in ("build.py", "pyproject.toml"):
+        shutil.copy(ROOT / name, copy)
+    shutil.copytree(ROOT / "tools", copy / "tools", ignore=shutil.ignore_patterns("__pycache__"))
+    return copy
+
+
+def front_door(house, *arguments):
+    command = [sys.executable, str(house / "build.py"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=house.parent)
+
+
+def has_acorn(environment):
+    return subprocess.run([environment.python, "-c", "import acorn"], capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("prompt", "name"),
+    [
+        ("a wooden chair", "a-wooden-chair"),
+        ("  A RED, shiny apple!  ", "a-red-shiny-apple"),
+        ("../../etc/passwd", "etc-passwd"),
+        ("🍎", "untitled"),
+        ("", "untitled"),
+        ("x" * 10_000, "x" * 60),
+    ],
+)
+def test_slug(prompt, name):
+    assert slug(prompt) == name
+
+
+def test_a_set_up_is_made_once_and_mended_when_broken(tmp_path, wheel):
+    environment = Environment(tmp_path / "env", {"run": (str(wheel),)})
+    set_up(environment, "run")
+    assert environment.ready("run")
+    assert has_acorn(environment)
+
+    began = time.monotonic()
+    set_up(environment, "run")
+    assert time.monotonic() - began < 0.1
+
+    # Killed between the module and the end of its metadata: pip alone would call it installed.
+    (site,) = environment.folder.glob("lib*/**/site-packages")
+    environment.stamp("run").unlink()
+    (site / "acorn.py").unlink()
+    (site / "acorn-1.0.dist-info/INSTALLER").unlink()
+    (environment.folder / "witness").touch()
+    set_up(environment, "run")
+    assert has_acorn(environment)
+    assert (environment.folder / "witness").exists()  # gone on with, not begun again
+
+    environment.python.unlink()  # as when the Python it was made from is gone
+    assert not environment.ready("run")
+    set_up(environment, "run")
+    assert has_acorn(environment)
+    assert not (environment.folder / "witness").exists()
+
+
+def test_a_failure_names_the_log_and_is_gone_on_from(tmp_path, wheel):
+    hidden = wheel.rename(wheel.with_suffix(".away"))
+    environment = Environment(tmp_path / "env", {"run": (str(wheel),)})
+    with pytest.raises(SetUpError, match=r"setup\.log"):
+        set_up(environment, "run")
+    assert "acorn" in (tmp_path / "work/setup.log").read_text()
+    assert not environment.ready("run")
+    hidden.rename(wheel)
+    set_up(environment, "run")
+    assert environment.ready("run")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="kills a process group")
+@pytest.mark.parametrize("after", [0.3, 1.5, 3.0])
+def test_a_killed_set_up_is_picked_up(tmp_path, wheel, after):
+    program = (
+        "import sys; from pathlib import Path; from tools.environments import Environment, set_up; "
+        "set_up(Environment(Path(sys.argv[1]), {'run': (sys.argv[2],)}), 'run')"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "env"), str(wheel)]
+    process = subprocess.Popen(command, cwd=ROOT, start_new_session=True, stdout=subprocess.DEVNULL)
+    time.sleep(after)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    environment = Environment(tmp_path / "env", {"run": (str(wheel),)})
+    set_up(environment, "run")
+    assert has_acorn(environment)
+
+
+def test_a_stamp_fits_one_list_of_requirements(tmp_path):
+    old, new = (Environment(tmp_path, {"run": (f"torch=={version}",), "dev": ("ruff",)}) for version in ("1", "2"))
+    old.python.parent.mkdir()
+    old.python.touch()
+    old.stamp("run").write_text(old.digest("run"))
+    assert old.ready("run")
+    assert not new.ready("run")
+    assert not old.ready("dev")
+
+
+def test_half_installed_packages_are_forgotten(tmp_path):
+    whole, half = (tmp_path / f"lib/site-packages/{name}-1.dist-info" for name in ("whole", "half"))
+    for folder in (whole, half):
+        folder.mkdir(parents=True)
+        (folder / "METADATA").touch()
+    (whole / "INSTALLER").touch()
+    forget_half_installed(tmp_path)
+    assert whole.exists()
+    assert not half.exists()
+
+
+def test_requirements_come_from_pyproject_with_cuda_beside_a_card(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    backend, blender = environments(ROOT)
+    assert any(line.startswith("torch==") for line in backend.groups["run"])
+    assert not any(line.startswith("torch") for line in blender.groups["run"])
+    assert {line.split("==")[0] for line in blender.groups["run"]} == {"bpy", "numpy", "pytest"}
+    card = tmp_path / ("nvidia-smi.exe" if os.name == "nt" else "nvidia-smi")
+    card.touch(0o755)
+    assert set(environments(ROOT)[0].groups["run"]) > set(backend.groups["run"])
+
+
+def test_a_second_set_up_is_told_so(house):
+    (house / "work").mkdir()
+    with only_one(house / "work/setup.lock"):
+        answer = front_door(house, "setup")
+    assert answer.returncode == 1
+    assert answer.stderr.startswith("Another set-up is running")
+    with only_one(house / "work/setup.lock"):
+        pass  # free again
+
+
+def test_the_doctor_works_before_any_set_up(house):
+    answer = front_door(house, "doctor")
+    assert answer.returncode == 1
+    assert "!!  .venv run" in answer.stdout
+    assert "!!  .venv-bpy run" in answer.stdout
+    assert "!!  embedded prior" in answer.stdout
+    assert answer.stdout.count("python build.py setup") == 1
+    assert not (house / ".venv").exists()
+    assert answer.stderr == ""
+
+
+@pytest.mark.parametrize("arguments", [[], ["demo"], ["bake"], ["doctor", "--fast"]])
+def test_a_wrong_command_line_is_refused_with_the_usage(house, arguments):
+    answer = front_door(house, *arguments)
+    assert answer.returncode == 2
+    assert answer.stderr.startswith("usage: build.py")
+
+
+def test_the_demo_passes_options_and_the_exit_code_on(house):
+    (house / "backend").mkdir()
+    (house / "backend/__main__.py").write_text("import sys; print(sys.argv[1:]); sys.exit(2)")
+    for environment in environments(house):
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment.folder], check=True)
+        for group in environment.groups:
+            environment.stamp(group).write_text(environment.digest(group))
+    began = time.monotonic()
+    answer = front_door(house, "demo", "a red apple", "--objective", "jsd", "--out", "there")
+    assert time.monotonic() - began < 2
+    assert answer.returncode == 2
+    assert answer.stdout.strip() == "['generate', '--prompt=a red apple', '--out=there', '--objective', 'jsd']"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a shell script")
+@pytest.mark.parametrize(("status", "found"), [(0, ["python3.11"]), (127, None)])
+def test_a_python_that_does_not_start_is_not_taken(tmp_path, monkeypatch, status, found):
+    script = tmp_path / "python3.11"
+    script.write_text(f"#!/bin/sh\nexit {status}\n")
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert build.python_311() == found

@@ -1,0 +1,129 @@
+"""Who may import whom: the imports of every file, read from its syntax tree, against the rules of the house."""
+
+import ast
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+ROOMS = ("backend", "blender_addon", "shared", "tools", "prior_data")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Modules under `who` (without those under `others`) never import what is under `never`, unless under `but`."""
+
+    who: str
+    never: tuple[str, ...]
+    but: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+
+
+SPLATS, BASES = "backend.scenes.splats", ("backend.guidance.base", "backend.priors.base", "backend.scenes.base")
+RULES = (
+    Rule("shared", ("bpy", "torch", "zmq", "backend", "blender_addon")),
+    Rule("backend", ("bpy", "mathutils", "blender_addon", "tools", "prior_data", "tests")),
+    Rule("blender_addon", ("torch", "diffusers", "backend", "tools", "prior_data", "tests")),
+    Rule("blender_addon.client", ("bpy",)),
+    Rule("blender_addon.launcher", ("bpy",)),
+    Rule("backend.guidance", ("backend",), but=("backend.guidance", "backend.priors.base")),
+    Rule("backend.priors", ("backend.guidance",)),
+    Rule("backend.scenes", ("backend.guidance",)),
+    Rule("backend.distill", ("backend.guidance", "backend.priors", "backend.scenes"), but=BASES),
+    Rule("backend", ("zmq",), others=("backend.server", "backend.worker")),
+    Rule("blender_addon", ("zmq",), others=("blender_addon.client",)),
+    Rule("prior_data", ("zmq", "backend.guidance", "blender_addon", "tools")),
+)
+
+
+def under(module, tops):
+    return any(module == top or module.startswith(top + ".") for top in tops)
+
+
+def module_of(file):
+    parts = file.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+FILES = {module_of(file): file for room in ROOMS for file in sorted((ROOT / room).rglob("*.py"))}
+
+
+def imports(source, module, is_package=False):
+    """The modules that a source names, relative ones resolved: `from a import b` is a.b where that is a module."""
+    found = set()
+    package = module.split(".") if is_package else module.split(".")[:-1]
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            near = package[: len(package) - node.level + 1] if node.level else []
+            base = ".".join([*near, *([node.module] if node.module else [])])
+            found |= {f"{base}.{n.name}" if f"{base}.{n.name}" in FILES else base for n in node.names}
+    return found
+
+
+def violations(module, imported):
+    return [
+        f"{module} imports {name}"
+        for rule in RULES
+        if under(module, [rule.who]) and not under(module, rule.others)
+        for name in sorted(imported)
+        if under(name, rule.never) and not under(name, rule.but)
+    ]
+
+
+def imports_of(module):
+    file = FILES[module]
+    return imports(file.read_text(encoding="utf-8"), module, file.name == "__init__.py")
+
+
+@pytest.mark.parametrize("module", FILES)
+def test_a_module_keeps_the_rules(module):
+    assert violations(module, imports_of(module)) == []
+
+
+@pytest.mark.parametrize("module", ["build", *(m for m in FILES if under(m, ["tools"]))])
+def test_the_front_door_needs_the_standard_library_alone(module):
+    imported = imports_of(module) if module in FILES else imports((ROOT / "build.py").read_text(), "build")
+    strange = {name for name in imported if name.split(".")[0] not in {*sys.stdlib_module_names, "tools"}}
+    assert strange == set()
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("shared.codec", "import torch"),
+        ("backend.export.ply", "import bpy"),
+        ("backend.export.ply", "def late():\n    from mathutils import Vector"),
+        ("blender_addon.pump", "import torch.nn as nn"),
+        ("blender_addon.importers.splats", "from backend.export import ply"),
+        ("blender_addon.client", "import bpy"),
+        ("backend.guidance.sds", "from backend.priors import embedded"),
+        ("backend.guidance.sds", "from ..priors.embedded import Embedded"),
+        ("backend.guidance.sds", "from backend.recipe import Recipe"),
+        ("backend.priors.embedded", "from backend.guidance.base import Conditions"),
+        ("backend.scenes.density", "import backend.guidance.sds"),
+        ("backend.distill", "from backend.priors.embedded import Embedded"),
+        ("backend.distill", f"from {SPLATS} import Splats"),
+        ("backend.jobs", "import zmq"),
+        ("blender_addon.pump", "from zmq import Context"),
+    ],
+)
+def test_a_violation_is_caught(module, source):
+    assert violations(module, imports(source, module))
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("backend.guidance.sds", "from backend.priors.base import Prior\nfrom backend.guidance import base"),
+        ("backend.distill", "from backend.scenes.base import Scene"),
+        ("backend.server", "import zmq"),
+        ("blender_addon.client", "import zmq"),
+        ("blender_addon.importers.mesh", "import bpy\nfrom ..ply import read_ply"),
+    ],
+)
+def test_what_is_allowed_passes(module, source):
+    assert violations(module, imports(source, module)) == []

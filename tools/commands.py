@@ -1,0 +1,107 @@
+"""The commands of build.py.  Each sets up what it needs, then hands over to that environment's Python."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tools.doctor import doctor
+from tools.environments import Environment, SetUpError, environments, set_up
+
+ROOT = Path(__file__).resolve().parents[1]
+SLUG_LENGTH = 60
+FAILED, INTERRUPTED = 1, 130
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command; the exit code, that of the command where it is another program's."""
+    parser = argparse.ArgumentParser(
+        prog="build.py", description="Text to Gaussian splats and a textured mesh in Blender.", allow_abbrev=False
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    demo = commands.add_parser("demo", help="a sentence -> splats, mesh, turntable, scene.blend", allow_abbrev=False)
+    demo.add_argument("prompt")
+    demo.add_argument("--out", type=Path, help="folder for the results (out/PROMPT); other options go to `generate`")
+    for name, text in (
+        ("test", "every test; options go to pytest"),
+        ("bench", "where the time goes; --json F writes the figures"),
+        ("setup", "make the environments, nothing else"),
+        ("doctor", "what is installed, what is missing, what mends it"),
+    ):
+        commands.add_parser(name, help=text, add_help=False, allow_abbrev=False)
+    args, others = parser.parse_known_args(arguments)
+    if others and args.command in ("setup", "doctor"):
+        parser.error(f"{args.command} takes no options")
+    try:
+        return _run(args, others)
+    except SetUpError as error:
+        print(error, file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        print("\nStopped.  The next call goes on from here.", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _run(args: argparse.Namespace, others: list[str]) -> int:
+    backend, blender = environments(ROOT)
+    match args.command:
+        case "doctor":
+            return doctor(ROOT)
+        case "demo":
+            set_up(backend, "run")
+            set_up(blender, "run")
+            return _demo(backend, blender, args.prompt, args.out or ROOT / "out" / slug(args.prompt), others)
+        case "test":
+            set_up(backend, "run", "dev")
+            set_up(blender, "run")
+            return _test(backend, blender, others)
+        case "bench":
+            set_up(backend, "run")
+            return _call(backend, "-m", "backend", "bench", *others)
+        case _:
+            set_up(backend, "run", "dev")
+            set_up(blender, "run")
+            return 0
+
+
+def slug(prompt: str) -> str:
+    """A folder's name from a sentence: lower-case words and hyphens."""
+    words = re.sub(r"[^a-z0-9]+", "-", prompt.lower()).strip("-")
+    return words[:SLUG_LENGTH].strip("-") or "untitled"
+
+
+def _demo(backend: Environment, blender: Environment, prompt: str, out: Path, options: list[str]) -> int:
+    code = _call(backend, "-m", "backend", "generate", f"--prompt={prompt}", f"--out={out}", *options)
+    if code == 0:
+        code = _call(blender, "-m", "blender_addon.scene_file", str(out))
+    if code == 0:
+        print(f"\nIn {out}:")
+        for file in sorted(out.iterdir()):
+            print(f"  {file.name:24} {file.stat().st_size / 1024:10,.0f} KiB")
+    return code
+
+
+def _test(backend: Environment, blender: Environment, options: list[str]) -> int:
+    """The backend's tests, then those in Blender's Python, also where the first ones fail."""
+    first = _call(backend, "-m", "pytest", *options, folder=ROOT)
+    second = _call(blender, "-m", "pytest", "tests/blender", folder=ROOT)
+    return first or second
+
+
+def _call(environment: Environment, *arguments: str, folder: Path | None = None) -> int:
+    """Run the environment's Python with this repository's packages in reach; its exit code.
+
+    Ctrl-C goes to the program as well, which may have something to save: we wait for it.
+    """
+    paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    process = subprocess.Popen([environment.python, *arguments], cwd=folder, env={**os.environ, "PYTHONPATH": paths})
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            continue

@@ -151,8 +151,9 @@ def _check(tensors: dict[str, Tensor | None], params: dict[str, Parameter], stat
         if tensor is None or means is None:
             raise CheckpointError(f"The checkpoint lacks splats.{name}: it was not made by a run with these settings.")
         expected = (len(means), *params[name].shape[1:])
-        if tuple(tensor.shape) != expected:
-            raise CheckpointError(f"The checkpoint's splats.{name} is {tuple(tensor.shape)}, not {expected}.")
+        for key in (f"splats.{name}", f"adam.{name}.exp_avg", f"adam.{name}.exp_avg_sq"):
+            if key in state and tuple(state[key].shape) != expected:
+                raise CheckpointError(f"The checkpoint's {key} is {tuple(state[key].shape)}, not {expected}.")
     for key, tensor in state.items():
         if key.startswith(("splats.", "adam.", "growth.")) and not torch.isfinite(tensor).all():
             raise CheckpointError(f"The checkpoint's {key} holds values that are no numbers; use an earlier one.")

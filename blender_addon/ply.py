@@ -96,14 +96,17 @@ def _header(path: Path, content: bytes) -> tuple[np.dtype[np.void], int, int]:
     elements = [line[1:] for line in lines if line[:1] == ["element"]]
     properties = [line[1:] for line in lines if line[:1] == ["property"]]
     binary = ["format", "binary_little_endian", "1.0"] in lines
-    if lines[:1] != [["ply"]] or not binary or [name for name, *_ in elements] != ["vertex"]:
+    splats = len(elements) == 1 and elements[0][0] == "vertex" and elements[0][-1].isdecimal()
+    if lines[:1] != [["ply"]] or not binary or not splats:
         raise PlyError(f"{path} is not a binary PLY of Gaussian splats.")
     if any(len(line) != 2 or line[0] not in TYPES for line in properties):
         raise PlyError(f"{path} has properties of a kind that splats do not have; export it as a 3DGS PLY.")
     names = [name for _, name in properties]
+    if len(set(names)) < len(names):
+        raise PlyError(f"{path} has a property twice; export it as a 3DGS PLY.")
     needed = {"x", "y", "z", "opacity", *(f"f_dc_{i}" for i in range(3)), *(f"scale_{i}" for i in range(3))}
     missing = sorted((needed | {f"rot_{i}" for i in range(4)}) - set(names))
     if missing:
         raise PlyError(f"{path} has no {', '.join(missing)}: it is not a PLY of Gaussian splats.")
     row = np.dtype([(name, TYPES[kind]) for kind, name in properties])
-    return row, int(elements[0][1]), end + len(b"end_header\n")
+    return row, int(elements[0][-1]), end + len(b"end_header\n")

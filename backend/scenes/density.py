@@ -24,7 +24,7 @@ from backend.scenes.settings import SplatSettings
 
 Params = dict[str, Parameter]
 Optimisers = dict[str, torch.optim.Optimizer]
-FLOOR = 16  # the strongest splats, which nothing removes
+FLOOR = 16  # splats that always stay, the strongest where too few would
 NEVER = 2**62
 
 
@@ -106,7 +106,9 @@ class BoundedStrategy(DefaultStrategy):  # type: ignore[misc]
         opacities = params["opacities"].flatten()
         doomed = opacities.sigmoid() < self.prune_opa
         doomed |= params["scales"].max(-1).values.exp() > self.prune_scale3d
-        doomed[opacities.topk(min(FLOOR, len(opacities))).indices] = False
+        missing = min(FLOOR, len(doomed)) - int((~doomed).sum())
+        if missing > 0:
+            doomed[opacities.masked_fill(~doomed, -torch.inf).topk(missing).indices] = False
         removed = int(doomed.sum())
         if removed:
             ops.remove(params, optimizers, state, doomed)

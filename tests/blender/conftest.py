@@ -8,7 +8,7 @@ import pytest
 
 os.environ["BLENDER_USER_RESOURCES"] = tempfile.mkdtemp(prefix="splatsmith-blender-")  # read when bpy is loaded
 
-import bpy  # noqa: E402
+import bpy
 
 _status = [0]
 

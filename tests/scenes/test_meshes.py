@@ -99,7 +99,9 @@ def test_face_colours_and_grey(tmp_path):
     assert torch.allclose(from_mesh(tmp_path / "grey.stl", 50, generator())[0].rgb, torch.tensor(0.5), atol=1e-6)
     box.visual.face_colors = np.tile([0, 255, 0, 255], (12, 1)).astype(np.uint8)
     box.export(tmp_path / "green.ply")
-    assert torch.allclose(from_mesh(tmp_path / "green.ply", 50, generator())[0].rgb, torch.tensor([0.0, 1, 0]), atol=1e-6)
+    assert torch.allclose(
+        from_mesh(tmp_path / "green.ply", 50, generator())[0].rgb, torch.tensor([0.0, 1, 0]), atol=1e-6
+    )
 
 
 def test_scene_graph_is_merged_and_instances_keep_their_places(tmp_path):

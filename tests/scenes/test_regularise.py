@@ -32,7 +32,9 @@ def test_scale_penalty_is_the_mean_sigma():
     assert regularise.scale_penalty(torch.tensor([[0.1, 0.2, 0.3], [0.4, 0.5, 0.6]]).log()) == pytest.approx(0.35)
 
 
-@pytest.mark.parametrize(("alpha", "sparse", "opaque"), [(0.0, 0.1, 0.0), (0.5, 0.26**0.5, 0.25), (1.0, 1.01**0.5, 0.0)])
+@pytest.mark.parametrize(
+    ("alpha", "sparse", "opaque"), [(0.0, 0.1, 0.0), (0.5, 0.26**0.5, 0.25), (1.0, 1.01**0.5, 0.0)]
+)
 def test_alpha_penalties(alpha, sparse, opaque):
     picture = torch.full((1, 4, 4, 1), alpha)
     assert regularise.sparsity(picture) == pytest.approx(sparse)

@@ -18,6 +18,7 @@ from backend.cameras import view_word
 from backend.training.captions import caption, clean_name, colour_shares, kind_of
 
 Floats = NDArray[np.float32]
+FELLOWS = 5  # a kind of so many objects is seen as often as it has objects
 FACES_PLUS_X = "infinigen/"  # its generators build with the front at +X; the house's front is -Y
 # Generated things that have a front at all; of a bowl "front view" would teach nothing.
 HAS_FRONT = frozenset(["chair", "office chair", "sofa", "tv", "monitor", "fish", "beetle", "desk"])
@@ -56,9 +57,9 @@ class Views:
         chosen = {thing for listing in listings for thing in _hold_out(listing, held_out)}
         self.learn = [thing for thing in self.things if thing not in chosen]
         self.held = [thing for thing in self.things if thing in chosen]
-        # A kind with many objects is seen more often than a rare one, but not in proportion.
+        # What a kind looks like is learnt from several objects: one that has no fellows is seen less often.
         count = Counter(thing.kind for thing in self.things)
-        odds = np.array([count[thing.kind] ** -0.5 for thing in self.learn])
+        odds = np.array([min(count[thing.kind], FELLOWS) for thing in self.learn], np.float64)
         self._odds = odds / odds.sum()
 
     def batch(self, size: int, rng: np.random.Generator, held: bool = False) -> Batch:

@@ -12,7 +12,7 @@ from backend.scenes.optimised import SplatScene
 from backend.scenes.settings import SplatSettings
 
 CPU = torch.device("cpu")
-EVER = {"refine_every": 1, "refine_start": 0.0, "refine_stop": 1.0}
+EVER = {"refine_every": 1, "refine_start": 0.0, "refine_stop": 1.0, "grow_fraction": 1.0, "lr_opacity": 1e-9}
 
 
 def generator(seed=0):
@@ -20,7 +20,7 @@ def generator(seed=0):
 
 
 def make(splats, steps=100, **fields):
-    return SplatScene(splats, SplatSettings(**{"lr_opacity": 1e-9, **EVER, **fields}), steps)
+    return SplatScene(splats, SplatSettings(**{**EVER, **fields}), steps)
 
 
 def advance(scene, step, loss=lambda render: render.rgb.mean(), side=32):
@@ -38,7 +38,7 @@ def test_splats_grow_where_the_gradient_is():
     balls = [sphere(60, 0.15, generator(i), opacity=0.5) for i in range(2)]
     points = torch.cat([balls[0].means + torch.tensor([0.5, 0, 0]), balls[1].means - torch.tensor([0.5, 0, 0])])
     colours = torch.rand(120, 3, generator=generator())
-    scene = make(point_cloud(points, colours, opacity=0.5), growth="default", grow_grad2d=1e-6, grow_fraction=1.0)
+    scene = make(point_cloud(points, colours, opacity=0.5), growth="default", grow_grad2d=1e-6)
     target = torch.rand(1, 32, 16, 3, generator=generator())
     cameras = orbit(1, elevation=0.0)
     for step in range(2):
@@ -109,14 +109,8 @@ def test_opacities_are_reset_when_it_is_time_and_only_then():
 def test_mcmc_moves_the_dead_onto_the_living():
     """The living are on the right, the dead on the left; afterwards all are on the right, and none is dead."""
     splats = sphere(200, 0.4, generator(), opacity=0.5)
-    splats = splats.__class__(
-        splats.means.abs() * torch.tensor([1.0, 1, 1]),
-        splats.quats,
-        splats.log_scales,
-        splats.opacity_logits,
-        splats.sh,
-    )
     scene = make(splats, growth="mcmc", cap_max=200, mcmc_noise=0.0)
+    scene.params["means"].data.abs_()
     scene.params["means"].data[:50, 0] -= 1
     set_opacity(scene, slice(0, 50), 0.001)
     advance(scene, 1)

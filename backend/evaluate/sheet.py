@@ -17,7 +17,7 @@ ROW, LABEL, COLUMNS = 96, 20, 2
 def row(folder: Path) -> Image.Image:
     """One job's turntable under its prompt."""
     job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
-    turntable = Image.open(folder / "turntable.png")
+    turntable = Image.open(folder / "turntable.png").convert("RGB")
     turntable = turntable.resize((turntable.width * ROW // turntable.height, ROW), Image.Resampling.LANCZOS)
     picture = Image.new("RGB", (turntable.width + 12, ROW + LABEL), "white")
     picture.paste(turntable, (0, LABEL))

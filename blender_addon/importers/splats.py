@@ -18,7 +18,9 @@ import numpy as np
 from ..ply import Floats, SplatCloud
 from .splat_nodes import RGBA, ROTATION, SCALE, splat_material, splat_nodes
 
+# Each splat on a ray is two transparent bounces, one for each side of its cube.
 TRANSPARENT_BOUNCES = 1024  # Cycles' most; its default of 8 makes everything behind four splats black
+CERTAIN_BOUNCES = 64  # before Cycles draws lots over which rays go on; its default of 0 makes soft edges noisy
 
 
 class Attribute(NamedTuple):
@@ -44,6 +46,7 @@ def import_splats(cloud: SplatCloud, name: str, collection: bpy.types.Collection
 def let_light_through(scene: bpy.types.Scene) -> None:
     """Let Cycles look through as many splats as lie behind each other, so that F12 shows what the viewport does."""
     scene.cycles.transparent_max_bounces = max(scene.cycles.transparent_max_bounces, TRANSPARENT_BOUNCES)
+    scene.cycles.min_transparent_bounces = max(scene.cycles.min_transparent_bounces, CERTAIN_BOUNCES)
 
 
 def object_attributes(cloud: SplatCloud) -> list[Attribute]:

@@ -93,11 +93,13 @@ def test_attributes_modifier_and_material_survive_the_file(cloud, tmp_path):
 def test_each_splat_is_one_instance_of_a_cube_at_three_sigma(cloud):
     ring = import_splats(cloud, "Ring", bpy.context.scene.collection)
     depsgraph = bpy.context.evaluated_depsgraph_get()
-    instances = [i for i in depsgraph.object_instances if i.is_instance and i.parent.original == ring]
-    assert len(instances) == len(cloud)
-    sizes = sorted(tuple(i.matrix_world.to_scale()) for i in instances)
-    np.testing.assert_allclose(sizes, sorted(map(tuple, 3 * cloud.scales)), rtol=1e-4)
-    assert {len(i.object.data.vertices) for i in instances} == {8}
+    found = []  # an instance is gone when the loop goes on
+    for instance in depsgraph.object_instances:
+        if instance.is_instance and instance.parent.original == ring:
+            assert len(instance.object.data.vertices) == 8
+            found.append((*instance.matrix_world.translation, *instance.matrix_world.to_scale()))
+    expected = np.c_[cloud.positions, 3 * cloud.scales]
+    np.testing.assert_allclose(sorted(found), sorted(expected.tolist()), rtol=1e-4)
 
 
 def test_objects_share_the_material_and_the_nodes(cloud):
@@ -131,8 +133,8 @@ def test_cycles_looks_through_thirty_splats(tmp_path):
     )
     import_splats(stack, "Stack", bpy.context.scene.collection)
     let_light_through(bpy.context.scene)
-    alpha = render(tmp_path)[SIDE // 2, SIDE // 2, 3]
-    assert math.isclose(alpha, 1 - (1 - opacity) ** count, abs_tol=0.01)
+    alpha = render(tmp_path, samples=1)[SIDE // 2, SIDE // 2, 3]
+    assert math.isclose(alpha, 1 - (1 - opacity) ** count, abs_tol=0.003)
 
 
 def test_the_native_layout_holds_every_harmonic(cloud):

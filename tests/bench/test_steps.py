@@ -1,0 +1,21 @@
+"""The bench measures real steps, and its parts make up the whole."""
+
+import pytest
+
+from backend.bench.steps import SPREAD, time_objective
+
+
+@pytest.mark.parametrize(("name", "calls"), [("sds", 1.0), ("vdm", 1.0), ("jsd", None)])
+def test_parts_add_up_to_a_step(name, calls):
+    row = time_objective(name, steps=1)
+    assert sum(row["parts"].values()) == pytest.approx(row["seconds"], rel=0.1)
+    assert row["steps_per_second"] == pytest.approx(1 / row["seconds"])
+    assert row["unet_share"] == pytest.approx(row["parts"]["unet"] / row["seconds"])
+    assert 0 < row["unet_share"] < 1
+    assert row["peak_mib"] > 50
+    if calls is None:  # inversion: more forwards where t is high, two scores always
+        assert 3 <= row["unet_calls"] <= 12
+        assert (row["unet_calls"] * SPREAD).is_integer()
+    else:
+        assert row["unet_calls"] == calls
+        assert row["unet_rows"] == 8 * calls  # four views, with and without the prompt

@@ -95,9 +95,7 @@ def test_the_loss_of_a_perfect_and_of_a_blind_network(make):
     trainer.forward = lambda *_, **__: argparse.Namespace(sample=x)
     assert float(trainer.loss(batch, t, noise, conditions).abs().max()) == 0
     trainer.forward = lambda *_, **__: argparse.Namespace(sample=torch.zeros_like(x))
-    sigma2 = 1 - trainer.scheduler.alphas_cumprod[t]
-    expected = x.pow(2).mean((1, 2, 3)) * (1 / sigma2).clamp(max=5)
-    torch.testing.assert_close(trainer.loss(batch, t, noise, conditions), expected)
+    torch.testing.assert_close(trainer.loss(batch, t, noise, conditions), x.pow(2).mean((1, 2, 3)))
 
 
 def test_one_in_ten_hears_nothing(make):
@@ -120,10 +118,9 @@ def test_the_rate_warms_up_and_comes_down(make):
     assert rates[3:] == pytest.approx([0.51, 0.02, 0.02])
 
 
-def test_levels_are_drawn_from_the_whole_schedule_and_more_from_its_middle():
+def test_levels_are_drawn_from_the_whole_schedule_and_more_from_above():
     t = draw_t(np.random.default_rng(0), 20_000)
-    assert t.min() >= 0
-    assert t.max() <= 999
-    share = ((t > 400) & (t < 600)).mean()
-    assert share == pytest.approx(0.5 * 0.2 + 0.5 * 0.422, abs=0.02)
+    assert t.min() < 5
+    assert t.max() == 999
+    assert (t < 350).mean() == pytest.approx(0.3 * 0.35, abs=0.01)
     assert BATCH == 32

@@ -26,11 +26,11 @@ class Timesteps(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
 
 def sample_t(window: Timesteps, progress: float, total: int, count: int, generator: torch.Generator) -> Tensor:
-    """One level for all `count` views: integers (count,) in [1, total-1].
+    """One level for all `count` views: integers (count,) in [1, total-2], as some schedules end without any signal.
 
     One level a step, not one a view: rules that walk along the schedule (JSD's inversion) then walk together.
     """
     low = window.low_start + (window.low_end - window.low_start) * progress
     high = window.high_start + (window.high_end - window.high_start) * progress
     share = low + (high - low) * torch.rand((), generator=generator).item()
-    return torch.full((count,), min(max(round(share * total), 1), total - 1))
+    return torch.full((count,), min(max(round(share * total), 1), total - 2))

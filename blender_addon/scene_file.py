@@ -61,9 +61,8 @@ def make_scene(folder: Path) -> bpy.types.Collection:
 
 
 def save(path: Path) -> None:
-    """Write the open Blender file, textures packed into it; OSError where that fails."""
+    """Write the open Blender file (the texture is in it since its import); OSError where that fails."""
     bpy.context.preferences.filepaths.save_version = 0  # no scene.blend1 beside it
-    bpy.ops.file.pack_all()
     try:
         bpy.ops.wm.save_as_mainfile(filepath=str(path), compress=True)
     except RuntimeError as error:

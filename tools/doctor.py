@@ -10,6 +10,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 
 from tools.environments import Environment, environments
 
@@ -113,7 +114,7 @@ def _environment(environment: Environment, group: str, *named: str) -> Finding:
     versions = json.loads(_ask(environment, VERSIONS, *pins) or "{}")
     wrong = [f"{key} {versions.get(key) or 'missing'}" for key, pin in pins.items() if _differs(versions.get(key), pin)]
     if wrong:
-        return Finding(name, f"not as pyproject.toml has it: {', '.join(wrong)}", SET_UP)
+        return Finding(name, f"not as pyproject.toml has it: {shorten(', '.join(wrong), 80)}", SET_UP)
     if not environment.ready(group):
         return Finding(name, "set up for another Python or pyproject.toml, or not to the end", SET_UP)
     return Finding(name, ", ".join(f"{key} {versions[key]}" for key in named))

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 from typing import IO
 
 from tools.progress import Progress
@@ -162,7 +163,7 @@ def _follow(command: list[str], log: IO[str], lock: IO[str], progress: Progress 
             log.flush()
             verb, _, what = line.strip().partition(" ")
             if progress and verb in ("Collecting", "Downloading", "Building", "Installing"):
-                progress.doing = f"{verb.lower()} {what}"
+                progress.doing = shorten(f"{verb.lower()} {what}", 60, placeholder=" ...")
     return process.returncode
 
 

@@ -15,7 +15,6 @@ from PIL import Image
 from backend.cameras import orbit, view_word
 from backend.guidance.base import Conditions
 from backend.guidance.inversion import ddim_sample
-from backend.priors.base import alpha_sigma
 from backend.priors.embedded import WEIGHTS, Embedded
 
 PROMPTS = (
@@ -28,8 +27,7 @@ SIDES = 6
 def draw(prior: Embedded, prompt: str, scale: float, steps: int, seed: int) -> np.ndarray:
     """One row of the grid: the prompt from `SIDES` sides, all from one noise, (64, 64*SIDES, 3) uint8.
 
-    The schedule ends before pure noise, and what is left of a picture at its end is its mean brightness.  So the
-    drawing starts from a white picture under all that noise: pure noise would mean a grey background.
+    From the last level but one: at the last there is no signal to divide by.
     """
     cameras = orbit(SIDES, elevation=15.0)
     words = [view_word(float(azimuth), 15.0) for azimuth in cameras.azimuth]
@@ -37,9 +35,8 @@ def draw(prior: Embedded, prompt: str, scale: float, steps: int, seed: int) -> n
     conditions = Conditions(y, prior.condition([""] * SIDES))
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn(1, 3, prior.image_size, prior.image_size, generator=generator).repeat(SIDES, 1, 1, 1)
-    t = torch.full((SIDES,), len(prior.alphas_cumprod) - 1)
-    alpha, sigma = alpha_sigma(prior, t)
-    images = prior.decode(ddim_sample(prior, alpha + sigma * noise, t, conditions, steps, scale))
+    t = torch.full((SIDES,), len(prior.alphas_cumprod) - 2)
+    images = prior.decode(ddim_sample(prior, noise, t, conditions, steps, scale))
     return np.concatenate(list((images.clamp(0, 1) * 255).byte().numpy()), 1)
 
 

@@ -136,7 +136,7 @@ def _set_up_light(scene: bpy.types.Scene) -> None:
 def _set_up_render(scene: bpy.types.Scene) -> None:
     """Cycles, and colours as they are: the Standard view shows an emission of linear(c) as the sRGB value c."""
     scene.render.engine = "CYCLES"
-    scene.cycles.samples = 16  # splats have next to no noise: this is for their edges and the mesh's light
+    scene.cycles.samples = 8  # splats have next to no noise: this is for their edges and the mesh's light
     scene.eevee.use_shadows = False  # for whoever switches: a shadow map over thousands of splats takes minutes
     scene.view_settings.view_transform = "Standard"
     let_light_through(scene)

@@ -96,10 +96,13 @@ def _test(backend: Environment, blender: Environment, options: list[str]) -> int
 def _call(environment: Environment, *arguments: str, folder: Path | None = None) -> int:
     """Run the environment's Python with this repository's packages in reach; its exit code.
 
-    Ctrl-C goes to the program as well, which may have something to save: we wait for it.
+    -P: a folder named backend where the user happens to be is not ours.  Ctrl-C goes to the program as well, which
+    may have something to save: we wait for it.
     """
     paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    process = subprocess.Popen([environment.python, *arguments], cwd=folder, env={**os.environ, "PYTHONPATH": paths})
+    process = subprocess.Popen(
+        [environment.python, "-P", *arguments], cwd=folder, env={**os.environ, "PYTHONPATH": paths}
+    )
     while True:
         try:
             return process.wait()

@@ -152,9 +152,7 @@ def _bar(job: Job, start: int, until: int) -> Iterator[Any]:
     columns = (TextColumn("{task.description}"), BarColumn(20), TextColumn("{task.completed}/{task.total}"))
     numbers = (TextColumn("{task.fields[rate]}"), TimeRemainingColumn(), TextColumn("{task.fields[numbers]}"))
     with Progress(*columns, *numbers, console=console) as progress:
-        task = progress.add_task(
-            f"{job.objective} {job.prompt[:40]!r}", total=until, completed=start, rate="", numbers=""
-        )
+        task = progress.add_task(job.objective, total=until, completed=start, rate="", numbers="")
         began = time.monotonic()
 
         def show(event: events.Progress) -> None:

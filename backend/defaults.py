@@ -26,10 +26,11 @@ SMALL_SPLATS = SplatSettings(
     lr_means_end=5e-4,
     lr_colour=5e-3,
     prune_opacity=0.02,
-    sparse_weight=15.0,
+    sparse_weight=50.0,
+    scale_weight=100.0,
 )
-# Shapes come from high levels; below a third of the schedule the small prior's colours drift.
-HIGH_FIRST = Timesteps(low_start=0.6, high_start=0.95, low_end=0.35, high_end=0.75)
+# Shapes come from high levels; below half of the schedule the small prior's colours drift.
+HIGH_FIRST = Timesteps(low_start=0.65, high_start=0.97, low_end=0.5, high_end=0.85)
 
 # DreamMapping's cameras (distance 5.2-5.5 with a ball of 1) and backgrounds (2/3 augmented).
 LARGE_CAMERAS = CameraRange(elevation=(-15.0, 45.0), fov=(18.0, 34.0), framing=(1.0, 1.4))
@@ -47,11 +48,11 @@ LARGE_STAGES = (Stage(start=0.0, side=256), Stage(start=0.2, side=512))
 
 RECIPES: dict[tuple[str, str], Recipe] = {
     ("sds", EMBEDDED): Recipe(
-        steps=500, views=4, cameras=SMALL_CAMERAS, backgrounds=SMALL_BACKGROUNDS, splats=SMALL_SPLATS, timesteps=HIGH_FIRST,
+        steps=400, views=4, cameras=SMALL_CAMERAS, backgrounds=SMALL_BACKGROUNDS, splats=SMALL_SPLATS, timesteps=HIGH_FIRST,
         options={"guidance_scale": 5.0},
     ),
     ("vdm", EMBEDDED): Recipe(
-        steps=500, views=4, cameras=SMALL_CAMERAS, backgrounds=SMALL_BACKGROUNDS, splats=SMALL_SPLATS, timesteps=HIGH_FIRST,
+        steps=400, views=4, cameras=SMALL_CAMERAS, backgrounds=SMALL_BACKGROUNDS, splats=SMALL_SPLATS, timesteps=HIGH_FIRST,
         options={"guidance_scale": 5.0, "weight": "sigma^2", "fold": 2, "train_every": 4},
     ),
     # Measured: Eq. 12 hardly moves on this prior (the inverted noise of its pictures is far from normal); the released

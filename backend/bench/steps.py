@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
-import resource
-import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -62,5 +61,9 @@ def _peak_mib(device: torch.device) -> float:
     """Of the card where there is one, else of this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
-    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is bytes on macOS, KiB elsewhere
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+    status = Path("/proc/self/status")
+    if status.exists():  # Linux: ru_maxrss would be that of the parent, if it was larger when it started us
+        return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM")) / 1024
+    import resource  # macOS; Windows has none
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

@@ -77,9 +77,6 @@ class Cameras:
         """Distance in units of that at which the unit ball just fills the picture (B,)."""
         return self.distance * torch.sin(torch.deg2rad(self.fov) / 2)
 
-    def to(self, device: torch.device | str) -> Cameras:
-        return Cameras(*(v.to(device) for v in (self.azimuth, self.elevation, self.distance, self.fov)))
-
 
 def orbit(count: int, elevation: float = 20.0, fov: float = 40.0, framing: float = 1.08, start: float = 0.0) -> Cameras:
     """`count` cameras evenly around the object, the first at azimuth `start`."""

@@ -120,7 +120,7 @@ class Session:
         console.print(f"Done in {time.time() - self.began:.0f} s: {self.folder.path}")
 
     def figures(self) -> dict[str, Any]:
-        """What the run was and what it cost."""
+        """What the run was, and what this sitting at it cost."""
         said = {"prompt": self.job.prompt, "objective": self.job.objective, "seed": self.job.seed}
         cost = {
             "unet_calls": self.run.prior.calls,

@@ -145,13 +145,15 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _compare(args: argparse.Namespace) -> int:
-    from backend.evaluate.compare import compare
+    from backend.evaluate.compare import compare, read_variants
 
     try:
         prompts = args.prompts.read_text(encoding="utf-8").splitlines() if args.prompts else []
     except (OSError, UnicodeDecodeError) as error:
         raise JobError(f"prompts: {args.prompts} cannot be read as text ({error}).") from error
-    return compare(prompts, args.objective, args.seeds, args.budget, args.out, not args.no_samples)
+    chosen = read_variants(args.variants) if args.variants else {}
+    chosen |= {name: {"objective": name} for name in args.objective or (() if chosen else OBJECTIVE_NAMES)}
+    return compare(prompts, chosen, args.seeds, args.budget, args.out, not args.no_samples)
 
 
 def _add_compare(commands: Any) -> None:
@@ -159,6 +161,7 @@ def _add_compare(commands: Any) -> None:
     compare.set_defaults(run=_compare)
     compare.add_argument("--prompts", type=Path, help="a file with a prompt a line; eight of the embedded prior's own")
     compare.add_argument("--objective", action="append", default=[], help="may be given several times; all of them")
+    compare.add_argument("--variants", type=Path, help="a JSON object: what a job of each variant sets, by its name")
     compare.add_argument("--seeds", type=int, default=4)
     compare.add_argument("--budget", type=int, default=1200, help="pictures through the U-Net a run")
     compare.add_argument("--no-samples", action="store_true", help="without FID, KID and Janus")

@@ -21,6 +21,7 @@ from backend.assemble import choose_device, embedded_prior
 from backend.cameras import orbit
 from backend.evaluate.diversity import diversity
 from backend.evaluate.judge import NAME, Judge
+from backend.evaluate.labels import labels
 from backend.evaluate.measures import fid, inception_variance, interval, janus, kid
 from backend.evaluate.others import OtherJudges
 from backend.evaluate.real import Real
@@ -52,7 +53,7 @@ def evaluate(
         return 2
     out.mkdir(parents=True, exist_ok=True)
     prior = embedded_prior(choose_device("auto")) if with_references else None
-    groups = [_group(members, prior, judge, out, others) for members in _groups(results)]
+    groups = [_group(name, members, prior, judge, out, others) for name, members in _groups(results)]
     by_objective = summary(groups)
     table: dict[str, Any] = {"judge": NAME, "views": VIEWS, "groups": groups, "objectives": by_objective}
     if real is not None:
@@ -70,25 +71,27 @@ def evaluate(
     return 0
 
 
-def _groups(results: list[Result]) -> list[list[Result]]:
-    """Results of one objective and prompt, which differ in their seeds."""
+def _groups(results: list[Result]) -> list[tuple[str, list[Result]]]:
+    """Results of one prompt and one objective with one setting, whose names come first; they differ in their seeds."""
     found = defaultdict[tuple[str, str], list[Result]](list)
-    for result in results:
-        found[result.job.objective, result.job.prompt].append(result)
-    return [found[key] for key in sorted(found)]
+    for name, result in zip(labels([result.job for result in results]), results, strict=True):
+        found[name, result.job.prompt].append(result)
+    return [(key[0], found[key]) for key in sorted(found)]
 
 
-def _group(members: list[Result], prior: Prior | None, judge: Judge, out: Path, others: OtherJudges) -> dict[str, Any]:
+def _group(
+    name: str, members: list[Result], prior: Prior | None, judge: Judge, out: Path, others: OtherJudges
+) -> dict[str, Any]:
     """The figures of one objective and prompt: each seed's, and those that only several have."""
-    job = members[0].job
-    found: dict[str, Any] = {"objective": job.objective, "prompt": job.prompt, "seeds": [m.job.seed for m in members]}
-    for name in FIGURES:
-        found[name] = [getattr(member.known, name) for member in members]
+    prompt = members[0].job.prompt
+    found: dict[str, Any] = {"objective": name, "prompt": prompt, "seeds": [m.job.seed for m in members]}
+    for figure in FIGURES:
+        found[figure] = [getattr(member.known, figure) for member in members]
     if len(members) > 1:
         found["diversity"] = diversity(torch.stack([member.features[DIVERSE] for member in members]))
         found["inception_variance"] = inception_variance(torch.stack([member.probabilities for member in members]))
     if prior is not None:
-        pictures, azimuth = references(prior, job.prompt, out / f"references-{slug(job.prompt)}.npy")
+        pictures, azimuth = references(prior, prompt, out / f"references-{slug(prompt)}.npy")
         found |= against(members, judge.features(pictures), azimuth)
     return found | others.figures(members)
 

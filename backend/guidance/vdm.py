@@ -11,13 +11,15 @@ What the paper leaves open, and what is done here:
 * Start: the identity plus a correction ("residual"), so that the first steps already subtract eps_y.  The bare network
   ("plain") starts near zero; for its `warm_up` first steps it learns while eps itself is subtracted, as in SDS.
 * BatchNorm goes by the batch at hand, always (see ulite.py).
+* What DCA wants of lambda_t can also be measured ("annealing" = "measured"): a prediction that has lost some of the
+  noise has a slope below 1 over it, and that is how much is subtracted, at whatever level.
 * w(t): sigma/alpha, the shape of the code base that the paper builds on.  Its factor 0.1 is left out: Adam does not see
   it, and against the regularisers a recipe has weights of its own.
 """
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
@@ -34,6 +36,9 @@ class VDMOptions(MappingOptions, frozen=True):
 
     guidance_scale: Annotated[float, Meta(ge=0, le=1000, description="How strongly the prompt pulls")] = 7.5
     weight: Annotated[Weight, Meta(description="How much each noise level counts")] = "sigma/alpha"
+    annealing: Annotated[
+        Literal["cut-off", "measured"], Meta(description="The mapping's share: by the level, or by what is found")
+    ] = "cut-off"
     cut_off: Annotated[
         int, Meta(ge=0, le=1000, description="Up to this level, of 1000, the mapping is subtracted in part only")
     ] = 300
@@ -64,7 +69,9 @@ class VDM:
         eps_hat, eps_y = guided(prior, alpha * x + sigma * eps, t, conditions, o.guidance_scale)
         mapped = self._mapped(eps_y, eps, generator)
         control = eps if self.iteration < o.warm_up else mapped
-        difference = eps_hat - lambda_t(t, alpha, o.cut_off, len(prior.alphas_cumprod)) * control
+        measured = o.annealing == "measured"
+        share = slope(eps_y, eps) if measured else lambda_t(t, alpha, o.cut_off, len(prior.alphas_cumprod))
+        difference = eps_hat - share * control
         self.iteration += 1
         known = {"mapping_loss": float(F.mse_loss(mapped, eps)), "mapping_corr": correlation(mapped, eps)}
         return scored(weight(o.weight, alpha, sigma) * difference, eps_hat, control, **known)
@@ -94,3 +101,8 @@ class VDM:
 def lambda_t(t: Tensor, alpha: Tensor, cut_off: int, total: int) -> Tensor:
     """Eq. 18 at levels t (B,) of `total`, whose signal scales are alpha (B,1,1,1): (B,1,1,1)."""
     return torch.where(t.view(-1, 1, 1, 1) * 1000 > cut_off * total, torch.ones_like(alpha), 1 - alpha**2)
+
+
+def slope(eps_y: Tensor, eps: Tensor) -> Tensor:
+    """Of each prediction (B,C,h,w) over the noise it was made from: (B,1,1,1), 1 where it has lost none of it."""
+    return (eps_y * eps).mean((1, 2, 3), keepdim=True) / eps.square().mean((1, 2, 3), keepdim=True)

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from backend.__main__ import main
-from backend.evaluate.compare import steps_for
-from backend.recipe import JobError
+from backend.evaluate.compare import within_budget
+from backend.recipe import JobError, make_job
 
 
 def test_equal_budgets_and_going_on(tmp_path, capsys):
@@ -28,8 +28,44 @@ def test_equal_budgets_and_going_on(tmp_path, capsys):
 
 
 def test_a_budget_that_buys_no_step_is_refused():
-    with pytest.raises(JobError, match="budget: 1 pictures"):
-        steps_for("sds", "a red apple", 1)
+    job = make_job({"prompt": "a red apple", "objective": "sds"})
+    with pytest.raises(JobError, match="budget: 1 pictures do not pay a step of sds; give at least 4"):
+        within_budget(job, {}, 1)
+
+
+def test_variants_stand_beside_each_other_and_are_run_anew_when_their_settings_change(tmp_path):
+    (tmp_path / "prompts.txt").write_text("a red apple\n")
+    low, high = ({"objective": "csd", "recipe": {"steps": 2, "options": {"guidance_scale": s}}} for s in (2.0, 9.0))
+    (tmp_path / "variants.json").write_text(json.dumps({"CSD, low": low, "CSD, high": high}))
+    command = ["compare", "--prompts", str(tmp_path / "prompts.txt"), "--variants", str(tmp_path / "variants.json")]
+    command += ["--seeds", "1", "--no-samples", "--out", str(tmp_path)]
+    assert main(command) == 0
+    found = json.loads((tmp_path / "evaluation.json").read_text())["objectives"]
+    assert set(found) == {"csd guidance_scale=2.0", "csd guidance_scale=9.0"}
+    stamps = {path.name: (path / "metrics.json").stat().st_mtime_ns for path in (tmp_path / "runs").iterdir()}
+    low["recipe"]["steps"] = 3
+    (tmp_path / "variants.json").write_text(json.dumps({"CSD, low": low, "CSD, high": high}))
+    assert main(command) == 0
+    again = {path.name: (path / "metrics.json").stat().st_mtime_ns for path in (tmp_path / "runs").iterdir()}
+    assert [name for name in stamps if again[name] > stamps[name]] == [name for name in stamps if "low" in name]
+    assert len(again) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("{}", "must hold a JSON object"),
+        ('{"a": 1}', "must hold a JSON object"),
+        ("[", "is not JSON"),
+        ('{"a b": {}, "a-b": {}}', "nothing but punctuation"),
+        ('{"a": {"objective": "nothing"}}', "'nothing' is not one of"),
+    ],
+)
+def test_variants_that_cannot_be_used_are_refused(text, reason, tmp_path, capsys):
+    (tmp_path / "variants.json").write_text(text)
+    assert main(["compare", "--variants", str(tmp_path / "variants.json"), "--out", str(tmp_path / "out")]) == 2
+    assert reason in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_prompts_that_cannot_be_used_are_refused_before_anything_is_run(tmp_path, capsys):

@@ -58,6 +58,18 @@ def test_the_rule_subtracts_lambda_times_the_control_variate(level, step, prior,
     torch.testing.assert_close(gradient, expected, rtol=1e-4, atol=1e-4)
 
 
+def test_a_measured_share_leaves_nothing_of_the_noise(step, prior, views, exact, seeded):
+    """Without guidance and with eps for a control variate, what is left is at right angles to eps."""
+    options = VDMOptions(warm_up=5, annealing="measured", guidance_scale=1.0, weight="one")
+    gradient = step(VDM(options), seeded(), 100).gradient
+    alpha, sigma = alpha_sigma(prior, torch.tensor([100]))
+    eps = noise_like(views, seeded())
+    plain = exact(prior, alpha * views + sigma * eps, 100) - eps
+    left, lost = (torch.cosine_similarity(g.flatten(1), eps.flatten(1)).abs() for g in (gradient, plain))
+    assert left.max() < 1e-4
+    assert lost.min() > 0.1
+
+
 def test_a_warming_up_rule_is_sds(step, seeded):
     sds = step(SDS(SDSOptions(guidance_scale=7.5, weight="sigma/alpha")), seeded())
     torch.testing.assert_close(step(VDM(VDMOptions(warm_up=1)), seeded()).gradient, sds.gradient)

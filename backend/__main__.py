@@ -78,7 +78,8 @@ def _evaluate(args: argparse.Namespace) -> int:
     from backend.evaluate.others import OtherJudges
     from backend.evaluate.real import Real
 
-    others, real = OtherJudges.load(args.clip, args.dino, args.inception), Real(args.real) if args.real else None
+    others = OtherJudges.load(args.clip, args.dino, args.inception, args.image_reward)
+    real = Real(args.real) if args.real else None
     return evaluate(args.folders, args.out, others, not args.no_samples, real)
 
 
@@ -182,6 +183,7 @@ def _add_evaluate(commands: Any) -> None:
     evaluate.add_argument(
         "--inception", type=Path, metavar="FILE", help="Inception as TorchScript, as StyleGAN's metrics use"
     )
+    evaluate.add_argument("--image-reward", metavar="DIR", help="ImageReward.pt with bert-base-uncased's vocab.txt")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Judges that do not ship: CLIP, DINO and Inception, where somebody has their weights.
+"""Judges that do not ship: CLIP, DINO, Inception and ImageReward, where somebody has their weights.
 
 CLIP and DINO are folders or hub ids in transformers' format; Inception is the TorchScript file that StyleGAN's metrics
 use (its `forward(x, return_features=True)` gives (B,2048) of uint8 pictures (B,3,H,W)).
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
 from backend.cameras import orbit
 from backend.errors import UserError
 from backend.evaluate.diversity import diversity
+from backend.evaluate.image_reward import Reward, image_reward
 from backend.evaluate.results import ELEVATION, Result
 from backend.export.ply import read_ply
 from backend.export.views import photograph
@@ -35,19 +37,21 @@ class OtherJudges:
     clip: tuple[Features, Callable[[str], Tensor]] | None = None
     dino: Features | None = None
     inception: Features | None = None
+    reward: Reward | None = None
 
     @staticmethod
-    def load(clip: str | None, dino: str | None, inception: Path | None) -> OtherJudges:
+    def load(clip: str | None, dino: str | None, inception: Path | None, reward: str | None = None) -> OtherJudges:
         """UserError names what cannot be loaded."""
         return OtherJudges(
             clip=_loaded("CLIP", clip, _clip),
             dino=_loaded("DINO", dino, _dino),
             inception=_loaded("Inception", inception, _inception),
+            reward=_loaded("ImageReward", reward, image_reward),
         )
 
     def figures(self, members: list[Result]) -> dict[str, Any]:
-        """clip: 100 x cosine of prompt and view, for each seed; and the diversity over seeds by every judge."""
-        if not (self.clip or self.dino or self.inception):
+        """For each seed clip, 100 x cosine of prompt and view, and image_reward; over seeds the others' diversity."""
+        if not (self.clip or self.dino or self.inception or self.reward):
             return {}
         seen = [_views(member) for member in members]
         found: dict[str, Any] = {}
@@ -56,6 +60,8 @@ class OtherJudges:
             features["clip"], text = self.clip
             said = F.normalize(text(members[0].job.prompt), dim=-1)
             found["clip"] = [100 * float((F.normalize(self.clip[0](x), dim=-1) @ said.T).mean()) for x in seen]
+        if self.reward is not None:
+            found["image_reward"] = [float(self.reward(x, members[0].job.prompt).mean()) for x in seen]
         if len(members) > 1:
             for name, of in features.items():
                 if of is not None:
@@ -75,7 +81,7 @@ def _loaded(name: str, path: Any, load: Callable[[Any], Any]) -> Any:
         return None
     try:
         return load(path)
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, KeyError, UnpicklingError) as error:
         first = str(error).strip().splitlines()[0]
         raise UserError(f"{name}: {path} cannot be loaded as its weights ({first}).") from error
 

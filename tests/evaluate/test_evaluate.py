@@ -106,13 +106,15 @@ class Pooled(torch.nn.Module):
         return x.float().mean((2, 3)) if return_features else x.float()
 
 
-def test_judges_given_by_path(runs, tiny_clip):
+def test_judges_given_by_path(runs, tiny_clip, image_reward_folder):
     torch.jit.script(Pooled()).save(str(tiny_clip / "inception.pt"))
-    others = OtherJudges.load(str(tiny_clip / "clip"), str(tiny_clip / "dino"), tiny_clip / "inception.pt")
+    paths = (str(tiny_clip / "clip"), str(tiny_clip / "dino"), tiny_clip / "inception.pt", str(image_reward_folder))
+    others = OtherJudges.load(*paths)
     members = [results.look(runs / f"sds-{seed}", results.Judge()) for seed in (0, 1)]
     found = others.figures(members)
     assert len(found["clip"]) == 2
     assert all(-100 <= value <= 100 for value in found["clip"])
+    assert len(found["image_reward"]) == 2
     assert {"clip_diversity", "dino_diversity", "inception_diversity"} <= set(found)
     grey = others.inception(torch.full((1, 4, 4, 3), 0.5))
     np.testing.assert_allclose(grey.numpy(), [[128.0] * 3])

@@ -1,0 +1,61 @@
+"""ImageReward's weights, read into transformers' BLIP, give what the authors' own code gives."""
+
+import pytest
+import torch
+
+from backend.errors import UserError
+from backend.evaluate.image_reward import image_reward
+from backend.evaluate.others import OtherJudges
+
+# By ImageReward 1.5's own vit.py and med.py under transformers 4.27.4, for these weights and pictures.
+AUTHORS = [-0.14631788432598114, -0.1450645923614502]
+
+
+@pytest.fixture
+def pictures():
+    wave = torch.sin(torch.arange(2 * 32 * 32 * 3, dtype=torch.float64) * 0.37)
+    return wave.float().view(2, 32, 32, 3) / 2 + 0.5
+
+
+def test_as_the_authors_code(image_reward_folder, pictures):
+    assert image_reward(str(image_reward_folder))(pictures, "a red apple").tolist() == pytest.approx(AUTHORS, abs=1e-5)
+
+
+def test_the_prompt_and_the_picture_count(image_reward_folder, pictures):
+    reward = image_reward(str(image_reward_folder))
+    assert reward(pictures, "a desk lamp").tolist() != pytest.approx(AUTHORS, abs=1e-5)
+    assert reward(1 - pictures, "a red apple").tolist() != pytest.approx(AUTHORS, abs=1e-5)
+
+
+def test_pictures_of_another_size_are_made_to_fit(image_reward_folder):
+    flat = torch.full((1, 96, 96, 3), 0.3)
+    reward = image_reward(str(image_reward_folder))
+    torch.testing.assert_close(reward(flat, "a lamp"), reward(flat[:, :32, :32], "a lamp"))
+
+
+def drop(name):
+    def spoil(folder):
+        (folder / name).unlink()
+
+    return spoil
+
+
+def other_weights(folder):
+    torch.save({"weight": torch.zeros(2)}, folder / "ImageReward.pt")
+
+
+def no_weights(folder):
+    (folder / "ImageReward.pt").write_bytes(b"nothing")
+
+
+def one_missing(folder):
+    state = torch.load(folder / "ImageReward.pt")
+    del state["blip.text_encoder.encoder.layer.1.crossattention.self.key.weight"]
+    torch.save(state, folder / "ImageReward.pt")
+
+
+@pytest.mark.parametrize("spoil", [drop("vocab.txt"), drop("ImageReward.pt"), other_weights, no_weights, one_missing])
+def test_what_is_no_image_reward_is_told_in_a_sentence(spoil, image_reward_folder):
+    spoil(image_reward_folder)
+    with pytest.raises(UserError, match=r"^ImageReward: .* cannot be loaded as its weights"):
+        OtherJudges.load(None, None, None, str(image_reward_folder))

@@ -119,7 +119,7 @@ RECIPES: dict[tuple[str, str], Recipe] = {
     # Its level is the lower one of two.
     ("consistent3d", EMBEDDED): replace(
         SMALL, views=1, timesteps=Timesteps(low_start=0.6, high_start=0.8, low_end=0.4, high_end=0.6),
-        options={"guidance_scale": 5.0, "guidance_scale_end": 5.0, "weight": "sigma^2"},
+        options={"guidance_scale": 20.0, "guidance_scale_end": 10.0, "weight": "sigma^2"},
     ),
     # As strong against the regularisers as the others.
     ("csd", "large"): replace(LARGE, options={"guidance_scale": 7.5}),

@@ -9,8 +9,11 @@ import torch
 from msgspec import Meta
 from torch import Tensor
 
+from backend.guidance import moments
 from backend.guidance.base import Options, Weight, noise_like
 from backend.priors.base import Prior, Twin, alpha_sigma
+
+PREFIX = "learned."
 
 
 class LearnedOptions(Options, frozen=True):
@@ -45,23 +48,15 @@ class Learned:
 
     def saved(self) -> dict[str, Tensor]:
         """Copies of the tensors ("learned.<name>") and of Adam's moments ("adam.<i>.<key>")."""
-        state = {f"learned.{name}": value.detach().clone() for name, value in self.parameters.items()}
-        for index, moments in self.adam.state_dict()["state"].items():
-            state |= {f"adam.{index}.{key}": value.clone() for key, value in moments.items()}
-        return state
+        state = {f"{PREFIX}{name}": value.detach().clone() for name, value in self.parameters.items()}
+        return state | moments.saved(self.adam)
 
     @torch.no_grad()
     def load(self, state: Mapping[str, Tensor]) -> None:
         """Take up what `saved` gave."""
-        moments: dict[int, dict[str, Tensor]] = {}
-        for key, value in state.items():
-            kind, _, name = key.partition(".")
-            if kind == "learned":
-                self.parameters[name].copy_(value)
-            elif kind == "adam":
-                index, _, moment = name.partition(".")
-                moments.setdefault(int(index), {})[moment] = value.clone()
-        self.adam.load_state_dict({**self.adam.state_dict(), "state": moments})
+        for name, value in self.parameters.items():
+            value.copy_(state[PREFIX + name])
+        moments.restore(self.adam, state)
 
 
 class Learner:

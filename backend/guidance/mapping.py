@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from msgspec import Meta
 from torch import Tensor, nn
 
+from backend.guidance import moments
 from backend.guidance.base import Options
 from backend.guidance.ulite import STAGES, WIDTH, ULite
 
@@ -65,12 +66,7 @@ class NoiseMapping(nn.Module):
         mapping = cls(channels, stages, options)
         mapping.network.load_state_dict(_below(state, "mapping."))
         mapping._on(device)
-        adam = cast(torch.optim.Adam, mapping.adam)
-        moments: dict[int, dict[str, Tensor]] = {}
-        for name, value in _below(state, "adam.").items():
-            index, key = name.split(".")
-            moments.setdefault(int(index), {})[key] = value.clone()
-        adam.load_state_dict({**adam.state_dict(), "state": moments})
+        moments.restore(cast(torch.optim.Adam, mapping.adam), state)
         return mapping
 
     def _on(self, device: torch.device) -> NoiseMapping:
@@ -97,11 +93,8 @@ class NoiseMapping(nn.Module):
 
     def saved(self) -> dict[str, Tensor]:
         """Copies of the weights ("mapping.<name>") and of Adam's moments ("adam.<i>.<key>")."""
-        adam = cast(torch.optim.Adam, self.adam)
         state = {f"mapping.{name}": value.clone() for name, value in self.network.state_dict().items()}
-        for index, moments in adam.state_dict()["state"].items():
-            state |= {f"adam.{index}.{key}": value.clone() for key, value in moments.items()}
-        return state
+        return state | moments.saved(cast(torch.optim.Adam, self.adam))
 
 
 def _below(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

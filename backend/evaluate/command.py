@@ -25,7 +25,7 @@ from backend.evaluate.labels import labels
 from backend.evaluate.measures import fid, inception_variance, interval, janus, kid
 from backend.evaluate.others import OtherJudges
 from backend.evaluate.real import Real
-from backend.evaluate.references import references
+from backend.evaluate.references import references, weights_mark
 from backend.evaluate.results import DIVERSE, ELEVATION, VIEWS, EvaluationError, Result, look
 from backend.evaluate.sheet import sheet
 from backend.export.files import replacing
@@ -91,7 +91,7 @@ def _group(
         found["diversity"] = diversity(torch.stack([member.features[DIVERSE] for member in members]))
         found["inception_variance"] = inception_variance(torch.stack([member.probabilities for member in members]))
     if prior is not None:
-        pictures, azimuth = references(prior, prompt, out / f"references-{slug(prompt)}.npy")
+        pictures, azimuth = references(prior, prompt, out / f"references-{slug(prompt)}-{weights_mark()}.npy")
         found |= against(members, judge.features(pictures), azimuth)
     return found | others.figures(members)
 

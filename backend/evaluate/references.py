@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import operator
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +16,7 @@ from backend.export.files import replacing
 from backend.guidance.base import Conditions
 from backend.guidance.inversion import ddim_sample
 from backend.priors.base import Condition, Prior
+from backend.priors.embedded import WEIGHTS
 
 SIDES, EACH, STEPS, SCALE, ELEVATION = 8, 4, 50, 3.0, 15.0
 
@@ -27,6 +31,12 @@ def references(prior: Prior, prompt: str, file: Path) -> tuple[Tensor, Tensor]:
     with replacing(file) as new, new.open("wb") as stream:
         np.save(stream, (pictures * 255).round().byte().numpy())
     return pictures, azimuth
+
+
+def weights_mark(folder: Path = WEIGHTS) -> str:
+    """Eight letters that change with the prior's weights: pictures of another training are no reference."""
+    marks = (zlib.crc32(file.read_bytes()) for file in sorted(folder.rglob("*.safetensors")))
+    return f"{functools.reduce(operator.xor, marks, 0):08x}"
 
 
 def draw(prior: Prior, prompt: str, cameras: Cameras, seed: int, steps: int = STEPS, scale: float = SCALE) -> Tensor:

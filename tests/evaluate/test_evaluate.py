@@ -15,8 +15,11 @@ from transformers import (
 )
 
 from backend.__main__ import main
+from backend.assemble import embedded_prior
+from backend.cameras import orbit
 from backend.evaluate import results
 from backend.evaluate.others import OtherJudges
+from backend.evaluate.references import EACH, SIDES, draw, weights_mark
 
 
 @pytest.fixture(scope="module")
@@ -125,3 +128,41 @@ def test_weights_that_are_not_there_are_told_before_anything_is_done(runs, tmp_p
     assert main(command) == 2
     assert "DINO" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_against_the_priors_own_pictures(runs, tmp_path):
+    """Pictures that an earlier call drew are taken; the judge's distances to them, and to themselves, come out."""
+    drawn = np.random.default_rng(0).integers(0, 256, (SIDES * EACH, 64, 64, 3), np.uint8)
+    (tmp_path / "out").mkdir()
+    file = tmp_path / "out" / f"references-a-red-apple-{weights_mark()}.npy"
+    np.save(file, drawn)
+    stamp = file.stat().st_mtime_ns
+    assert main(["evaluate", str(runs / "sds-0"), "--out", str(tmp_path / "out")]) == 0
+    (group,) = json.loads((tmp_path / "out/evaluation.json").read_text())["groups"]
+    assert group["kid"] > 0.1
+    assert group["fid"] > 10
+    assert len(group["janus"]) == 1
+    assert file.stat().st_mtime_ns == stamp
+
+
+def test_references_are_of_these_weights(tmp_path):
+    (tmp_path / "unet").mkdir()
+    (tmp_path / "unet/model.safetensors").write_bytes(b"one")
+    (tmp_path / "words.safetensors").write_bytes(b"two")
+    before = weights_mark(tmp_path)
+    (tmp_path / "words.safetensors").write_bytes(b"three")
+    assert weights_mark(tmp_path) != before
+    assert len(before) == 8
+
+
+def test_the_priors_own_pictures_go_by_words_cameras_and_seed():
+    prior = embedded_prior(torch.device("cpu"))
+    around = orbit(2, elevation=15.0)
+    one, again = (draw(prior, "a red apple", around, 0, steps=2) for _ in range(2))
+    assert one.shape == (2, 64, 64, 3)
+    assert one.min() >= 0
+    assert one.max() <= 1
+    torch.testing.assert_close(one, again, rtol=0, atol=0)
+    for other in (draw(prior, "a blue vase", around, 0, steps=2), draw(prior, "a red apple", around, 1, steps=2)):
+        assert (one - other).abs().mean() > 0.01
+    assert (one[0] - one[1]).abs().mean() > 0.001

@@ -25,7 +25,8 @@ from backend.export.files import replacing
 from backend.recipe import Job, JobError, make_job, read_job
 
 RESULTS = ("splats.ply", "mesh.glb", "turntable.png", "turntable.webp", "metrics.json", "scene.blend")
-FILES = ("job.json", "events.jsonl", "checkpoint.safetensors", *RESULTS)
+JUDGED = ("evaluation.json", "evaluation.npz")  # by `evaluate`, of these results
+FILES = ("job.json", "events.jsonl", "checkpoint.safetensors", *RESULTS, *JUDGED)
 
 
 class JobFolder:

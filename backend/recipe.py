@@ -24,6 +24,7 @@ Quality = Literal["draft", "normal", "high"]
 QUALITIES: tuple[str, ...] = get_args(Quality)
 EMBEDDED = "embedded"
 PROMPT_LIMIT = 1000
+MOST_STEPS = 100_000
 
 
 class JobError(UserError):
@@ -54,7 +55,7 @@ class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """All settings of a run but what it is a picture of."""
 
-    steps: Annotated[int, Meta(ge=1, le=100_000)] = 600
+    steps: Annotated[int, Meta(ge=1, le=MOST_STEPS)] = 600
     views: Annotated[int, Meta(ge=1, le=64)] = 4  # per step
     stages: Annotated[tuple[Stage, ...], Meta(min_length=1)] = (Stage(),)
     cameras: CameraRange = CameraRange()
@@ -121,16 +122,16 @@ def make_job(fields: dict[str, Any]) -> Job:
     return job
 
 
-def read_job(path: Path) -> dict[str, Any]:
-    """The fields of a job file; JobError where it is not a JSON object."""
+def read_job(path: Path, field: str = "job") -> dict[str, Any]:
+    """The fields of a job file; JobError, with the name of what was read, where it is not a JSON object."""
     try:
         fields = msgspec.json.decode(path.read_bytes())
     except OSError as error:
-        raise JobError(f"job: {path} cannot be read ({error.strerror}).") from error
-    except msgspec.DecodeError as error:
-        raise JobError(f"job: {path} is not JSON ({error}).") from error
+        raise JobError(f"{field}: {path} cannot be read ({error.strerror}).") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise JobError(f"{field}: {path} is not JSON ({error}).") from error
     if not isinstance(fields, dict):
-        raise JobError(f"job: {path} holds no JSON object.")
+        raise JobError(f"{field}: {path} holds no JSON object.")
     return fields
 
 

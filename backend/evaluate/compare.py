@@ -19,13 +19,15 @@ from rich.progress import track
 
 from backend.assemble import assemble, choose_device, load_prior
 from backend.distill import distill
+from backend.errors import UserError
 from backend.evaluate.command import evaluate
 from backend.evaluate.others import OtherJudges
+from backend.evaluate.references import weights_mark
 from backend.export.ply import write_ply
 from backend.export.turntable import turntable_png
 from backend.folder import JobFolder
 from backend.pictures import slug
-from backend.recipe import Job, JobError, make_job, read_job
+from backend.recipe import MOST_STEPS, Job, JobError, make_job, read_job
 from backend.session import Session
 
 PROMPTS = (
@@ -51,50 +53,65 @@ def compare(
     `variants` are the fields of a job by a name of their own.  Raises UserError before anything is run where a prompt
     or a variant cannot be used.
     """
-    prompts = list(dict.fromkeys(prompt.strip() for prompt in prompts if prompt.strip())) or PROMPTS
-    jobs = {name: make_job({**fields, "prompt": prompts[0]}) for name, fields in variants.items()}
-    for prompt in prompts:
-        job = make_job({"prompt": prompt})
-        load_prior(job, choose_device(job.device))  # which refuses what it understands nothing of
-    paid = {name: within_budget(job, variants[name], budget) for name, job in jobs.items()}
+    prompts = list(dict.fromkeys(prompt.strip() for prompt in prompts if prompt.strip())) or list(PROMPTS)
+    jobs = ready(prompts, variants, budget)
     cells = [(seed, prompt, name) for seed in range(seeds) for prompt in prompts for name in jobs]
     folders = []
     for seed, prompt, name in track(cells, "comparing", console=console):
-        folder, job = (
-            JobFolder(out / "runs" / f"{slug(name)}-{slug(prompt)}-{seed}"),
-            replace(paid[name], prompt=prompt, seed=seed),
-        )
+        folder = JobFolder(out / "runs" / f"{slug(name)}-{slug(prompt)}-{seed}")
+        job = replace(jobs[name], prompt=prompt, seed=seed)
         if not finished(folder, job):
             run(job, folder)
         folders.append(folder.path)
     return evaluate(folders, out, OtherJudges(), with_references)
 
 
+def ready(prompts: Sequence[str], variants: Mapping[str, Fields], budget: int) -> dict[str, Job]:
+    """Each variant's job, with the steps that it gets.  JobError names the variant that cannot be run."""
+    jobs: dict[str, Job] = {}
+    for name, fields in variants.items():
+        try:
+            jobs[name] = within_budget(fields, prompts, budget)
+        except UserError as error:
+            raise JobError(f"{name}: {error}") from error
+    names = list(jobs)
+    if len({slug(name) for name in names}) < len(names):
+        raise JobError("variants: two names differ in nothing but punctuation, and would share their folders.")
+    for index, name in enumerate(names):
+        if any(jobs[name] == jobs[other] for other in names[:index]):
+            raise JobError(f"variants: {name} sets the same as another one; leave one of them out.")
+    return jobs
+
+
 def read_variants(file: Path) -> dict[str, Fields]:
     """The variants in a JSON object of job fields by name; JobError where it is none."""
-    found = read_job(file)
+    found = read_job(file, "variants")
     if not found or not all(isinstance(fields, dict) for fields in found.values()):
         raise JobError(f"variants: {file} must hold a JSON object with what each variant sets, by the variant's name.")
-    if len({slug(name) for name in found}) < len(found):
-        raise JobError(f"variants: two names in {file} differ in nothing but punctuation; the folders need others.")
+    for name, fields in found.items():
+        if taken := fields.keys() & {"prompt", "seed"}:
+            raise JobError(f"variants: {name} sets its {taken.pop()}, which the comparison gives to all alike.")
     return found
 
 
-def within_budget(job: Job, fields: Fields, budget: int) -> Job:
+def within_budget(fields: Fields, prompts: Sequence[str], budget: int) -> Job:
     """The job with as many steps as the budget buys, from a run of PROBE steps over the whole schedule.
 
-    Or with the number of steps that its fields ask for.
+    Or with the number of steps that its fields ask for.  JobError or PriorError where it cannot be run.
     """
+    job = make_job({**fields, "prompt": prompts[0]})
+    device = choose_device(job.device)
+    for prompt in prompts:
+        prior, _ = load_prior(replace(job, prompt=prompt), device)  # refuses what it understands nothing of
+    trial, _ = assemble(lasting(job, PROBE), prior, device)
     if "steps" in fields.get("recipe", {}):
         return job
-    device = choose_device(job.device)
-    trial, _ = assemble(lasting(job, PROBE), load_prior(job, device)[0], device)
     for _ in distill(trial, PROBE):
         pass
     steps = budget * PROBE // trial.prior.rows
-    if steps < 1:
-        least = -(-trial.prior.rows // PROBE)
-        raise JobError(f"budget: {budget} pictures do not pay a step of {job.objective}; give at least {least}.")
+    if not 1 <= steps <= MOST_STEPS:
+        least, most = -(-trial.prior.rows // PROBE), MOST_STEPS * trial.prior.rows // PROBE
+        raise JobError(f"budget: {budget} pictures are out of range for {job.objective}; give {least} to {most}.")
     return lasting(job, steps)
 
 
@@ -104,8 +121,12 @@ def lasting(job: Job, steps: int) -> Job:
 
 
 def finished(folder: JobFolder, job: Job) -> bool:
-    """Whether an earlier call ran this very job there, to its end."""
-    return (folder / "metrics.json").exists() and make_job(read_job(folder / "job.json")) == job
+    """Whether an earlier call ran this very job there to its end, with the weights that the prior has now."""
+    try:
+        before, figures = read_job(folder / "job.json"), read_job(folder / "metrics.json")
+    except JobError:
+        return False
+    return before == msgspec.json.decode(msgspec.json.encode(job)) and figures.get("weights") == weights_mark()
 
 
 def run(job: Job, folder: JobFolder) -> None:
@@ -118,4 +139,4 @@ def run(job: Job, folder: JobFolder) -> None:
     write_ply(splats, folder / "splats.ply")
     turntable_png(splats, folder / "turntable.png")
     figures: dict[str, Any] = msgspec.to_builtins(session.figures())
-    folder.write_metrics(figures)
+    folder.write_metrics(figures | {"weights": weights_mark()})

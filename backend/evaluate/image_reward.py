@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 from torch import Tensor, nn
@@ -37,15 +38,10 @@ Reward = Callable[[Tensor, str], Tensor]
 def image_reward(folder: str) -> Reward:
     """From a folder with the authors' ImageReward.pt and the vocab.txt of bert-base-uncased.
 
-    What comes back makes of pictures (B,H,W,3) in [0,1] and a prompt a number each (B,).  Raises OSError, ValueError or
-    RuntimeError where a file is missing or is another one.
+    What comes back makes of pictures (B,H,W,3) in [0,1] and a prompt a number each (B,).  Raises OSError or ValueError
+    where a file is missing, damaged or another one.
     """
-    state = torch.load(Path(folder) / WEIGHTS, map_location="cpu", weights_only=True)
-    state = {name: value for name, value in state.items() if not name.endswith("position_ids")}
-    seen, said, head = (_below(state, part) for part in ("blip.visual_encoder.", "blip.text_encoder.", "mlp."))
-    if EMBEDDINGS not in said or "cls_token" not in seen or not head:
-        raise ValueError("it holds other weights than ImageReward's")
-    vision, text, mlp = _vision(seen), _text(said, seen["cls_token"].shape[-1]), _mlp(head)
+    vision, text, mlp = _networks(Path(folder) / WEIGHTS)
     if not (Path(folder) / WORDS).exists():
         raise ValueError(f"there is no {WORDS} of bert-base-uncased beside {WEIGHTS}")
     tokenizer = BertTokenizer.from_pretrained(folder)
@@ -66,6 +62,17 @@ def image_reward(folder: str) -> Reward:
         return scores[:, 0]
 
     return reward
+
+
+def _networks(file: Path) -> tuple[BlipVisionModel, BlipTextModel, nn.Sequential]:
+    """Picture encoder, text encoder and the layers after them, from the authors' file of weights."""
+    try:
+        state = torch.load(file, map_location="cpu", weights_only=True)
+        state = {name: value for name, value in state.items() if not name.endswith("position_ids")}
+        seen, said, head = (_below(state, part) for part in ("blip.visual_encoder.", "blip.text_encoder.", "mlp."))
+        return _vision(seen), _text(said, seen["cls_token"].shape[-1]), _mlp(head)
+    except (AttributeError, EOFError, KeyError, RuntimeError, UnpicklingError) as error:
+        raise ValueError(f"{file.name} is damaged, or holds other weights than ImageReward's") from error
 
 
 def _below(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -11,7 +11,7 @@ import msgspec
 from backend.assemble import OBJECTIVES
 from backend.recipe import Job
 
-NO_SETTING = ("prompt", "seed", "device", "init_mesh")
+NO_SETTING = ("prompt", "seed", "device")
 
 
 def labels(jobs: Sequence[Job]) -> list[str]:
@@ -31,7 +31,8 @@ def _said(job: Job) -> dict[str, Any]:
     """The job's settings, with the objective's defaults where its recipe leaves options out."""
     fields = {key: value for key, value in msgspec.to_builtins(job).items() if key not in NO_SETTING}
     options = msgspec.convert(job.recipe.options, OBJECTIVES[job.objective].Options)
-    return {**fields, "recipe": {**fields["recipe"], "options": msgspec.to_builtins(options)}}
+    recipe = {key: value for key, value in fields["recipe"].items() if key != "checkpoint_every"}
+    return {**fields, "recipe": {**recipe, "options": msgspec.to_builtins(options)}}
 
 
 def _flat(name: str, value: Any) -> Iterator[tuple[str, str]]:

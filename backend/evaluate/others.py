@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -81,7 +80,7 @@ def _loaded(name: str, path: Any, load: Callable[[Any], Any]) -> Any:
         return None
     try:
         return load(path)
-    except (OSError, ValueError, RuntimeError, KeyError, UnpicklingError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         first = str(error).strip().splitlines()[0]
         raise UserError(f"{name}: {path} cannot be loaded as its weights ({first}).") from error
 

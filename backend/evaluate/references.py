@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import operator
 import zlib
 from pathlib import Path
 
@@ -33,10 +32,13 @@ def references(prior: Prior, prompt: str, file: Path) -> tuple[Tensor, Tensor]:
     return pictures, azimuth
 
 
+@functools.cache
 def weights_mark(folder: Path = WEIGHTS) -> str:
-    """Eight letters that change with the prior's weights: pictures of another training are no reference."""
-    marks = (zlib.crc32(file.read_bytes()) for file in sorted(folder.rglob("*.safetensors")))
-    return f"{functools.reduce(operator.xor, marks, 0):08x}"
+    """Eight hexadecimal digits that change with the prior's weights, and with how the references are drawn."""
+    mark = zlib.crc32(repr((SIDES, EACH, STEPS, SCALE, ELEVATION)).encode())
+    for file in sorted(folder.rglob("*.safetensors")):
+        mark = zlib.crc32(file.read_bytes(), mark)
+    return f"{mark:08x}"
 
 
 def draw(prior: Prior, prompt: str, cameras: Cameras, seed: int, steps: int = STEPS, scale: float = SCALE) -> Tensor:

@@ -12,6 +12,7 @@ import torch
 import trimesh
 from torch import Tensor
 
+from backend.assemble import make_objective
 from backend.cameras import Cameras, orbit
 from backend.errors import UserError
 from backend.evaluate.classes import classes_of
@@ -73,6 +74,7 @@ def look(folder: Path, judge: Judge) -> Result:
             make_job(read_job(folder / "job.json")),
             msgspec.json.decode((folder / "metrics.json").read_bytes()),
         )
+        make_objective(job.objective, job.recipe.options)  # refuses options that there were once
         size = (folder / "splats.ply").stat().st_size
         if (old := _read(folder, size)) is not None:
             return Result(folder, job, *old)

@@ -11,8 +11,9 @@ What the paper leaves open, and what is done here:
 * Start: the identity plus a correction ("residual"), so that the first steps already subtract eps_y.  The bare network
   ("plain") starts near zero; for its `warm_up` first steps it learns while eps itself is subtracted, as in SDS.
 * BatchNorm goes by the batch at hand, always (see ulite.py).
-* What DCA wants of lambda_t can also be measured ("annealing" = "measured"): a prediction that has lost some of the
-  noise has a slope below 1 over it, and that is how much is subtracted, at whatever level.
+* DCA gives less weight to what is subtracted where a prediction has lost some of the noise.  How much it has lost can
+  be measured instead ("annealing" = "measured"): lambda_t is then the slope of eps_y over eps, view by view, at every
+  level.
 * w(t): sigma/alpha, the shape of the code base that the paper builds on.  Its factor 0.1 is left out: Adam does not see
   it, and against the regularisers a recipe has weights of its own.
 """
@@ -40,7 +41,10 @@ class VDMOptions(MappingOptions, frozen=True):
         Literal["cut-off", "measured"], Meta(description="The mapping's share: by the level, or by what is found")
     ] = "cut-off"
     cut_off: Annotated[
-        int, Meta(ge=0, le=1000, description="Up to this level, of 1000, the mapping is subtracted in part only")
+        int,
+        Meta(
+            ge=0, le=1000, description="Up to this level, of 1000, the mapping is subtracted in part only, by the level"
+        ),
     ] = 300
     warm_up: Annotated[
         int, Meta(ge=0, le=100_000, description="Steps that subtract plain noise while the mapping learns")

@@ -3,6 +3,7 @@
 import pytest
 
 from backend.bench.steps import SPREAD, time_objective
+from backend.recipe import EMBEDDED, default_recipe
 
 
 @pytest.mark.parametrize(("name", "calls"), [("sds", 1), ("vdm", 1), ("jsd", None), ("vsd", 4)])
@@ -18,4 +19,5 @@ def test_parts_add_up_to_a_step(name, calls):
         assert (row["unet_calls"] * SPREAD).is_integer()
     else:
         assert row["unet_calls"] == calls
-        assert row["unet_rows"] == 8 + 4 * (calls - 1)  # four views, at first with and without the prompt
+        views = default_recipe(name, EMBEDDED).views
+        assert row["unet_rows"] == views * (1 + calls)  # at first with and without the prompt

@@ -3,9 +3,12 @@
 import json
 
 import pytest
+from msgspec.structs import replace
 
 from backend.__main__ import main
-from backend.evaluate.compare import within_budget
+from backend.evaluate.compare import finished, run, within_budget
+from backend.evaluate.references import weights_mark
+from backend.folder import JobFolder
 from backend.recipe import JobError, make_job
 
 
@@ -27,10 +30,26 @@ def test_equal_budgets_and_going_on(tmp_path, capsys):
     assert set(json.loads((tmp_path / "evaluation.json").read_text())["objectives"]) == {"sds", "jsd"}
 
 
-def test_a_budget_that_buys_no_step_is_refused():
-    job = make_job({"prompt": "a red apple", "objective": "sds"})
-    with pytest.raises(JobError, match="budget: 1 pictures do not pay a step of sds; give at least 4"):
-        within_budget(job, {}, 1)
+@pytest.mark.parametrize("budget", [1, 10**9])
+def test_a_budget_that_buys_no_run_is_refused(budget):
+    with pytest.raises(JobError, match=f"budget: {budget} pictures are out of range for sds; give 4 to 400000"):
+        within_budget({"objective": "sds"}, ["a red apple"], budget)
+
+
+def test_a_damaged_cell_and_one_of_other_weights_are_run_again(tmp_path):
+    job = make_job({"prompt": "a red apple", "objective": "sds", "recipe": {"steps": 1, "views": 1}})
+    folder = JobFolder(tmp_path / "cell")
+    assert not finished(folder, job)
+    run(job, folder)
+    assert finished(folder, job)
+    assert not finished(folder, replace(job, seed=1))
+    metrics = folder / "metrics.json"
+    whole = metrics.read_text()
+    metrics.write_text(whole.replace(weights_mark(), "00000000"))
+    assert not finished(folder, job)
+    metrics.write_text(whole)
+    (folder / "job.json").write_bytes((folder / "job.json").read_bytes()[:-20])
+    assert not finished(folder, job)
 
 
 def test_variants_stand_beside_each_other_and_are_run_anew_when_their_settings_change(tmp_path):
@@ -47,6 +66,9 @@ def test_variants_stand_beside_each_other_and_are_run_anew_when_their_settings_c
     (tmp_path / "variants.json").write_text(json.dumps({"CSD, low": low, "CSD, high": high}))
     assert main(command) == 0
     again = {path.name: (path / "metrics.json").stat().st_mtime_ns for path in (tmp_path / "runs").iterdir()}
+    rows = {g["objective"]: g["unet_rows"] for g in json.loads((tmp_path / "evaluation.json").read_text())["groups"]}
+    # Steps x views x conditions: judged anew as well.
+    assert rows == {"csd steps=2 guidance_scale=9.0": [8], "csd steps=3 guidance_scale=2.0": [12]}
     assert [name for name in stamps if again[name] > stamps[name]] == [name for name in stamps if "low" in name]
     assert len(again) == 2
 
@@ -58,7 +80,12 @@ def test_variants_stand_beside_each_other_and_are_run_anew_when_their_settings_c
         ('{"a": 1}', "must hold a JSON object"),
         ("[", "is not JSON"),
         ('{"a b": {}, "a-b": {}}', "nothing but punctuation"),
-        ('{"a": {"objective": "nothing"}}', "'nothing' is not one of"),
+        ('{"a": {"objective": "nothing"}}', "a: objective: 'nothing' is not one of"),
+        ('{"a": {"recipe": {"steps": 1, "options": {"nope": 1}}}}', "a: recipe.options"),
+        ('{"a": {"recipe": 3}}', "a: recipe"),
+        ('{"a": {"prior": "/nowhere", "recipe": {"steps": 1}}}', "a: "),
+        ('{"a": {"seed": 3}}', "a sets its seed"),
+        ('{"a": {}, "b": {"objective": "vdm"}}', "b sets the same as another one"),
     ],
 )
 def test_variants_that_cannot_be_used_are_refused(text, reason, tmp_path, capsys):

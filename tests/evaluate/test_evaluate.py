@@ -1,6 +1,7 @@
 """`evaluate` on real short runs: table, JSON and sheet; bad folders are told and left out; kept figures are used."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -146,13 +147,24 @@ def test_against_the_priors_own_pictures(runs, tmp_path):
 
 
 def test_references_are_of_these_weights(tmp_path):
-    (tmp_path / "unet").mkdir()
-    (tmp_path / "unet/model.safetensors").write_bytes(b"one")
-    (tmp_path / "words.safetensors").write_bytes(b"two")
-    before = weights_mark(tmp_path)
-    (tmp_path / "words.safetensors").write_bytes(b"three")
-    assert weights_mark(tmp_path) != before
-    assert len(before) == 8
+    marks = []
+    for number, (unet, words) in enumerate([(b"one", b"two"), (b"one", b"three"), (b"two", b"one"), (b"one", b"one")]):
+        folder = tmp_path / str(number)
+        (folder / "unet").mkdir(parents=True)
+        (folder / "unet/model.safetensors").write_bytes(unet)
+        (folder / "words.safetensors").write_bytes(words)
+        marks.append(weights_mark(folder))
+    assert len(set(marks)) == 4
+
+
+def test_options_that_there_are_no_more_are_told_and_the_rest_is_evaluated(runs, tmp_path, capsys):
+    shutil.copytree(runs / "csd-0", tmp_path / "old")
+    job = json.loads((tmp_path / "old/job.json").read_text())
+    job["recipe"]["options"] = {"once": 1}
+    (tmp_path / "old/job.json").write_text(json.dumps(job))
+    command = ["evaluate", str(tmp_path / "old"), str(runs / "csd-0"), "--out", str(tmp_path / "out"), "--no-samples"]
+    assert main(command) == 0
+    assert "old: a file of it is damaged (recipe.options" in " ".join(capsys.readouterr().err.split())
 
 
 def test_the_priors_own_pictures_go_by_words_cameras_and_seed():

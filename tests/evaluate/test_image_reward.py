@@ -48,14 +48,33 @@ def no_weights(folder):
     (folder / "ImageReward.pt").write_bytes(b"nothing")
 
 
+def cut_off(folder):
+    (folder / "ImageReward.pt").write_bytes(b"")
+
+
+def a_bare_tensor(folder):
+    torch.save(torch.zeros(2), folder / "ImageReward.pt")
+
+
 def one_missing(folder):
     state = torch.load(folder / "ImageReward.pt")
     del state["blip.text_encoder.encoder.layer.1.crossattention.self.key.weight"]
     torch.save(state, folder / "ImageReward.pt")
 
 
-@pytest.mark.parametrize("spoil", [drop("vocab.txt"), drop("ImageReward.pt"), other_weights, no_weights, one_missing])
-def test_what_is_no_image_reward_is_told_in_a_sentence(spoil, image_reward_folder):
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (drop("vocab.txt"), "there is no vocab.txt"),
+        (drop("ImageReward.pt"), "No such file"),
+        (other_weights, "damaged, or holds other weights"),
+        (no_weights, "damaged, or holds other weights"),
+        (cut_off, "damaged, or holds other weights"),
+        (a_bare_tensor, "damaged, or holds other weights"),
+        (one_missing, "damaged, or holds other weights"),
+    ],
+)
+def test_what_is_no_image_reward_is_told_in_a_sentence(spoil, reason, image_reward_folder):
     spoil(image_reward_folder)
-    with pytest.raises(UserError, match=r"^ImageReward: .* cannot be loaded as its weights"):
+    with pytest.raises(UserError, match=f"^ImageReward: .* cannot be loaded as its weights .*{reason}"):
         OtherJudges.load(None, None, None, str(image_reward_folder))

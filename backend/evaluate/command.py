@@ -53,13 +53,13 @@ def evaluate(
         return 2
     out.mkdir(parents=True, exist_ok=True)
     prior = embedded_prior(choose_device("auto")) if with_references else None
-    groups = [_group(name, members, prior, judge, out, others) for name, members in _groups(results)]
+    prompts = sorted({result.job.prompt for result in results})
+    drawn = {prompt: _reference(prior, prompt, judge, out) for prompt in prompts} if prior is not None else {}
+    groups = [_group(name, members, drawn, others) for name, members in _groups(results)]
     by_objective = summary(groups)
     table: dict[str, Any] = {"judge": NAME, "views": VIEWS, "groups": groups, "objectives": by_objective}
     if real is not None:
-        table["real_agreement"] = {
-            prompt: real.agreement(prompt, judge) for prompt in sorted({result.job.prompt for result in results})
-        }
+        table["real_agreement"] = {prompt: real.agreement(prompt, judge) for prompt in prompts}
     with replacing(out / "evaluation.json") as file:
         file.write_text(json.dumps(table, indent=2) + "\n", encoding="utf-8")
     (out / "evaluation.md").write_text(markdown(by_objective), encoding="utf-8")
@@ -79,8 +79,14 @@ def _groups(results: list[Result]) -> list[tuple[str, list[Result]]]:
     return [(key[0], found[key]) for key in sorted(found)]
 
 
+def _reference(prior: Prior, prompt: str, judge: Judge, out: Path) -> tuple[Tensor, Tensor]:
+    """What the judge sees in the prior's own pictures of a prompt (R,D), and their azimuths (R,)."""
+    pictures, azimuth = references(prior, prompt, out / f"references-{slug(prompt)}-{weights_mark()}.npy")
+    return judge.features(pictures), azimuth
+
+
 def _group(
-    name: str, members: list[Result], prior: Prior | None, judge: Judge, out: Path, others: OtherJudges
+    name: str, members: list[Result], drawn: dict[str, tuple[Tensor, Tensor]], others: OtherJudges
 ) -> dict[str, Any]:
     """The figures of one objective and prompt: each seed's, and those that only several have."""
     prompt = members[0].job.prompt
@@ -90,9 +96,8 @@ def _group(
     if len(members) > 1:
         found["diversity"] = diversity(torch.stack([member.features[DIVERSE] for member in members]))
         found["inception_variance"] = inception_variance(torch.stack([member.probabilities for member in members]))
-    if prior is not None:
-        pictures, azimuth = references(prior, prompt, out / f"references-{slug(prompt)}-{weights_mark()}.npy")
-        found |= against(members, judge.features(pictures), azimuth)
+    if prompt in drawn:
+        found |= against(members, *drawn[prompt])
     return found | others.figures(members)
 
 

@@ -158,11 +158,11 @@ def test_references_are_of_these_weights(tmp_path):
 
 
 def test_options_that_there_are_no_more_are_told_and_the_rest_is_evaluated(runs, tmp_path, capsys):
-    shutil.copytree(runs / "csd-0", tmp_path / "old")
+    shutil.copytree(runs / "sds-1", tmp_path / "old")
     job = json.loads((tmp_path / "old/job.json").read_text())
     job["recipe"]["options"] = {"once": 1}
     (tmp_path / "old/job.json").write_text(json.dumps(job))
-    command = ["evaluate", str(tmp_path / "old"), str(runs / "csd-0"), "--out", str(tmp_path / "out"), "--no-samples"]
+    command = ["evaluate", str(tmp_path / "old"), str(runs / "sds-1"), "--out", str(tmp_path / "out"), "--no-samples"]
     assert main(command) == 0
     assert "old: a file of it is damaged (recipe.options" in " ".join(capsys.readouterr().err.split())
 

@@ -25,11 +25,10 @@ from backend.evaluate.labels import labels
 from backend.evaluate.measures import fid, inception_variance, interval, janus, kid
 from backend.evaluate.others import OtherJudges
 from backend.evaluate.real import Real
-from backend.evaluate.references import references, weights_mark
+from backend.evaluate.references import references
 from backend.evaluate.results import DIVERSE, ELEVATION, VIEWS, EvaluationError, Result, look
 from backend.evaluate.sheet import sheet
 from backend.export.files import replacing
-from backend.pictures import slug
 from backend.priors.base import Prior
 
 FIGURES = ("agreement", "top5", "t3", "quality", "saturation", "seconds", "unet_rows")
@@ -81,7 +80,7 @@ def _groups(results: list[Result]) -> list[tuple[str, list[Result]]]:
 
 def _reference(prior: Prior, prompt: str, judge: Judge, out: Path) -> tuple[Tensor, Tensor]:
     """What the judge sees in the prior's own pictures of a prompt (R,D), and their azimuths (R,)."""
-    pictures, azimuth = references(prior, prompt, out / f"references-{slug(prompt)}-{weights_mark()}.npy")
+    pictures, azimuth = references(prior, prompt, out)
     return judge.features(pictures), azimuth
 
 

@@ -86,7 +86,7 @@ def main() -> None:
         measure(
             prior,
             said(prior, prompt, orbit(SIDES, elevation=ELEVATION)),
-            references(prior, prompt, out / f"references-{prompt.replace(' ', '-')}.npy")[0],
+            references(prior, prompt, out)[0],
         )
         for prompt in PROMPTS
     ]

@@ -1,4 +1,4 @@
-"""What the prior itself draws of a prompt: pictures by DDIM in 50 steps, from eight sides; kept in a file."""
+"""What the prior itself draws of a prompt: pictures by DDIM in 50 steps, from eight sides; kept in a folder."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from backend.cameras import Cameras, orbit, view_word
 from backend.export.files import replacing
 from backend.guidance.base import Conditions
 from backend.guidance.inversion import ddim_sample
+from backend.pictures import slug
 from backend.priors.base import Condition, Prior
 from backend.priors.embedded import WEIGHTS
 
 SIDES, EACH, STEPS, SCALE, ELEVATION = 8, 4, 50, 3.0, 15.0
 
 
-def references(prior: Prior, prompt: str, file: Path) -> tuple[Tensor, Tensor]:
-    """Pictures (SIDES*EACH,H,W,3) in [0,1] and their azimuths (SIDES*EACH,); from `file` where it is there."""
+def references(prior: Prior, prompt: str, folder: Path) -> tuple[Tensor, Tensor]:
+    """Pictures (SIDES*EACH,H,W,3) in [0,1] and their azimuths (SIDES*EACH,); those that these weights drew are kept."""
+    file = folder / f"references-{slug(prompt)}-{weights_mark()}.npy"
     azimuth = torch.cat([orbit(SIDES, elevation=ELEVATION).azimuth] * EACH)
     if file.exists():
         return torch.from_numpy(np.load(file)).float() / 255, azimuth

@@ -37,15 +37,15 @@ class VDMOptions(MappingOptions, frozen=True):
 
     guidance_scale: Annotated[float, Meta(ge=0, le=1000, description="How strongly the prompt pulls")] = 7.5
     weight: Annotated[Weight, Meta(description="How much each noise level counts")] = "sigma/alpha"
-    annealing: Annotated[
-        Literal["cut-off", "measured"], Meta(description="The mapping's share: by the level, or by what is found")
-    ] = "cut-off"
     cut_off: Annotated[
         int,
         Meta(
             ge=0, le=1000, description="Up to this level, of 1000, the mapping is subtracted in part only, by the level"
         ),
     ] = 300
+    annealing: Annotated[
+        Literal["cut-off", "measured"], Meta(description="The mapping's share: by the level, or by what is found")
+    ] = "cut-off"
     warm_up: Annotated[
         int, Meta(ge=0, le=100_000, description="Steps that subtract plain noise while the mapping learns")
     ] = 0

@@ -132,7 +132,7 @@ def test_weights_that_are_not_there_are_told_before_anything_is_done(runs, tmp_p
 
 
 def test_against_the_priors_own_pictures(runs, tmp_path):
-    """Pictures that an earlier call drew are taken; the judge's distances to them, and to themselves, come out."""
+    """Pictures that an earlier call drew are taken, and the judge's distances to them come out."""
     drawn = np.random.default_rng(0).integers(0, 256, (SIDES * EACH, 64, 64, 3), np.uint8)
     (tmp_path / "out").mkdir()
     file = tmp_path / "out" / f"references-a-red-apple-{weights_mark()}.npy"

@@ -18,7 +18,7 @@ def test_portraits(desk, extension, port):
     shop.blender.do("settings().quality_name, settings().seed, settings().auto_import = 'normal', 0, False")
     shop.blender.press("splatsmith.generate")
     job = wait_for("a job in the list", lambda: shop.blender.ask("chosen()"), 30)
-    wait_for("two thirds of it", lambda: shop.step(job) > 270, 600, every=1)
+    wait_for("two thirds of it", lambda: shop.step(job) > 200, 600, every=1)
     shop.blender.show_all()
     keep(shop, "live")
     wait_for("its end", lambda: shop.state(job) == "done", 600, every=1)

@@ -89,10 +89,10 @@ def janus(views: Tensor, azimuth: Tensor, front: Tensor, back: Tensor) -> float 
     return float((unit @ ahead > unit @ behind).float().mean())
 
 
-def interval(values: list[float]) -> tuple[float, float]:
-    """Mean, and half the width of its 95 % interval by Student's t."""
+def interval(values: list[float]) -> tuple[float, float | None]:
+    """Mean, and half the width of its 95 % interval by Student's t; None where one value has none."""
     mean = sum(values) / len(values)
     if len(values) < 2:
-        return mean, math.nan
+        return mean, None
     spread = math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1))
     return mean, float(scipy.stats.t.ppf(0.975, len(values) - 1)) * spread / math.sqrt(len(values))

@@ -1,4 +1,4 @@
-"""A contact sheet of finished jobs: prompt, objective and turntable, one row each.
+"""Contact sheets of finished jobs: turntables, a row a job; and a table of objectives and prompts.
 
 python -m backend.evaluate.sheet out/* --out docs/contact_sheet.png
 """
@@ -7,29 +7,20 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-ROW, LABEL, COLUMNS, NAMES = 96, 20, 2, 100
+ROW, LABEL, COLUMNS, FRONT = 96, 20, 2, 64
 
 
-def row(folder: Path) -> Image.Image:
-    """One job's turntable under its prompt."""
-    job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
-    turntable = Image.open(folder / "turntable.png").convert("RGB")
-    turntable = _high(turntable, ROW)
-    picture = Image.new("RGB", (turntable.width + 12, ROW + LABEL), "white")
-    picture.paste(turntable, (0, LABEL))
-    text = f"{job['prompt']}  ({job['objective']}, seed {job['seed']})"
-    ImageDraw.Draw(picture).text((6, 3), text, fill="black", font=ImageFont.load_default(13))
-    return picture
-
-
-def sheet(folders: list[Path]) -> Image.Image:
-    """All rows, `COLUMNS` beside each other."""
-    rows = [row(folder) for folder in folders]
+def sheet(folders: Sequence[Path]) -> Image.Image:
+    """Every job's turntable under its prompt, `COLUMNS` beside each other; jobs without one are left out."""
+    rows = [_row(folder, strip) for folder in folders if (strip := _turntable(folder))]
+    if not rows:
+        return Image.new("RGB", (ROW, ROW), "white")
     width, height = max(picture.width for picture in rows), rows[0].height
     lines = -(-len(rows) // COLUMNS)
     page = Image.new("RGB", (width * COLUMNS, height * lines), "white")
@@ -38,13 +29,25 @@ def sheet(folders: list[Path]) -> Image.Image:
     return page
 
 
-def table_sheet(rows: dict[str, list[Path]], columns: Sequence[str], side: int) -> Image.Image:
+def grid(folders: Mapping[tuple[str, str], Sequence[Path]]) -> Image.Image:
+    """A row an objective, a column a prompt; in each place the jobs of these two beside each other, from the front."""
+    names, prompts = (list(dict.fromkeys(key[i] for key in folders)) for i in (0, 1))
+    rows = {name: [_fronts(folders.get((name, prompt), ())) for prompt in prompts] for name in names}
+    return table_sheet(rows, prompts, FRONT)
+
+
+def table_sheet(rows: Mapping[str, Sequence[Image.Image]], columns: Sequence[str], side: int) -> Image.Image:
     """Pictures in a table: a name before each row, a word above each column; pictures are `side` pixels high."""
-    pictures = {name: [_high(Image.open(file).convert("RGB"), side) for file in files] for name, files in rows.items()}
-    widths = [max(line[i].width for line in pictures.values()) + 6 for i in range(len(columns))]
-    page = Image.new("RGB", (NAMES + sum(widths), LABEL + len(rows) * (side + 4)), "white")
-    pen, font = ImageDraw.Draw(page), ImageFont.load_default(13)
-    starts = [NAMES + sum(widths[:i]) for i in range(len(columns))]
+    pictures = {name: [_high(picture, side) for picture in line] for name, line in rows.items()}
+    font = ImageFont.load_default(13)
+    names = 12 + math.ceil(max(font.getlength(name) for name in rows))
+    widths = [
+        6 + max(math.ceil(font.getlength(word)), *(line[i].width for line in pictures.values()))
+        for i, word in enumerate(columns)
+    ]
+    starts = [names + sum(widths[:i]) for i in range(len(columns))]
+    page = Image.new("RGB", (names + sum(widths), LABEL + len(rows) * (side + 4)), "white")
+    pen = ImageDraw.Draw(page)
     for start, word in zip(starts, columns, strict=True):
         pen.text((start, 3), word, fill="black", font=font)
     for index, (name, line) in enumerate(pictures.items()):
@@ -52,6 +55,33 @@ def table_sheet(rows: dict[str, list[Path]], columns: Sequence[str], side: int) 
         pen.text((4, top + side // 2 - 8), name, fill="black", font=font)
         for start, picture in zip(starts, line, strict=True):
             page.paste(picture, (start, top))
+    return page
+
+
+def _turntable(folder: Path) -> Image.Image | None:
+    """A job's pictures from all sides; None where there are none, or the file is damaged."""
+    try:
+        return Image.open(folder / "turntable.png").convert("RGB")
+    except OSError:
+        return None
+
+
+def _row(folder: Path, turntable: Image.Image) -> Image.Image:
+    job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
+    turntable = _high(turntable, ROW)
+    picture = Image.new("RGB", (turntable.width + 12, ROW + LABEL), "white")
+    picture.paste(turntable, (0, LABEL))
+    text = f"{job['prompt']}  ({job['objective']}, seed {job['seed']})"
+    ImageDraw.Draw(picture).text((6, 3), text, fill="black", font=ImageFont.load_default(13))
+    return picture
+
+
+def _fronts(folders: Sequence[Path]) -> Image.Image:
+    """The first view of each turntable, beside each other; white where there is none."""
+    strips = [strip for folder in folders if (strip := _turntable(folder))]
+    page = Image.new("RGB", (FRONT * max(len(strips), 1), FRONT), "white")
+    for index, strip in enumerate(strips):
+        page.paste(_high(strip, FRONT).crop((0, 0, FRONT, FRONT)), (index * FRONT, 0))
     return page
 
 
@@ -65,7 +95,7 @@ def main() -> None:
     parser.add_argument("folders", type=Path, nargs="+")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
-    sheet([folder for folder in args.folders if (folder / "turntable.png").exists()]).save(args.out, optimize=True)
+    sheet(args.folders).save(args.out, optimize=True)
 
 
 if __name__ == "__main__":

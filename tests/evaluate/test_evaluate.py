@@ -51,7 +51,7 @@ def test_many_jobs_at_once(runs, tmp_path, capsys):
     assert sds["unet_rows"] == [4, 4]
     assert set(found["objectives"]) == {"sds", "csd"}
     assert "| csd |" in (tmp_path / "out/evaluation.md").read_text()
-    assert (tmp_path / "out/sheet.png").stat().st_size > 1000
+    assert all((tmp_path / f"out/{name}.png").stat().st_size > 1000 for name in ("sheet", "grid"))
 
 
 def test_figures_are_kept_and_made_anew_where_the_splats_changed(runs, tmp_path, monkeypatch):
@@ -132,16 +132,22 @@ def test_weights_that_are_not_there_are_told_before_anything_is_done(runs, tmp_p
 
 
 def test_against_the_priors_own_pictures(runs, tmp_path):
-    """Pictures that an earlier call drew are taken, and the judge's distances to them come out."""
+    """Pictures that an earlier call drew are taken, and the judge's distances to them come out, the first's as well."""
     drawn = np.random.default_rng(0).integers(0, 256, (SIDES * EACH, 64, 64, 3), np.uint8)
     (tmp_path / "out").mkdir()
     file = tmp_path / "out" / f"references-a-red-apple-{weights_mark()}.npy"
     np.save(file, drawn)
     stamp = file.stat().st_mtime_ns
-    assert main(["evaluate", str(runs / "sds-0"), "--out", str(tmp_path / "out")]) == 0
-    (group,) = json.loads((tmp_path / "out/evaluation.json").read_text())["groups"]
-    assert group["kid"] > 0.1
-    assert group["fid"] > 10
+    shutil.copytree(runs / "sds-0", tmp_path / "same")
+    job = (tmp_path / "same/job.json").read_text()
+    (tmp_path / "same/job.json").write_text(job.replace('"steps": 2', '"steps": 3'))
+    assert main(["evaluate", str(runs / "sds-0"), str(tmp_path / "same"), "--out", str(tmp_path / "out")]) == 0
+    found = json.loads((tmp_path / "out/evaluation.json").read_text())
+    assert found["objectives"]["sds steps=3"]["kid less sds steps=2's"] == [0.0, None]
+    assert "kid less sds steps=2's" not in found["objectives"]["sds steps=2"]
+    group = found["groups"][0]
+    assert group["kid"][0] > 0.1
+    assert group["fid"][0] > 10
     assert len(group["janus"]) == 1
     assert file.stat().st_mtime_ns == stamp
 

@@ -5,7 +5,7 @@ import json
 import numpy as np
 from PIL import Image
 
-from backend.evaluate.sheet import COLUMNS, LABEL, ROW, sheet
+from backend.evaluate.sheet import COLUMNS, FRONT, LABEL, ROW, grid, sheet
 
 
 def make_job(folder, colour):
@@ -26,3 +26,26 @@ def test_rows_fill_columns_in_order(tmp_path):
     assert [tuple(centre) for centre in centres] == [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
     assert (page[:LABEL, :200] < 128).any()  # the words
     assert (page[-ROW:, width:] == 255).all()  # an empty place
+
+
+def test_jobs_without_a_whole_turntable_are_left_out(tmp_path):
+    folders = [make_job(tmp_path / colour, colour) for colour in ("red", "lime", "blue")]
+    (folders[0] / "turntable.png").unlink()
+    (folders[1] / "turntable.png").write_bytes((folders[1] / "turntable.png").read_bytes()[:60])
+    page = np.asarray(sheet(folders))
+    assert page.shape[0] == ROW + LABEL
+    assert tuple(page[LABEL + ROW // 2, 100]) == (0, 0, 255)
+    assert (np.asarray(sheet(folders[:2])) == 255).all()
+
+
+def test_a_grid_of_objectives_and_prompts_has_each_seed_from_the_front(tmp_path):
+    red, lime, blue = (make_job(tmp_path / colour, colour) for colour in ("red", "lime", "blue"))
+    page = np.asarray(grid({("vdm", "a cup"): [red, lime], ("csd with a long name", "a jug"): [blue]}))
+    colours = {"red": (255, 0, 0), "lime": (0, 255, 0), "blue": (0, 0, 255)}
+    found = {name: np.argwhere((page == colour).all(-1)) for name, colour in colours.items()}
+    tops = {name: tuple(places.min(0)) for name, places in found.items()}
+    assert all(len(places) == FRONT**2 for places in found.values())
+    assert tops["red"][0] == tops["lime"][0] == LABEL
+    assert tops["lime"][1] == tops["red"][1] + FRONT
+    assert tops["blue"][0] > LABEL + FRONT
+    assert tops["blue"][1] >= tops["lime"][1] + FRONT

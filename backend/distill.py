@@ -17,7 +17,7 @@ from torch import Tensor
 
 from backend.cameras import orbit, sample_cameras
 from backend.events import Event, Preview, Progress, Snapshot
-from backend.guidance.base import Objective
+from backend.guidance.base import Batch, Objective
 from backend.priors.base import Counted
 from backend.prompts import Prompts
 from backend.recipe import Backgrounds, Recipe
@@ -96,7 +96,7 @@ def distill(run: Run, until: int, show_every: int = 0) -> Iterator[Event]:
             x.device
         )
         conditions = run.prompts.conditions(cameras)
-        score = run.objective.gradient(run.prior, x.detach(), t, conditions, progress, run.generator)
+        score = run.objective.gradient(Batch(run.prior, x.detach(), t, conditions, progress, run.generator))
         lap("objective")
         loss = (score.gradient * x).sum() / len(x) + run.scene.regulariser(render)
         loss.backward()  # type: ignore[no-untyped-call]

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from backend.cameras import OVERHEAD, Cameras, view_word
-from backend.guidance.base import Conditions
+from backend.guidance.guide import Conditions
 from backend.priors.base import Condition, Prior
 
 

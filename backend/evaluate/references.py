@@ -12,7 +12,7 @@ from torch import Tensor
 
 from backend.cameras import Cameras, orbit, view_word
 from backend.export.files import replacing
-from backend.guidance.base import Conditions
+from backend.guidance.guide import Conditions
 from backend.guidance.inversion import ddim_sample
 from backend.pictures import slug
 from backend.priors.base import Condition, Prior

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from msgspec import Meta
 from torch import Tensor
 
-from backend.guidance.base import Weight
+from backend.guidance.base import Weighing
 from backend.guidance.lora import LoRAOptions, LoRARule
 from backend.priors.base import Condition, Prior
 
@@ -29,7 +29,7 @@ class ASDOptions(LoRAOptions, frozen=True):
     """The paper's settings."""
 
     gamma: Annotated[float, Meta(ge=-1, le=1, description="Below 0 the LoRA is pushed away from the prior")] = -0.75
-    weight: Annotated[Weight, Meta(description="How much each noise level counts")] = "sigma/alpha"
+    weight: Weighing = "sigma/alpha"
 
 
 class ASD(LoRARule):

@@ -22,19 +22,8 @@ import torch
 from msgspec import Meta
 from torch import Tensor
 
-from backend.guidance.base import (
-    Conditions,
-    Options,
-    Score,
-    Stateless,
-    Weight,
-    directed,
-    noise_like,
-    noised,
-    scored,
-    weight,
-)
-from backend.priors.base import Prior, alpha_sigma
+from backend.guidance.base import Batch, Guidance, Options, Rule, Score, Weighing
+from backend.guidance.guide import directed
 
 T_MIN = 0.02
 
@@ -42,36 +31,27 @@ T_MIN = 0.02
 class AsynchronousOptions(Options, frozen=True):
     """The paper's settings."""
 
-    guidance_scale: Annotated[float, Meta(ge=0, le=1000, description="How strongly the prompt pulls")] = 7.5
-    weight: Annotated[Weight, Meta(description="How much each noise level counts")] = "sigma^2"
+    guidance_scale: Guidance = 7.5
+    weight: Weighing = "sigma^2"
     shift: Annotated[
         float, Meta(ge=0, le=1, description="How far up the second level lies, as a share of the first one")
     ] = 0.1
     random_shift: Annotated[bool, Meta(description="Draw the shift between none and the largest")] = True
 
 
-class Asynchronous(Stateless):
+class Asynchronous(Rule[AsynchronousOptions]):
     """One forward of the U-Net a step, of three rows a view."""
 
     Options = AsynchronousOptions
 
-    def __init__(self, options: AsynchronousOptions) -> None:
-        self.options = options
-
-    @torch.no_grad()
-    def gradient(
-        self, prior: Prior, x: Tensor, t: Tensor, conditions: Conditions, progress: float, generator: torch.Generator
-    ) -> Score:
-        """x (B,C,h,w), t (B,) -> the gradient of each view (B,C,h,w), to be averaged by the loop."""
-        o = self.options
-        alpha, sigma = alpha_sigma(prior, t)
-        eps = noise_like(x, generator)
-        draw = torch.rand((), generator=generator, device=generator.device).item() if o.random_shift else 1.0
-        later = shifted(t, o.shift * draw, len(prior.alphas_cumprod))
-        second = (noised(prior, x, later, eps), later, conditions.y)
-        said = directed(prior, noised(prior, x, t, eps), t, conditions, second)
+    def gradient(self, batch: Batch) -> Score:
+        """The same noise at two levels, in one forward."""
+        o, eps = self.options, batch.noise()
+        later = batch.at(shifted(batch.t, o.shift * (batch.draw() if o.random_shift else 1.0), batch.total))
+        second = (later.noised(eps), later.t, batch.conditions.y)
+        said = directed(batch.prior, batch.noised(eps), batch.t, batch.conditions, second)
         eps_hat, (eps_later,) = said.hat(o.guidance_scale), said.more
-        return scored(weight(o.weight, alpha, sigma) * (eps_hat - eps_later), eps_hat, eps_later)
+        return batch.score(o.weight, eps_hat - eps_later, eps_hat, eps_later)
 
 
 def shifted(t: Tensor, share: float, total: int) -> Tensor:

@@ -1,42 +1,35 @@
-"""What every score-distillation rule shares: conditions, classifier-free guidance, weights.
+"""What every rule starts from: the batch that it is given, the settings that all have, and the score that it returns.
 
-Conventions (../shared notation): x_t = alpha_t x + sigma_t eps; guidance is
-eps_hat = eps_away + s (eps_y - eps_away), where "away" is the negative prompt if there is one, else no prompt.
-A rule returns the gradient with respect to x; the Jacobian of the U-Net is never taken.
+A rule is a class with `Options` and `gradient`.  `gradient` reads as its equation does: noise is drawn, the batch is
+noised, the prior is asked, and the difference that the rule is made of is scored.  It is the gradient with respect to
+x; the Jacobian of the U-Net is never taken.  `Prior.predict` is without gradient; a rule that learns asks for its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Generic, Literal, Protocol, TypeVar
 
 import msgspec
 import torch
+from msgspec import Meta
 from torch import Tensor
 
-from backend.priors.base import Condition, Prior, alpha_sigma
+from backend.guidance.guide import Conditions, guided, noise_like, noised
+from backend.priors.base import Prior, alpha_sigma
+
+Weight = Literal["one", "sigma^2", "alpha/sigma", "sigma/alpha"]
+Guidance = Annotated[float, Meta(ge=0, le=1000, description="How strongly the prompt pulls")]
+Weighing = Annotated[Weight, Meta(description="How much each noise level counts")]
+Level = Annotated[int, Meta(ge=0, le=1000)]  # of 1000, whatever the prior's schedule has
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Settings of a rule.  Each field's `msgspec.Meta` holds its limits and the line the panel shows."""
 
 
-@dataclass(frozen=True)
-class Conditions:
-    """The conditions of one batch of views."""
-
-    y: Condition  # the view-dependent prompt
-    null: Condition  # nothing said
-    neg: Condition | None = None  # the negative prompt
-    perp: tuple[tuple[Condition, Tensor], ...] = ()  # Perp-Neg: prompts of other views, weights (B,)
-    rescale: float = 0.0  # how much of the contrast that guidance adds is taken back: see `Directed.hat`
-    plain: Condition | None = None  # the prompt of no particular view: without view words, without camera
-
-    @property
-    def away(self) -> Condition:
-        """What guidance moves away from."""
-        return self.null if self.neg is None else self.neg
+Settings = TypeVar("Settings", bound=Options)
 
 
 @dataclass(frozen=True)
@@ -49,13 +42,62 @@ class Score:
     control: Tensor | None = None  # (B,C,h,w) what the rule subtracts from it
 
 
-class Objective(Protocol):
-    """A score-distillation rule.  Rules that learn something keep it in `state_dict`."""
+@dataclass(frozen=True)
+class Batch:
+    """Views of a scene, and the level at which a rule is to judge them."""
 
-    def gradient(
-        self, prior: Prior, x: Tensor, t: Tensor, conditions: Conditions, progress: float, generator: torch.Generator
-    ) -> Score:
-        """x (B,C,h,w) without gradient; t (B,) the same level for all views; progress 0..1 through the run."""
+    prior: Prior
+    x: Tensor  # (B,C,h,w), clean and without gradient
+    t: Tensor  # (B,), the same level for all views
+    conditions: Conditions
+    progress: float  # 0..1 through the run
+    generator: torch.Generator
+
+    @property
+    def scales(self) -> tuple[Tensor, Tensor]:
+        """alpha_t and sigma_t, each (B,1,1,1)."""
+        return alpha_sigma(self.prior, self.t)
+
+    @property
+    def total(self) -> int:
+        """The number of the prior's levels."""
+        return len(self.prior.alphas_cumprod)
+
+    def at(self, t: Tensor) -> Batch:
+        """The same views at levels t (B,)."""
+        return replace(self, t=t)
+
+    @property
+    def level(self) -> Tensor:
+        """t in thousandths of the schedule, (B,1,1,1)."""
+        return self.t.view(-1, 1, 1, 1) * 1000 / self.total
+
+    def noise(self) -> Tensor:
+        """Fresh noise (B,C,h,w)."""
+        return noise_like(self.x, self.generator)
+
+    def draw(self) -> float:
+        """A number between 0 and 1, from the run's seed."""
+        return torch.rand((), generator=self.generator, device=self.generator.device).item()
+
+    def noised(self, eps: Tensor) -> Tensor:
+        """x_t = alpha_t x + sigma_t eps, (B,C,h,w)."""
+        return noised(self.prior, self.x, self.t, eps)
+
+    def guided(self, x_t: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+        """(eps_hat, eps_y) of x_t (B,C,h,w), in one forward."""
+        return guided(self.prior, x_t, self.t, self.conditions, scale)
+
+    def score(self, w: Weight, difference: Tensor, eps_hat: Tensor, control: Tensor, **more: float) -> Score:
+        """w(t) times the difference (B,C,h,w), with the curves of `scored`."""
+        return scored(weight(w, *self.scales) * difference, eps_hat, control, **more)
+
+
+class Objective(Protocol):
+    """What the loop asks of a rule."""
+
+    def gradient(self, batch: Batch) -> Score:
+        """The gradient of each view (B,C,h,w) with respect to x, to be averaged by the loop."""
 
     def state_dict(self) -> dict[str, Tensor]:
         """Everything that the next step depends on, flat."""
@@ -64,8 +106,15 @@ class Objective(Protocol):
         """Take up what `state_dict` gave."""
 
 
-class Stateless:
-    """For rules that learn nothing."""
+class Rule(ABC, Generic[Settings]):
+    """An objective that learns nothing; one that does has a `state_dict` and a `load_state_dict` of its own."""
+
+    def __init__(self, options: Settings) -> None:
+        self.options = options
+
+    @abstractmethod
+    def gradient(self, batch: Batch) -> Score:
+        """See `Objective`."""
 
     def state_dict(self) -> dict[str, Tensor]:
         """Nothing to keep."""
@@ -73,9 +122,6 @@ class Stateless:
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Nothing to take up."""
-
-
-Weight = Literal["one", "sigma^2", "alpha/sigma", "sigma/alpha"]
 
 
 def weight(name: Weight, alpha: Tensor, sigma: Tensor) -> Tensor:
@@ -88,92 +134,9 @@ def weight(name: Weight, alpha: Tensor, sigma: Tensor) -> Tensor:
     }[name]
 
 
-def noise_like(x: Tensor, generator: torch.Generator) -> Tensor:
-    """Standard normal noise drawn on the generator's device, so that a seed means the same on every device."""
-    return torch.randn(x.shape, generator=generator, device=generator.device, dtype=x.dtype).to(x.device)
-
-
-Row = tuple[Tensor, Tensor, Condition]  # x_t (B,C,h,w), t (B,), condition
-
-
-def predict_rows(prior: Prior, rows: Sequence[Row]) -> list[Tensor]:
-    """A prediction (B,C,h,w) for each row, all in one forward; rows may differ in x_t, in t and in condition."""
-    x_t, t, conditions = zip(*rows, strict=True)
-    return list(prior.predict(torch.cat(x_t), torch.cat(t), Condition.cat(conditions)).chunk(len(rows)))
-
-
-@dataclass(frozen=True)
-class Directed:
-    """What the prior says of x_t, each (B,C,h,w).
-
-    `direction` is eps_y - eps_away with Perp-Neg (2304.04968) where `conditions.perp` asks for it: each of its
-    directions loses its part along the prompt's own direction before it is weighed.
-    """
-
-    eps_y: Tensor
-    eps_away: Tensor
-    direction: Tensor
-    more: tuple[Tensor, ...]  # one for each further row
-    x_t: Tensor
-    scales: tuple[Tensor, Tensor]  # alpha_t, sigma_t, each (B,1,1,1)
-    rescale: float
-
-    def hat(self, scale: float) -> Tensor:
-        """eps_hat = eps_away + s direction: classifier-free guidance.
-
-        With `rescale` phi > 0 the clean picture that eps_hat means gets the contrast of the one that eps_y means, by a
-        share of phi (Lin et al., 2305.08891, eq. 15 and 16): else strong guidance asks for colours beyond all pictures.
-        """
-        eps_hat = self.eps_away + scale * self.direction
-        if not self.rescale:
-            return eps_hat
-        alpha, sigma = self.scales
-        wanted, plain = ((self.x_t - sigma * eps) / alpha for eps in (eps_hat, self.eps_y))
-        less = plain.std((1, 2, 3), keepdim=True) / wanted.std((1, 2, 3), keepdim=True)
-        return (self.x_t - alpha * (1 + self.rescale * (less - 1)) * wanted) / sigma
-
-
-def directed(prior: Prior, x_t: Tensor, t: Tensor, conditions: Conditions, *more: Row) -> Directed:
-    """One forward: the prompt, what to leave, Perp-Neg's prompts, and further rows of a rule's own."""
-    asked = [conditions.y, conditions.away, *(condition for condition, _ in conditions.perp)]
-    eps = predict_rows(prior, [*((x_t, t, condition) for condition in asked), *more])
-    eps_y, eps_away = eps[:2]
-    towards = eps_y - eps_away
-    direction = towards
-    for eps_other, (_, weights) in zip(eps[2 : len(asked)], conditions.perp, strict=True):
-        direction = direction + weights.view(-1, 1, 1, 1) * _perpendicular(eps_other - eps_away, towards)
-    more_eps = tuple(eps[len(asked) :])
-    return Directed(eps_y, eps_away, direction, more_eps, x_t, alpha_sigma(prior, t), conditions.rescale)
-
-
-def guided(prior: Prior, x_t: Tensor, t: Tensor, conditions: Conditions, scale: float) -> tuple[Tensor, Tensor]:
-    """(eps_hat, eps_y), in one forward."""
-    said = directed(prior, x_t, t, conditions)
-    return said.hat(scale), said.eps_y
-
-
-def directed_and_null(prior: Prior, x_t: Tensor, t: Tensor, conditions: Conditions) -> tuple[Directed, Tensor]:
-    """`directed` and eps_null, in one forward; what guidance leaves is no prompt where there is no negative one."""
-    more = [] if conditions.neg is None else [(x_t, t, conditions.null)]
-    said = directed(prior, x_t, t, conditions, *more)
-    return said, said.more[0] if said.more else said.eps_away
-
-
-def noised(prior: Prior, x: Tensor, t: Tensor, eps: Tensor) -> Tensor:
-    """x_t = alpha_t x + sigma_t eps for levels t (B,)."""
-    alpha, sigma = alpha_sigma(prior, t)
-    return alpha * x + sigma * eps
-
-
 def between(start: float, end: float, progress: float) -> float:
     """From start to end, as straight as a line, while progress goes from 0 to 1 (and no further)."""
     return start + (end - start) * min(progress, 1.0)
-
-
-def _perpendicular(a: Tensor, b: Tensor) -> Tensor:
-    """The part of a (B,...) that is at right angles to b, row by row."""
-    along = (a * b).sum((1, 2, 3), keepdim=True) / (b * b).sum((1, 2, 3), keepdim=True).clamp(min=1e-12)
-    return a - along * b
 
 
 def correlation(a: Tensor, b: Tensor) -> float:

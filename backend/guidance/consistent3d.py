@@ -28,20 +28,9 @@ import torch
 from msgspec import Meta
 from torch import Tensor
 
-from backend.guidance.base import (
-    Conditions,
-    Options,
-    Score,
-    Weight,
-    between,
-    guided,
-    noise_like,
-    noised,
-    scored,
-    weight,
-)
+from backend.guidance.base import Batch, Options, Rule, Score, Weighing, between
+from backend.guidance.guide import noise_like
 from backend.guidance.inversion import ddim_step, single_level
-from backend.priors.base import Prior, alpha_sigma
 
 Gap = Annotated[int, Meta(ge=1, le=999)]
 
@@ -53,50 +42,46 @@ class Consistent3DOptions(Options, frozen=True):
     guidance_scale_end: Annotated[
         float, Meta(ge=0, le=1000, description="How strongly the prompt pulls when the run ends")
     ] = 50.0
-    weight: Annotated[Weight, Meta(description="How much each noise level counts")] = "one"
+    weight: Weighing = "one"
     gap_low: Annotated[Gap, Meta(description="The least distance of the two levels, of 1000")] = 100
     gap_high: Annotated[Gap, Meta(description="The largest distance of the two levels, of 1000")] = 300
     fresh_noise: Annotated[bool, Meta(description="Draw new noise for every view and step")] = False
 
 
-class Consistent3D:
+class Consistent3D(Rule[Consistent3DOptions]):
     """Two forwards of the U-Net a step."""
 
     Options = Consistent3DOptions
 
     def __init__(self, options: Consistent3DOptions) -> None:
-        self.options = options
+        super().__init__(options)
         self.eps: Tensor | None = None  # (1,C,h,w)
 
-    @torch.no_grad()
-    def gradient(
-        self, prior: Prior, x: Tensor, t: Tensor, conditions: Conditions, progress: float, generator: torch.Generator
-    ) -> Score:
-        """x (B,C,h,w), t (B,) the lower level -> the gradient of each view (B,C,h,w), to be averaged by the loop."""
-        o = self.options
-        high, low = self._levels(t, len(prior.alphas_cumprod), generator)
-        scale = between(o.guidance_scale, o.guidance_scale_end, progress)
-        x_high = noised(prior, x, high, self._noise(x, generator))
-        eps_high, _ = guided(prior, x_high, high, conditions, scale)
-        x_low = ddim_step(x_high, eps_high, prior.alphas_cumprod[high[0]], prior.alphas_cumprod[low[0]])
-        eps_low, _ = guided(prior, x_low, low, conditions, scale)
-        w = weight(o.weight, *alpha_sigma(prior, high))
-        return scored(w * (eps_high - eps_low), eps_high, eps_low)
+    def gradient(self, batch: Batch) -> Score:
+        """Two levels on one trajectory; the batch's is the lower one."""
+        o, levels = self.options, batch.prior.alphas_cumprod
+        high, low = self._levels(batch)
+        scale = between(o.guidance_scale, o.guidance_scale_end, batch.progress)
+        x_high = high.noised(self._noise(batch))
+        eps_high, _ = high.guided(x_high, scale)
+        x_low = ddim_step(x_high, eps_high, levels[high.t[0]], levels[low.t[0]])
+        eps_low, _ = low.guided(x_low, scale)
+        return high.score(o.weight, eps_high - eps_low, eps_high, eps_low)
 
-    def _levels(self, t: Tensor, total: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """t and t', each (B,)."""
-        draw = torch.rand((), generator=generator, device=generator.device).item()
-        gap = max(1, int(between(self.options.gap_low, self.options.gap_high, draw) * total / 1000))
-        low = min(single_level(t), total - 3)
-        return torch.full_like(t, min(low + gap, total - 2)), torch.full_like(t, low)
+    def _levels(self, batch: Batch) -> tuple[Batch, Batch]:
+        """The batch at t and at t'."""
+        gap = max(1, int(between(self.options.gap_low, self.options.gap_high, batch.draw()) * batch.total / 1000))
+        low = min(single_level(batch.t), batch.total - 3)
+        high = min(low + gap, batch.total - 2)
+        return batch.at(torch.full_like(batch.t, high)), batch.at(torch.full_like(batch.t, low))
 
-    def _noise(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """The noise (B,C,h,w) of samples like x."""
+    def _noise(self, batch: Batch) -> Tensor:
+        """The noise (B,C,h,w) of the views."""
         if self.options.fresh_noise:
-            return noise_like(x, generator)
-        if self.eps is None or self.eps.shape[1:] != x.shape[1:]:
-            self.eps = noise_like(x[:1], generator)
-        return self.eps.to(x).expand_as(x)
+            return batch.noise()
+        if self.eps is None or self.eps.shape[1:] != batch.x.shape[1:]:
+            self.eps = noise_like(batch.x[:1], batch.generator)
+        return self.eps.to(batch.x).expand_as(batch.x)
 
     def state_dict(self) -> dict[str, Tensor]:
         """The noise, once it is drawn."""

@@ -17,24 +17,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import torch
 from msgspec import Meta
-from torch import Tensor
 
-from backend.guidance.base import (
-    Conditions,
-    Options,
-    Score,
-    Stateless,
-    Weight,
-    between,
-    directed_and_null,
-    noise_like,
-    noised,
-    scored,
-    weight,
-)
-from backend.priors.base import Prior, alpha_sigma
+from backend.guidance.base import Batch, Guidance, Options, Rule, Score, Weighing, between
+from backend.guidance.guide import directed_and_null
 
 Share = Annotated[float, Meta(ge=-10, le=10)]
 
@@ -42,31 +28,25 @@ Share = Annotated[float, Meta(ge=-10, le=10)]
 class CSDOptions(Options, frozen=True):
     """The released code's settings."""
 
-    guidance_scale: Annotated[float, Meta(ge=0, le=1000, description="How strongly the prompt pulls")] = 1.0
-    weight: Annotated[Weight, Meta(description="How much each noise level counts")] = "sigma^2"
+    guidance_scale: Guidance = 1.0
+    weight: Weighing = "sigma^2"
     negative_start: Annotated[Share, Meta(description="Weight of the negative prompt when the run starts")] = -1.0
     negative_end: Annotated[Share, Meta(description="Weight of the negative prompt when the run ends")] = -0.5
     null_start: Annotated[Share, Meta(description="Weight of no prompt when the run starts")] = 0.0
     null_end: Annotated[Share, Meta(description="Weight of no prompt when the run ends")] = -0.5
 
 
-class CSD(Stateless):
+class CSD(Rule[CSDOptions]):
     """One forward of the U-Net a step, of two rows a view, or three with a negative prompt."""
 
     Options = CSDOptions
 
-    def __init__(self, options: CSDOptions) -> None:
-        self.options = options
-
-    @torch.no_grad()
-    def gradient(
-        self, prior: Prior, x: Tensor, t: Tensor, conditions: Conditions, progress: float, generator: torch.Generator
-    ) -> Score:
-        """x (B,C,h,w), t (B,) -> the gradient of each view (B,C,h,w), to be averaged by the loop."""
+    def gradient(self, batch: Batch) -> Score:
+        """The direction of guidance, and what is left of it by the run's progress."""
         o = self.options
-        alpha, sigma = alpha_sigma(prior, t)
-        said, eps_null = directed_and_null(prior, noised(prior, x, t, noise_like(x, generator)), t, conditions)
-        left = between(o.negative_start, o.negative_end, progress) * said.eps_away
-        left = left + between(o.null_start, o.null_end, progress) * eps_null
+        x_t = batch.noised(batch.noise())
+        said, eps_null = directed_and_null(batch.prior, x_t, batch.t, batch.conditions)
+        left = between(o.negative_start, o.negative_end, batch.progress) * said.eps_away
+        left = left + between(o.null_start, o.null_end, batch.progress) * eps_null
         towards = said.eps_away + said.direction  # eps_y, with Perp-Neg's directions
-        return scored(weight(o.weight, alpha, sigma) * o.guidance_scale * (towards + left), towards, -left)
+        return batch.score(o.weight, o.guidance_scale * (towards + left), towards, -left)

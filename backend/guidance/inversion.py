@@ -20,15 +20,24 @@ The number of forwards is ceil(t * steps / T): ten at 980, six at 600, three at 
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from msgspec import Meta
 from torch import Tensor
 
-from backend.guidance.base import Conditions, guided, noise_like
+from backend.guidance.base import Batch
+from backend.guidance.guide import Conditions, guided
 from backend.priors.base import Prior
 
-Start = Literal["estimate", "noise"]
+Steps = Annotated[int, Meta(ge=1, le=1000, description="DDIM steps from no noise to full noise")]
+InversionScale = Annotated[
+    float, Meta(ge=-1000, le=1000, description="Guidance while inverting; 1 asks for the prompt alone")
+]
+Eta = Annotated[float, Meta(ge=0, le=1, description="Fresh noise in each step of the inversion")]
+Start = Annotated[
+    Literal["estimate", "noise"], Meta(description="The first step's noise: the prior's estimate, or drawn")
+]
 CLEAN = -1  # the level below level 0, where there is no noise at all
 
 
@@ -53,37 +62,27 @@ def estimate(prior: Prior, x_t: Tensor, level: int, conditions: Conditions, scal
     return guided(prior, x_t, t, conditions, scale)[0]
 
 
-@torch.no_grad()
 def ddim_inversion(
-    prior: Prior,
-    x: Tensor,
-    t: Tensor,
-    conditions: Conditions,
-    steps: int,
-    guidance_scale: float,
-    eta: float,
-    generator: torch.Generator,
-    start: Start = "estimate",
+    batch: Batch, steps: int, guidance_scale: float, eta: float = 0.0, start: Start = "estimate"
 ) -> tuple[Tensor, Tensor]:
-    """From a clean x (B,C,h,w) up to level t (B,): (x_t, eps_inv), both (B,C,h,w), x_t = alpha_t x + sigma_t eps_inv.
+    """From the clean batch up to its level t: (x_t, eps_inv), both (B,C,h,w), x_t = alpha_t x + sigma_t eps_inv.
 
     With eta > 0 each step receives fresh noise of eta times DDPM's posterior standard deviation between its two
     levels.  It is added on top: nothing is taken from the direction term, so x_t is a little too noisy.  That is what
     the released code of SDI and of JSD does.  The first step starts from clean, where that deviation is zero.
     """
-    x_t = x
-    for lower, upper in pairwise(levels(single_level(t), steps, len(prior.alphas_cumprod))):
+    prior, x_t = batch.prior, batch.x
+    for lower, upper in pairwise(levels(single_level(batch.t), steps, batch.total)):
         below, above = _alpha_bar(prior, lower), _alpha_bar(prior, upper)
         drawn = start == "noise" and lower == CLEAN
-        eps = noise_like(x, generator) if drawn else estimate(prior, x_t, lower, conditions, guidance_scale)
+        eps = batch.noise() if drawn else estimate(prior, x_t, lower, batch.conditions, guidance_scale)
         x_t = ddim_step(x_t, eps, below, above)
         if eta > 0:
             variance = (1 - below) / (1 - above) * (1 - above / below)
-            x_t = x_t + eta * variance.sqrt() * noise_like(x, generator)
-    return x_t, (x_t - above.sqrt() * x) / (1 - above).sqrt()
+            x_t = x_t + eta * variance.sqrt() * batch.noise()
+    return x_t, (x_t - above.sqrt() * batch.x) / (1 - above).sqrt()
 
 
-@torch.no_grad()
 def ddim_sample(
     prior: Prior, x_t: Tensor, t: Tensor, conditions: Conditions, steps: int, guidance_scale: float
 ) -> Tensor:

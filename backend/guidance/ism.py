@@ -20,55 +20,44 @@ Decided here:
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import torch
 from msgspec import Meta
-from torch import Tensor
 
-from backend.guidance.base import Conditions, Options, Score, Stateless, Weight, between, guided, scored, weight
-from backend.guidance.inversion import Start, ddim_inversion, ddim_step, single_level
-from backend.priors.base import Prior, alpha_sigma
-
-Interval = Annotated[int, Meta(ge=0, le=1000)]
+from backend.guidance.base import Batch, Guidance, Level, Options, Rule, Score, Weighing, between
+from backend.guidance.guide import Conditions
+from backend.guidance.inversion import Start, Steps, ddim_inversion, ddim_step, single_level
 
 
 class ISMOptions(Options, frozen=True):
     """The paper's settings."""
 
-    guidance_scale: Annotated[float, Meta(ge=0, le=1000, description="How strongly the prompt pulls")] = 7.5
-    weight: Annotated[Weight, Meta(description="How much each noise level counts")] = "sigma/alpha"
-    delta_start: Annotated[Interval, Meta(description="The interval's length at first, in levels of 1000")] = 100
-    delta_end: Annotated[Interval, Meta(description="The interval's length later, in levels of 1000")] = 80
+    guidance_scale: Guidance = 7.5
+    weight: Weighing = "sigma/alpha"
+    delta_start: Annotated[Level, Meta(description="The interval's length at first, in levels of 1000")] = 100
+    delta_end: Annotated[Level, Meta(description="The interval's length later, in levels of 1000")] = 80
     warm_up: Annotated[float, Meta(gt=0, le=1, description="Share of the run in which the interval shrinks")] = 0.3
-    inversion_steps: Annotated[int, Meta(ge=1, le=1000, description="DDIM steps from no noise to full noise")] = 5
-    inversion_start: Annotated[Start, Meta(description="The first step's noise: the prior's estimate, or drawn")] = (
-        "estimate"
-    )
+    inversion_steps: Steps = 5
+    inversion_start: Start = "estimate"
 
 
-class ISM(Stateless):
+class ISM(Rule[ISMOptions]):
     """Three to seven forwards of the U-Net a step, fewer as t falls; all but the last of one row a view."""
 
     Options = ISMOptions
 
-    def __init__(self, options: ISMOptions) -> None:
-        self.options = options
-
-    @torch.no_grad()
-    def gradient(
-        self, prior: Prior, x: Tensor, t: Tensor, conditions: Conditions, progress: float, generator: torch.Generator
-    ) -> Score:
-        """x (B,C,h,w), t (B,) one level -> the gradient of each view (B,C,h,w), to be averaged by the loop."""
-        o = self.options
-        alpha, sigma = alpha_sigma(prior, t)
-        s = torch.full_like(t, max(single_level(t) - self.delta(progress, len(prior.alphas_cumprod)), 0))
-        unsaid = Conditions(conditions.null, conditions.null)
-        x_s, _ = ddim_inversion(prior, x, s, unsaid, o.inversion_steps, 1.0, 0.0, generator, o.inversion_start)
-        eps_s = prior.predict(x_s, s, conditions.null)
-        x_t = ddim_step(x_s, eps_s, prior.alphas_cumprod[s[0]], prior.alphas_cumprod[t[0]])
-        eps_hat, _ = guided(prior, x_t, t, conditions, o.guidance_scale)
-        return scored(weight(o.weight, alpha, sigma) * (eps_hat - eps_s), eps_hat, eps_s)
+    def gradient(self, batch: Batch) -> Score:
+        """Unconditional inversion to s, one step further to t, and the prompt's estimate there."""
+        o, null, levels = self.options, batch.conditions.null, batch.prior.alphas_cumprod
+        s = torch.full_like(batch.t, max(single_level(batch.t) - self.delta(batch.progress, batch.total), 0))
+        unsaid = replace(batch, t=s, conditions=Conditions(null, null))
+        x_s, _ = ddim_inversion(unsaid, o.inversion_steps, 1.0, 0.0, o.inversion_start)
+        eps_s = batch.prior.predict(x_s, s, null)
+        x_t = ddim_step(x_s, eps_s, levels[s[0]], levels[batch.t[0]])
+        eps_hat, _ = batch.guided(x_t, o.guidance_scale)
+        return batch.score(o.weight, eps_hat - eps_s, eps_hat, eps_s)
 
     def delta(self, progress: float, total: int) -> int:
         """The interval in levels of `total`."""

@@ -22,29 +22,22 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-import torch
 from msgspec import Meta
-from torch import Tensor
 
-from backend.guidance.base import Conditions, Options, Score, Stateless, Weight, guided, noise_like, scored, weight
-from backend.guidance.inversion import Start, ddim_inversion
-from backend.priors.base import Prior, alpha_sigma
+from backend.guidance.base import Batch, Guidance, Options, Rule, Score, Weighing
+from backend.guidance.inversion import Eta, InversionScale, Start, Steps, ddim_inversion
 
 
 class JSDOptions(Options, frozen=True):
     """The paper's settings."""
 
     rule: Annotated[Literal["paper", "released"], Meta(description="Eq. 12, or what the released code does")] = "paper"
-    guidance_scale: Annotated[float, Meta(ge=0, le=1000, description="How strongly the prompt pulls")] = 13.5
-    weight: Annotated[Weight, Meta(description="How much each noise level counts")] = "alpha/sigma"
-    inversion_steps: Annotated[int, Meta(ge=1, le=1000, description="DDIM steps from no noise to full noise")] = 10
-    inversion_guidance_scale: Annotated[
-        float, Meta(ge=-1000, le=1000, description="Guidance while inverting; 1 asks for the prompt alone")
-    ] = 1.0
-    inversion_eta: Annotated[float, Meta(ge=0, le=1, description="Fresh noise in each step of the inversion")] = 0.0
-    inversion_start: Annotated[Start, Meta(description="The first step's noise: the prior's estimate, or drawn")] = (
-        "estimate"
-    )
+    guidance_scale: Guidance = 13.5
+    weight: Weighing = "alpha/sigma"
+    inversion_steps: Steps = 10
+    inversion_guidance_scale: InversionScale = 1.0
+    inversion_eta: Eta = 0.0
+    inversion_start: Start = "estimate"
     denoise_guided: Annotated[bool, Meta(description="Denoise the first sample with guidance")] = False
     k: Annotated[float, Meta(ge=0, le=10, description="Share of the minority sample in the released rule")] = 1.0
 
@@ -54,29 +47,21 @@ RELEASED = JSDOptions(
 )
 
 
-class JSD(Stateless):
+class JSD(Rule[JSDOptions]):
     """Seven to twelve forwards of the U-Net a step, fewer as t falls."""
 
     Options = JSDOptions
 
-    def __init__(self, options: JSDOptions) -> None:
-        self.options = options
-
-    @torch.no_grad()
-    def gradient(
-        self, prior: Prior, x: Tensor, t: Tensor, conditions: Conditions, progress: float, generator: torch.Generator
-    ) -> Score:
-        """x (B,C,h,w), t (B,) one level -> the gradient of each view (B,C,h,w), to be averaged by the loop."""
-        o = self.options
-        alpha, sigma = alpha_sigma(prior, t)
-        scale, eta = o.inversion_guidance_scale, o.inversion_eta
+    def gradient(self, batch: Batch) -> Score:
+        """Inversion, one-step denoising, fresh noise, and the difference of the two estimates."""
+        o, (alpha, sigma) = self.options, batch.scales
         x_hat, eps_inv = ddim_inversion(
-            prior, x, t, conditions, o.inversion_steps, scale, eta, generator, o.inversion_start
+            batch, o.inversion_steps, o.inversion_guidance_scale, o.inversion_eta, o.inversion_start
         )
-        eps_hat, eps_y = guided(prior, x_hat, t, conditions, o.guidance_scale)
+        eps_hat, eps_y = batch.guided(x_hat, o.guidance_scale)
         x_bar_0 = (x_hat - sigma * (eps_hat if o.denoise_guided else eps_y)) / alpha
-        eps = noise_like(x, generator)
-        eps_bar, _ = guided(prior, alpha * x_bar_0 + sigma * eps, t, conditions, o.guidance_scale)
+        eps = batch.noise()
+        eps_bar, _ = batch.guided(alpha * x_bar_0 + sigma * eps, o.guidance_scale)
         released = (1 + o.k) * (eps_hat - eps_inv) + o.k * (eps_bar - eps)
         difference = eps_hat - eps_bar if o.rule == "paper" else released
-        return scored(weight(o.weight, alpha, sigma) * difference, eps_hat, eps_bar)
+        return batch.score(o.weight, difference, eps_hat, eps_bar)

@@ -10,8 +10,8 @@ from msgspec import Meta
 from torch import Tensor
 
 from backend.guidance import moments
-from backend.guidance.base import Options, Weight, noise_like
-from backend.priors.base import Prior, Twin, alpha_sigma
+from backend.guidance.base import Batch, Guidance, Options, Rule, Settings, Weighing
+from backend.priors.base import Twin
 
 PREFIX = "learned."
 
@@ -19,8 +19,8 @@ PREFIX = "learned."
 class LearnedOptions(Options, frozen=True):
     """What these rules have in common, and how the learned part learns."""
 
-    guidance_scale: Annotated[float, Meta(ge=0, le=1000, description="How strongly the prompt pulls")] = 7.5
-    weight: Annotated[Weight, Meta(description="How much each noise level counts")] = "sigma^2"
+    guidance_scale: Guidance = 7.5
+    weight: Weighing = "sigma^2"
     learning_rate: Annotated[float, Meta(gt=0, le=1, description="Adam's rate for what is learned")] = 1e-4
     learn_low: Annotated[float, Meta(ge=0, le=1, description="Lowest noise level it learns at, of the schedule")] = 0.0
     learn_high: Annotated[float, Meta(ge=0, le=1, description="Highest noise level it learns at")] = 1.0
@@ -59,10 +59,11 @@ class Learned:
         moments.restore(self.adam, state)
 
 
-class Learner:
+class Learner(Rule[Settings]):
     """For rules that learn: `learned` exists from the first step on, and a restored one as soon as there is a prior."""
 
-    def __init__(self) -> None:
+    def __init__(self, options: Settings) -> None:
+        super().__init__(options)
         self.learned: Learned | None = None
         self._saved: dict[str, Tensor] = {}
 
@@ -82,12 +83,11 @@ class Learner:
         self.learned, self._saved = None, dict(state)
 
 
-def noised(prior: Prior, x: Tensor, options: LearnedOptions, generator: torch.Generator) -> tuple[Tensor, ...]:
-    """x (B,C,h,w) at fresh levels, one a view, with fresh noise: x_t, t (B,), eps."""
-    total = len(prior.alphas_cumprod)
-    low = min(int(options.learn_low * total), total - 1)
-    high = max(int(options.learn_high * total), low + 1)
-    t = torch.randint(low, high, (len(x),), generator=generator, device=generator.device).to(x.device)
-    alpha, sigma = alpha_sigma(prior, t)
-    eps = noise_like(x, generator)
-    return alpha * x + sigma * eps, t, eps
+def lesson(batch: Batch, options: LearnedOptions) -> tuple[Tensor, Tensor, Tensor]:
+    """The batch at fresh levels, one a view, with fresh noise: x_t (B,C,h,w), t (B,), eps."""
+    low = min(int(options.learn_low * batch.total), batch.total - 1)
+    high = max(int(options.learn_high * batch.total), low + 1)
+    dice = batch.generator
+    t = torch.randint(low, high, (len(batch.x),), generator=dice, device=dice.device).to(batch.x.device)
+    eps = batch.noise()
+    return batch.at(t).noised(eps), t, eps

@@ -16,51 +16,40 @@ The paper's other variant, a LoRA in place of the embedding, is near to VSD and 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated
 
 import torch
 import torch.nn.functional as F
-from msgspec import Meta
 from torch import Tensor
 
-from backend.guidance.base import Conditions, Score, guided, noise_like, scored, weight
-from backend.guidance.learned import LearnedOptions, Learner, noised
-from backend.priors.base import Condition, Prior, alpha_sigma
+from backend.guidance.base import Batch, Guidance, Score
+from backend.guidance.learned import LearnedOptions, Learner, lesson
+from backend.priors.base import Condition
 
 
 class LODSOptions(LearnedOptions, frozen=True):
     """The released code's settings."""
 
-    guidance_scale: Annotated[float, Meta(ge=0, le=1000, description="How strongly the prompt pulls")] = 100.0
+    guidance_scale: Guidance = 100.0
 
 
-class LODS(Learner):
+class LODS(Learner[LODSOptions]):
     """Three U-Net calls a step: the guided one, and the embedding's lesson there and back."""
 
     Options = LODSOptions
 
-    def __init__(self, options: LODSOptions) -> None:
-        super().__init__()
-        self.options = options
-
-    def gradient(
-        self, prior: Prior, x: Tensor, t: Tensor, conditions: Conditions, progress: float, generator: torch.Generator
-    ) -> Score:
-        """x (B,C,h,w), t (B,) -> the gradient of each view (B,C,h,w), to be averaged by the loop."""
-        o, start = self.options, conditions.away
+    def gradient(self, batch: Batch) -> Score:
+        """Guidance away from the learned embedding; then its lesson."""
+        o, start, eps = self.options, batch.conditions.away, batch.noise()
         learned = self.learned or self._begin({"tokens": _first(start)}, o.learning_rate)
-        alpha, sigma = alpha_sigma(prior, t)
-        eps = noise_like(x, generator)
         with torch.no_grad():
             away = _told(start, learned.parameters["tokens"])
-            x_t = alpha * x + sigma * eps
-            eps_hat, _ = guided(prior, x_t, t, replace(conditions, null=away, neg=None), o.guidance_scale)
-        x_t, t, noise = noised(prior, x, o, generator)
-        twin = prior.twin(rank=0, seed=0)
+            asked = replace(batch, conditions=replace(batch.conditions, null=away, neg=None))
+            eps_hat, _ = asked.guided(batch.noised(eps), o.guidance_scale)
+        x_t, t, noise = lesson(batch, o)
+        twin = batch.prior.twin(rank=0, seed=0)
         with torch.enable_grad():
             loss = F.mse_loss(twin.predict(x_t, t, _told(start, learned.parameters["tokens"])), noise)
-        gradient = weight(o.weight, alpha, sigma) * (eps_hat - eps)
-        return scored(gradient, eps_hat, eps, null_loss=learned.step(twin, loss))
+        return batch.score(o.weight, eps_hat - eps, eps_hat, eps, null_loss=learned.step(twin, loss))
 
 
 def _first(start: Condition) -> Tensor:

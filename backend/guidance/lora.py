@@ -16,16 +16,16 @@ raise `learn_low` for it.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from typing import Annotated
 
 import torch
 from msgspec import Meta
 from torch import Tensor
 
-from backend.guidance.base import Conditions, Score, guided, noise_like, scored, weight
-from backend.guidance.learned import LearnedOptions, Learner, noised
-from backend.priors.base import Condition, Prior, Twin, alpha_sigma
+from backend.guidance.base import Batch, Score
+from backend.guidance.learned import LearnedOptions, Learner, lesson
+from backend.priors.base import Condition, Prior, Twin
 
 
 class LoRAOptions(LearnedOptions, frozen=True):
@@ -37,27 +37,23 @@ class LoRAOptions(LearnedOptions, frozen=True):
     ] = 0.1
 
 
-class LoRARule(Learner, ABC):
+class LoRARule(Learner[LoRAOptions]):
     """Four U-Net calls a step at least: the guided one, the LoRA's, and the LoRA's lesson there and back."""
 
     def __init__(self, options: LoRAOptions) -> None:
-        super().__init__()
-        self.options = options
+        super().__init__(options)
         self.twin: Twin | None = None
 
-    def gradient(
-        self, prior: Prior, x: Tensor, t: Tensor, conditions: Conditions, progress: float, generator: torch.Generator
-    ) -> Score:
-        """x (B,C,h,w), t (B,) -> the gradient of each view (B,C,h,w), to be averaged by the loop."""
+    def gradient(self, batch: Batch) -> Score:
+        """The LoRA's prediction is subtracted; then it takes its lesson."""
         o = self.options
-        twin = self.twin or self._create(prior, generator)
-        alpha, sigma = alpha_sigma(prior, t)
+        twin = self.twin or self._create(batch)
         with torch.no_grad():
-            x_t = alpha * x + sigma * noise_like(x, generator)
-            eps_hat, _ = guided(prior, x_t, t, conditions, o.guidance_scale)
-            eps_lora = twin.predict(x_t, t, conditions.y)
-        gradient = weight(o.weight, alpha, sigma) * (eps_hat - eps_lora)
-        return scored(gradient, eps_hat, eps_lora, lora_loss=self._learn(twin, prior, x, conditions, generator))
+            x_t = batch.noised(batch.noise())
+            eps_hat, _ = batch.guided(x_t, o.guidance_scale)
+            eps_lora = twin.predict(x_t, batch.t, batch.conditions.y)
+        loss = self._learn(twin, batch)
+        return batch.score(o.weight, eps_hat - eps_lora, eps_hat, eps_lora, lora_loss=loss)
 
     @abstractmethod
     def loss(self, eps_lora: Tensor, eps: Tensor, prior: Prior, x_t: Tensor, t: Tensor, y: Condition) -> Tensor:
@@ -68,18 +64,19 @@ class LoRARule(Learner, ABC):
         super().load_state_dict(state)
         self.twin = None
 
-    def _create(self, prior: Prior, generator: torch.Generator) -> Twin:
-        seed = 0 if self._saved else int(torch.randint(2**31, (1,), generator=generator, device=generator.device))
-        self.twin = prior.twin(self.options.rank, seed)
+    def _create(self, batch: Batch) -> Twin:
+        dice = batch.generator
+        seed = 0 if self._saved else int(torch.randint(2**31, (1,), generator=dice, device=dice.device))
+        self.twin = batch.prior.twin(self.options.rank, seed)
         self._begin(self.twin.parameters, self.options.learning_rate)
         return self.twin
 
-    def _learn(self, twin: Twin, prior: Prior, x: Tensor, conditions: Conditions, generator: torch.Generator) -> float:
+    def _learn(self, twin: Twin, batch: Batch) -> float:
         """One lesson; its loss."""
         assert self.learned is not None
-        x_t, t, eps = noised(prior, x, self.options, generator)
-        dropped = float(torch.rand(1, generator=generator, device=generator.device)) < self.options.camera_dropout
-        told = conditions.plain if dropped and conditions.plain is not None else conditions.y
+        x_t, t, eps = lesson(batch, self.options)
+        dropped, plain, y = batch.draw() < self.options.camera_dropout, batch.conditions.plain, batch.conditions.y
+        told = plain if dropped and plain is not None else y
         with torch.enable_grad():
-            loss = self.loss(twin.predict(x_t, t, told), eps, prior, x_t, t, conditions.y)
+            loss = self.loss(twin.predict(x_t, t, told), eps, batch.prior, x_t, t, y)
         return self.learned.step(twin, loss)

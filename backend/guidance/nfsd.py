@@ -24,51 +24,32 @@ from typing import Annotated
 
 import torch
 from msgspec import Meta
-from torch import Tensor
 
-from backend.guidance.base import (
-    Conditions,
-    Options,
-    Score,
-    Stateless,
-    Weight,
-    directed_and_null,
-    noise_like,
-    noised,
-    scored,
-    weight,
-)
-from backend.priors.base import Prior, alpha_sigma
+from backend.guidance.base import Batch, Guidance, Level, Options, Rule, Score, Weighing
+from backend.guidance.guide import directed_and_null
 
 
 class NFSDOptions(Options, frozen=True):
     """The paper's settings."""
 
-    guidance_scale: Annotated[float, Meta(ge=0, le=1000, description="How strongly the prompt pulls")] = 7.5
-    weight: Annotated[Weight, Meta(description="How much each noise level counts")] = "sigma^2"
-    cut_off: Annotated[
-        int, Meta(ge=0, le=1000, description="Below this level, of 1000, the negative prompt is not subtracted")
-    ] = 200
+    guidance_scale: Guidance = 7.5
+    weight: Weighing = "sigma^2"
+    cut_off: Annotated[Level, Meta(description="Below this level, of 1000, the negative prompt is not subtracted")] = (
+        200
+    )
 
 
-class NFSD(Stateless):
+class NFSD(Rule[NFSDOptions]):
     """One forward of the U-Net a step, of two rows a view, or three with a negative prompt."""
 
     Options = NFSDOptions
 
-    def __init__(self, options: NFSDOptions) -> None:
-        self.options = options
-
-    @torch.no_grad()
-    def gradient(
-        self, prior: Prior, x: Tensor, t: Tensor, conditions: Conditions, progress: float, generator: torch.Generator
-    ) -> Score:
-        """x (B,C,h,w), t (B,) -> the gradient of each view (B,C,h,w), to be averaged by the loop."""
+    def gradient(self, batch: Batch) -> Score:
+        """The direction of guidance, and the denoising one by the level."""
         o = self.options
-        alpha, sigma = alpha_sigma(prior, t)
-        said, eps_null = directed_and_null(prior, noised(prior, x, t, noise_like(x, generator)), t, conditions)
+        x_t = batch.noised(batch.noise())
+        said, eps_null = directed_and_null(batch.prior, x_t, batch.t, batch.conditions)
         towards = said.eps_away + said.direction  # eps_y, with Perp-Neg's directions
         eps_hat = eps_null + o.guidance_scale * (towards - eps_null)  # delta_C and eps_null
-        low = t.view(-1, 1, 1, 1) * 1000 < o.cut_off * len(prior.alphas_cumprod)
-        difference = torch.where(low, eps_hat, eps_hat - said.eps_away)
-        return scored(weight(o.weight, alpha, sigma) * difference, eps_hat, said.eps_away)
+        difference = torch.where(batch.level < o.cut_off, eps_hat, eps_hat - said.eps_away)
+        return batch.score(o.weight, difference, eps_hat, said.eps_away)

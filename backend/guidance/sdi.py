@@ -17,50 +17,31 @@ Decided here:
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import torch
-from msgspec import Meta
-from torch import Tensor
-
-from backend.guidance.base import Conditions, Options, Score, Stateless, Weight, guided, scored, weight
-from backend.guidance.inversion import Start, ddim_inversion
-from backend.priors.base import Prior, alpha_sigma
+from backend.guidance.base import Batch, Guidance, Options, Rule, Score, Weighing
+from backend.guidance.inversion import Eta, InversionScale, Start, Steps, ddim_inversion
 
 
 class SDIOptions(Options, frozen=True):
     """The paper's settings."""
 
-    guidance_scale: Annotated[float, Meta(ge=0, le=1000, description="How strongly the prompt pulls")] = 7.5
-    weight: Annotated[Weight, Meta(description="How much each noise level counts")] = "sigma/alpha"
-    inversion_steps: Annotated[int, Meta(ge=1, le=1000, description="DDIM steps from no noise to full noise")] = 10
-    inversion_guidance_scale: Annotated[
-        float, Meta(ge=-1000, le=1000, description="Guidance while inverting; 1 asks for the prompt alone")
-    ] = -7.5
-    inversion_eta: Annotated[float, Meta(ge=0, le=1, description="Fresh noise in each step of the inversion")] = 0.3
-    inversion_start: Annotated[Start, Meta(description="The first step's noise: the prior's estimate, or drawn")] = (
-        "estimate"
-    )
+    guidance_scale: Guidance = 7.5
+    weight: Weighing = "sigma/alpha"
+    inversion_steps: Steps = 10
+    inversion_guidance_scale: InversionScale = -7.5
+    inversion_eta: Eta = 0.3
+    inversion_start: Start = "estimate"
 
 
-class SDI(Stateless):
+class SDI(Rule[SDIOptions]):
     """Two to eleven forwards of the U-Net a step, fewer as t falls."""
 
     Options = SDIOptions
 
-    def __init__(self, options: SDIOptions) -> None:
-        self.options = options
-
-    @torch.no_grad()
-    def gradient(
-        self, prior: Prior, x: Tensor, t: Tensor, conditions: Conditions, progress: float, generator: torch.Generator
-    ) -> Score:
-        """x (B,C,h,w), t (B,) one level -> the gradient of each view (B,C,h,w), to be averaged by the loop."""
+    def gradient(self, batch: Batch) -> Score:
+        """The noise that inversion finds, subtracted from the prompt's estimate there."""
         o = self.options
-        alpha, sigma = alpha_sigma(prior, t)
-        scale, eta = o.inversion_guidance_scale, o.inversion_eta
         x_hat, eps_inv = ddim_inversion(
-            prior, x, t, conditions, o.inversion_steps, scale, eta, generator, o.inversion_start
+            batch, o.inversion_steps, o.inversion_guidance_scale, o.inversion_eta, o.inversion_start
         )
-        eps_hat, _ = guided(prior, x_hat, t, conditions, o.guidance_scale)
-        return scored(weight(o.weight, alpha, sigma) * (eps_hat - eps_inv), eps_hat, eps_inv)
+        eps_hat, _ = batch.guided(x_hat, o.guidance_scale)
+        return batch.score(o.weight, eps_hat - eps_inv, eps_hat, eps_inv)

@@ -25,54 +25,33 @@ import torch
 from msgspec import Meta
 from torch import Tensor
 
-from backend.guidance.base import (
-    Conditions,
-    Options,
-    Score,
-    Stateless,
-    Weight,
-    directed,
-    noise_like,
-    noised,
-    scored,
-    weight,
-)
-from backend.priors.base import Prior, alpha_sigma
+from backend.guidance.base import Batch, Guidance, Level, Options, Rule, Score, Weighing
+from backend.guidance.guide import directed
 
 
 class SSDOptions(Options, frozen=True):
     """PGC-3D's settings."""
 
-    guidance_scale: Annotated[float, Meta(ge=0, le=1000, description="How strongly the prompt pulls")] = 7.5
-    weight: Annotated[Weight, Meta(description="How much each noise level counts")] = "sigma^2"
+    guidance_scale: Guidance = 7.5
+    weight: Weighing = "sigma^2"
     switch: Annotated[
-        int,
-        Meta(ge=0, le=1000, description="Up to this level, of 1000, the prompt's estimate without its noise counts"),
+        Level, Meta(description="Up to this level, of 1000, the prompt's estimate without its noise counts")
     ] = 100
 
 
-class SSD(Stateless):
+class SSD(Rule[SSDOptions]):
     """One forward of the U-Net a step."""
 
     Options = SSDOptions
 
-    def __init__(self, options: SSDOptions) -> None:
-        self.options = options
-
-    @torch.no_grad()
-    def gradient(
-        self, prior: Prior, x: Tensor, t: Tensor, conditions: Conditions, progress: float, generator: torch.Generator
-    ) -> Score:
-        """x (B,C,h,w), t (B,) -> the gradient of each view (B,C,h,w), to be averaged by the loop."""
-        o = self.options
-        alpha, sigma = alpha_sigma(prior, t)
-        eps = noise_like(x, generator)
-        said = directed(prior, noised(prior, x, t, eps), t, conditions)
+    def gradient(self, batch: Batch) -> Score:
+        """The one term or the other, by the level."""
+        o, eps = self.options, batch.noise()
+        said = directed(batch.prior, batch.noised(eps), batch.t, batch.conditions)
         h = o.guidance_scale * said.direction
         rest = said.eps_y - _along(said.eps_y, eps)
-        high = t.view(-1, 1, 1, 1) * 1000 > o.switch * len(prior.alphas_cumprod)
-        term = torch.where(high, h, _norm(h) / _norm(rest).clamp(min=1e-12) * rest)
-        return scored(weight(o.weight, alpha, sigma) * term, said.eps_y, eps)
+        term = torch.where(batch.level > o.switch, h, _norm(h) / _norm(rest).clamp(min=1e-12) * rest)
+        return batch.score(o.weight, term, said.eps_y, eps)
 
 
 def _along(a: Tensor, b: Tensor) -> Tensor:

@@ -27,21 +27,17 @@ import torch.nn.functional as F
 from msgspec import Meta
 from torch import Tensor
 
-from backend.guidance.base import Conditions, Score, Weight, correlation, guided, noise_like, scored, weight
+from backend.guidance.base import Batch, Guidance, Level, Rule, Score, Weighing, correlation
 from backend.guidance.mapping import MappingOptions, NoiseMapping
-from backend.priors.base import Prior, alpha_sigma
 
 
 class VDMOptions(MappingOptions, frozen=True):
     """The paper's settings, and those it leaves open."""
 
-    guidance_scale: Annotated[float, Meta(ge=0, le=1000, description="How strongly the prompt pulls")] = 7.5
-    weight: Annotated[Weight, Meta(description="How much each noise level counts")] = "sigma/alpha"
+    guidance_scale: Guidance = 7.5
+    weight: Weighing = "sigma/alpha"
     cut_off: Annotated[
-        int,
-        Meta(
-            ge=0, le=1000, description="Up to this level, of 1000, the mapping is subtracted in part only, by the level"
-        ),
+        Level, Meta(description="Up to this level, of 1000, the mapping is subtracted in part only, by the level")
     ] = 300
     annealing: Annotated[
         Literal["cut-off", "measured"], Meta(description="The mapping's share: by the level, or by what is found")
@@ -52,33 +48,29 @@ class VDMOptions(MappingOptions, frozen=True):
     train_every: Annotated[int, Meta(ge=1, le=1000, description="Train the mapping at every n-th step")] = 1
 
 
-class VDM:
+class VDM(Rule[VDMOptions]):
     """One forward of the U-Net a step, and one or two of U-Lite."""
 
     Options = VDMOptions
 
     def __init__(self, options: VDMOptions) -> None:
-        self.options, self.iteration = options, 0
+        super().__init__(options)
+        self.iteration = 0
         self.mapping: NoiseMapping | None = None
         self._saved: dict[str, Tensor] = {}
 
     @torch.no_grad()
-    def gradient(
-        self, prior: Prior, x: Tensor, t: Tensor, conditions: Conditions, progress: float, generator: torch.Generator
-    ) -> Score:
-        """x (B,C,h,w), t (B,) -> the gradient of each view (B,C,h,w), to be averaged by the loop."""
-        o = self.options
-        alpha, sigma = alpha_sigma(prior, t)
-        eps = noise_like(x, generator)
-        eps_hat, eps_y = guided(prior, alpha * x + sigma * eps, t, conditions, o.guidance_scale)
-        mapped = self._mapped(eps_y, eps, generator)
+    def gradient(self, batch: Batch) -> Score:
+        """What the mapping makes of the prediction is subtracted, in DCA's share."""
+        o, eps = self.options, batch.noise()
+        eps_hat, eps_y = batch.guided(batch.noised(eps), o.guidance_scale)
+        mapped = self._mapped(eps_y, eps, batch.generator)
         control = eps if self.iteration < o.warm_up else mapped
-        measured = o.annealing == "measured"
-        share = slope(eps_y, eps) if measured else lambda_t(t, alpha, o.cut_off, len(prior.alphas_cumprod))
-        difference = eps_hat - share * control
+        annealed = lambda_t(batch.t, batch.scales[0], o.cut_off, batch.total)
+        share = slope(eps_y, eps) if o.annealing == "measured" else annealed
         self.iteration += 1
         known = {"mapping_loss": float(F.mse_loss(mapped, eps)), "mapping_corr": correlation(mapped, eps)}
-        return scored(weight(o.weight, alpha, sigma) * difference, eps_hat, control, **known)
+        return batch.score(o.weight, eps_hat - share * control, eps_hat, control, **known)
 
     def _mapped(self, eps_y: Tensor, eps: Tensor, generator: torch.Generator) -> Tensor:
         """M_psi(eps_y), after its own step."""

@@ -20,7 +20,8 @@ from torch import Tensor
 
 from backend.assemble import OBJECTIVES, make_objective
 from backend.errors import UserError
-from backend.guidance.base import Conditions, Objective
+from backend.guidance.base import Batch, Objective
+from backend.guidance.guide import Conditions
 from backend.guidance.jsd import RELEASED
 from backend.priors.base import Prior
 from backend.timesteps import Timesteps, sample_t
@@ -87,7 +88,7 @@ def obstacle(variant: Variant, prior: Prior) -> str | None:
     x, generator = torch.randn(COUNT, 2, 1, 1, generator=torch.Generator().manual_seed(0)), torch.Generator()
     t = torch.full((COUNT,), 500)
     try:
-        variant.make().gradient(prior, x, t, conditions(prior, torch.arange(COUNT)), 0.5, generator)
+        variant.make().gradient(Batch(prior, x, t, conditions(prior, torch.arange(COUNT)), 0.5, generator))
     except (UserError, AttributeError, TypeError, NotImplementedError) as error:
         return f"{type(error).__name__}: {error}"
     return None
@@ -129,7 +130,7 @@ def _walk_group(objective: Objective, prior: Prior, task: Task, seeds: Tensor, g
     for step in range(task.steps):
         progress = step / task.steps
         t = sample_t(task.window, progress, len(prior.alphas_cumprod), count, generator)
-        score = objective.gradient(prior, x.detach(), t, asked, progress, generator)
+        score = objective.gradient(Batch(prior, x.detach(), t, asked, progress, generator))
         x.grad = score.gradient.detach()
         adam.step()
         path.append(x.detach().clone())

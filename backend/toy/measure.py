@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from backend.guidance.base import Objective, correlation
+from backend.guidance.base import Batch, Objective, correlation
 from backend.priors.base import Prior
 from backend.toy.experiment import conditions
 from backend.toy.modes import COUNT, draw
@@ -47,7 +47,7 @@ def probe(objective: Objective, prior: Prior, classes: bool, seed: int = 0) -> P
     asked = conditions(prior, wanted, len(x))
     levels = torch.linspace(0.02, 0.98, LEVELS).mul(len(prior.alphas_cumprod)).round().long()
     scores = [
-        objective.gradient(prior, x, level.expand(len(x)), asked, 1 - float(level) / 1000, generator)
+        objective.gradient(Batch(prior, x, level.expand(len(x)), asked, 1 - float(level) / 1000, generator))
         for level in levels
     ]
     parts = (_cells([getattr(score, name) for score in scores]) for name in ("gradient", "estimate", "control"))

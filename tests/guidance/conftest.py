@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from backend.guidance.base import Conditions
+from backend.guidance.base import Batch
+from backend.guidance.guide import Conditions
 from backend.priors.analytic import Analytic, linear
 
 STD = 0.5
@@ -80,7 +81,7 @@ def stepped(conditions):
     def run(rule, prior, x, level, away="", progress=0.0, generator=None):
         t = torch.full((len(x),), level)
         dice = generator or torch.Generator().manual_seed(0)
-        return rule.gradient(prior, x, t, conditions(prior, len(x), away), progress, dice)
+        return rule.gradient(Batch(prior, x, t, conditions(prior, len(x), away), progress, dice))
 
     return run
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from backend.guidance.asynchronous import Asynchronous, AsynchronousOptions, shifted
-from backend.guidance.base import noise_like, noised
 from backend.guidance.csd import CSD, CSDOptions
+from backend.guidance.guide import noise_like, noised
 from backend.guidance.sds import SDS, SDSOptions
 from backend.priors.base import Counted, alpha_sigma
 

@@ -4,8 +4,10 @@ import msgspec
 import pytest
 import torch
 
-from backend.guidance.base import noise_like
+from backend.guidance.base import Batch
 from backend.guidance.consistent3d import Consistent3D, Consistent3DOptions
+from backend.guidance.guide import noise_like
+from backend.priors.analytic import Analytic, linear
 from backend.priors.base import Counted, alpha_sigma
 
 STD, LOW, HIGH = 0.5, 400, 600
@@ -91,14 +93,19 @@ def test_guidance_falls_over_the_run(progress, scale, gaussians, x, stepped):
     torch.testing.assert_close(falling, stepped(Consistent3D(held), gaussians, x, LOW, away="1").gradient)
 
 
-def test_levels_stay_in_the_schedule(seeded):
-    rule, dice = Consistent3D(Consistent3DOptions()), seeded()
-    pairs = [rule._levels(torch.tensor([400]), 1000, dice) for _ in range(200)]
-    gaps = [int(high - low) for high, low in pairs]
+def test_levels_stay_in_the_schedule(gaussians, conditions, x, seeded):
+    dice, coarse = seeded(), Analytic(gaussians.means, 0.5, linear(500))
+
+    def levels(rule, prior, t):
+        said = conditions(prior, len(t))
+        return [level.t for level in rule._levels(Batch(prior, x, torch.tensor(t), said, 0.0, dice))]
+
+    rule = Consistent3D(Consistent3DOptions())
+    gaps = [int(high - low) for high, low in (levels(rule, gaussians, [400]) for _ in range(200))]
     assert 100 <= min(gaps) < 120
     assert 280 < max(gaps) < 300
-    assert [level.tolist() for level in rule._levels(torch.tensor([998, 998]), 1000, dice)] == [[998] * 2, [997] * 2]
-    high, low = Consistent3D(FIXED)._levels(torch.tensor([200]), 500, dice)
+    assert [level.tolist() for level in levels(rule, gaussians, [998, 998])] == [[998] * 2, [997] * 2]
+    high, low = levels(Consistent3D(FIXED), coarse, [200])
     assert int(high - low) == 100
 
 

@@ -6,8 +6,9 @@ import msgspec
 import pytest
 import torch
 
-from backend.guidance.base import guided, noise_like, noised
+from backend.guidance.base import Batch
 from backend.guidance.csd import CSD, CSDOptions
+from backend.guidance.guide import guided, noise_like, noised
 from backend.guidance.sds import SDS, SDSOptions
 from backend.priors.base import Counted, alpha_sigma
 
@@ -49,11 +50,11 @@ def test_perp_neg_counts_as_in_guidance(mixture, conditions, points, seeded):
     t, weights = torch.full((100,), LEVEL), torch.linspace(-2, 0, 100, dtype=torch.float64)
     perp = ((mixture.condition(["3"] * 100), weights),)
     said = dataclasses.replace(conditions(mixture, 100), perp=perp)
-    score = CSD(CSDOptions(weight="one")).gradient(mixture, points, t, said, 0.3, seeded())
+    score = CSD(CSDOptions(weight="one")).gradient(Batch(mixture, points, t, said, 0.3, seeded()))
     x_t = noised(mixture, points, t, noise_like(points, seeded()))
     difference = guided(mixture, x_t, t, said, 1.0)[0] - mixture.predict(x_t, t, said.null)
     torch.testing.assert_close(score.gradient, difference)
-    plain = CSD(CSDOptions(weight="one")).gradient(mixture, points, t, conditions(mixture, 100), 0.3, seeded())
+    plain = CSD(CSDOptions(weight="one")).gradient(Batch(mixture, points, t, conditions(mixture, 100), 0.3, seeded()))
     assert not torch.allclose(score.gradient, plain.gradient)
 
 

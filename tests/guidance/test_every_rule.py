@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from backend.assemble import OBJECTIVES, make_objective
-from backend.guidance.base import Conditions
+from backend.guidance.base import Batch
+from backend.guidance.guide import Conditions
 from backend.priors.analytic import Analytic
 from backend.recipe import default_recipe
 
@@ -40,7 +41,8 @@ def said(prior):
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_a_step_with_the_recipes_options(name, where, prior, views, said):
     rule, before = make_objective(name, default_recipe(name, where).options), views.clone()
-    score = rule.gradient(prior, views, torch.full((2,), 600), said(), 0.3, torch.Generator().manual_seed(0))
+    t, dice = torch.full((2,), 600), torch.Generator().manual_seed(0)
+    score = rule.gradient(Batch(prior, views, t, said(), 0.3, dice))
     assert score.gradient.shape == views.shape
     assert score.gradient.dtype == views.dtype
     assert not score.gradient.requires_grad
@@ -56,7 +58,7 @@ def test_prompt_negative_prompt_and_perp_neg_are_heard(name, prior, views, said)
     def step(conditions):
         rule = make_objective(name, default_recipe(name, "embedded").options)
         t, dice = torch.full((2,), 600), torch.Generator().manual_seed(0)
-        return rule.gradient(prior, views, t, conditions, 0.3, dice).gradient
+        return rule.gradient(Batch(prior, views, t, conditions, 0.3, dice)).gradient
 
     whole = step(said())
     for less in (said(negative=False), said(perp=False)):
@@ -68,11 +70,11 @@ def test_prompt_negative_prompt_and_perp_neg_are_heard(name, prior, views, said)
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_a_restored_rule_goes_on_bit_for_bit(name, prior, views, said):
     options, dice, conditions = default_recipe(name, "embedded").options, torch.Generator().manual_seed(1), said()
-    t = torch.full((2,), 600)
+    batch = Batch(prior, views, torch.full((2,), 600), conditions, 0.1, dice)
     rule, restored = make_objective(name, options), make_objective(name, options)
-    rule.gradient(prior, views, t, conditions, 0.0, dice)
+    rule.gradient(batch)
     restored.load_state_dict({key: value.clone() for key, value in rule.state_dict().items()})
     state = dice.get_state()
-    uninterrupted = rule.gradient(prior, views, t, conditions, 0.1, dice).gradient
+    uninterrupted = rule.gradient(batch).gradient
     dice.set_state(state)
-    assert torch.equal(restored.gradient(prior, views, t, conditions, 0.1, dice).gradient, uninterrupted)
+    assert torch.equal(restored.gradient(batch).gradient, uninterrupted)

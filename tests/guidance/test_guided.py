@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 import torch
 
-from backend.guidance.base import Conditions, between, correlation, directed, guided, noise_like, noised, scored, weight
+from backend.guidance.base import between, correlation, scored, weight
+from backend.guidance.guide import Conditions, directed, guided, noise_like, noised
 from backend.priors.analytic import Analytic
 from backend.priors.base import Counted, alpha_sigma
 

@@ -5,7 +5,8 @@ from itertools import pairwise
 import pytest
 import torch
 
-from backend.guidance.base import noise_like
+from backend.guidance.base import Batch
+from backend.guidance.guide import noise_like
 from backend.guidance.inversion import CLEAN, ddim_inversion, ddim_sample, levels
 from backend.priors.base import Counted, alpha_sigma
 
@@ -14,7 +15,9 @@ STD = 0.5
 
 def invert(prior, x, level, conditions, steps=10, scale=1.0, eta=0.0, seed=0, start="estimate"):
     t = torch.full((len(x),), level)
-    return ddim_inversion(prior, x, t, conditions, steps, scale, eta, torch.Generator().manual_seed(seed), start)
+    return ddim_inversion(
+        Batch(prior, x, t, conditions, 0.0, torch.Generator().manual_seed(seed)), steps, scale, eta, start
+    )
 
 
 def flow(prior, x, level):
@@ -115,4 +118,4 @@ def test_eta_adds_posterior_noise_on_top_of_each_step(gaussians, conditions, x):
 
 def test_views_share_one_level(gaussians, conditions, x, seeded):
     with pytest.raises(AssertionError, match="one noise level"):
-        ddim_inversion(gaussians, x, torch.tensor([100, 200]), conditions(gaussians, 2), 10, 1.0, 0.0, seeded())
+        ddim_inversion(Batch(gaussians, x, torch.tensor([100, 200]), conditions(gaussians, 2), 0.0, seeded()), 10, 1.0)

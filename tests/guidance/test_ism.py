@@ -4,7 +4,8 @@ import msgspec
 import pytest
 import torch
 
-from backend.guidance.base import Conditions, guided, noise_like
+from backend.guidance.base import Batch
+from backend.guidance.guide import Conditions, guided, noise_like
 from backend.guidance.inversion import ddim_inversion
 from backend.guidance.ism import ISM, ISMOptions
 from backend.priors.base import Counted, alpha_sigma
@@ -24,7 +25,7 @@ def bracket(prior, spread):
 def test_closed_form_at_whatever_x_s_the_inversion_found(name, one_mode, conditions, x, stepped, spread, seeded):
     gradient = stepped(ISM(msgspec.structs.replace(UNIT, weight=name)), one_mode, x, T).gradient
     said, s = conditions(one_mode, 2), torch.full((2,), S)
-    x_s, _ = ddim_inversion(one_mode, x, s, Conditions(said.null, said.null), 5, 1.0, 0.0, seeded())
+    x_s, _ = ddim_inversion(Batch(one_mode, x, s, Conditions(said.null, said.null), 0.0, seeded()), 5, 1.0)
     alpha_t, sigma_t = alpha_sigma(one_mode, torch.tensor([T]))
     w = 1 if name == "one" else sigma_t / alpha_t
     away = x_s - alpha_sigma(one_mode, s)[0] * one_mode.means
@@ -43,7 +44,7 @@ def test_on_the_exact_flow_it_pulls_to_the_mean(one_mode, x, stepped, spread):
 def test_without_an_interval_it_is_the_direction_of_guidance(mixture, conditions, points, stepped, seeded):
     options = ISMOptions(weight="one", delta_start=0)
     said, t = conditions(mixture, 100), torch.full((100,), T)
-    x_t, _ = ddim_inversion(mixture, points, t, Conditions(said.null, said.null), 5, 1.0, 0.0, seeded())
+    x_t, _ = ddim_inversion(Batch(mixture, points, t, Conditions(said.null, said.null), 0.0, seeded()), 5, 1.0)
     difference = guided(mixture, x_t, t, said, 7.5)[0] - mixture.predict(x_t, t, said.null)
     torch.testing.assert_close(stepped(ISM(options), mixture, points, T).gradient, difference)
 
@@ -54,7 +55,7 @@ def test_the_inversion_hears_no_prompt_and_guidance_the_negative_one(gaussians, 
     one = stepped(rule, gaussians, x, T, away="1").gradient
     said = conditions(gaussians, 2, away="1")
     swapped = Conditions(said.neg, said.null, said.y)
-    other = rule.gradient(gaussians, x, torch.full((2,), T), swapped, 0.0, torch.Generator())
+    other = rule.gradient(Batch(gaussians, x, torch.full((2,), T), swapped, 0.0, torch.Generator()))
     alpha, sigma = alpha_sigma(gaussians, torch.tensor([T]))
     apart = gaussians.means[0] - gaussians.means[1]
     means = 5 * apart  # m_1 + 3 (m_0 - m_1) less m_0 + 3 (m_1 - m_0)

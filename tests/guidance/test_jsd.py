@@ -4,7 +4,8 @@ import msgspec
 import pytest
 import torch
 
-from backend.guidance.base import guided, noise_like
+from backend.guidance.base import Batch
+from backend.guidance.guide import guided, noise_like
 from backend.guidance.inversion import ddim_inversion
 from backend.guidance.jsd import JSD, RELEASED, JSDOptions
 from backend.guidance.sds import SDS, SDSOptions
@@ -15,7 +16,7 @@ STD = 0.5
 
 def run(options, prior, x, level, conditions, seed=0):
     t = torch.full((len(x),), level)
-    return JSD(options).gradient(prior, x, t, conditions, 0.0, torch.Generator().manual_seed(seed))
+    return JSD(options).gradient(Batch(prior, x, t, conditions, 0.0, torch.Generator().manual_seed(seed)))
 
 
 @pytest.mark.parametrize("denoise_guided", [False, True])
@@ -25,7 +26,7 @@ def test_equation_12_for_a_gaussian(denoise_guided, name, gaussians, conditions,
     level, all_conditions, options = 500, conditions(gaussians, 2, away="1"), JSDOptions(weight=name)
     options = msgspec.structs.replace(options, denoise_guided=denoise_guided)
     score = run(options, gaussians, x, level, all_conditions)
-    x_hat, _ = ddim_inversion(gaussians, x, torch.full((2,), level), all_conditions, 10, 1.0, 0.0, seeded())
+    x_hat, _ = ddim_inversion(Batch(gaussians, x, torch.full((2,), level), all_conditions, 0.0, seeded()), 10, 1.0)
     alpha, sigma = alpha_sigma(gaussians, torch.tensor([level]))
     w = {"one": 1.0, "alpha/sigma": alpha / sigma, "sigma/alpha": sigma / alpha}[name]
     e = exact(gaussians, x_hat, level, 13.5 if denoise_guided else 1.0)
@@ -54,7 +55,7 @@ def test_released_rule_pulls_to_two_denoised_targets(k, mixture, conditions, poi
     all_conditions = conditions(mixture, 100)
     score = run(msgspec.structs.replace(RELEASED, k=k), mixture, points, level, all_conditions)
     alpha, sigma = alpha_sigma(mixture, t)
-    x_hat, _ = ddim_inversion(mixture, points, t, all_conditions, 10, -13.5, 0.3, generator)
+    x_hat, _ = ddim_inversion(Batch(mixture, points, t, all_conditions, 0.0, generator), 10, -13.5, 0.3)
     first = (x_hat - sigma * guided(mixture, x_hat, t, all_conditions, 13.5)[0]) / alpha
     x_bar = alpha * first + sigma * noise_like(points, generator)
     second = (x_bar - sigma * guided(mixture, x_bar, t, all_conditions, 13.5)[0]) / alpha
@@ -64,10 +65,10 @@ def test_released_rule_pulls_to_two_denoised_targets(k, mixture, conditions, poi
 def test_released_rule_is_sdi_plus_sds_at_the_denoised_estimate(mixture, conditions, points):
     level, t, generator = 600, torch.full((100,), 600), torch.Generator().manual_seed(0)
     all_conditions, (alpha, sigma) = conditions(mixture, 100), alpha_sigma(mixture, t)
-    x_hat, eps_inv = ddim_inversion(mixture, points, t, all_conditions, 10, -13.5, 0.3, generator)
+    x_hat, eps_inv = ddim_inversion(Batch(mixture, points, t, all_conditions, 0.0, generator), 10, -13.5, 0.3)
     eps_hat, _ = guided(mixture, x_hat, t, all_conditions, 13.5)
     sds = SDS(SDSOptions(guidance_scale=13.5, weight="sigma/alpha")).gradient(
-        mixture, (x_hat - sigma * eps_hat) / alpha, t, all_conditions, 0.0, generator
+        Batch(mixture, (x_hat - sigma * eps_hat) / alpha, t, all_conditions, 0.0, generator)
     )
     expected = 2 * sigma / alpha * (eps_hat - eps_inv) + sds.gradient
     torch.testing.assert_close(run(RELEASED, mixture, points, level, all_conditions).gradient, expected)
@@ -77,7 +78,9 @@ def test_at_low_noise_the_minority_sample_follows_the_estimate_better_than_plain
     """The paper's claim (Fig. 4).  At high t it is the other way round: there any prediction is the noise itself."""
     all_conditions, t = conditions(mixture, 100), torch.full((100,), 50)
     jsd = run(JSDOptions(), mixture, points, 50, all_conditions)
-    sds = SDS(SDSOptions(guidance_scale=13.5)).gradient(mixture, points, t, all_conditions, 0.0, torch.Generator())
+    sds = SDS(SDSOptions(guidance_scale=13.5)).gradient(
+        Batch(mixture, points, t, all_conditions, 0.0, torch.Generator())
+    )
     assert jsd.metrics["corr"] > 0.4
     assert sds.metrics["corr"] < 0.3
 

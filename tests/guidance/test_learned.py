@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from backend.guidance.adversarial import ASD, ASDOptions
-from backend.guidance.base import noise_like
-from backend.guidance.learned import noised
+from backend.guidance.base import Batch
+from backend.guidance.guide import Conditions, noise_like
+from backend.guidance.learned import lesson
 from backend.guidance.lods import LODS, LODSOptions
 from backend.guidance.vsd import VSD, VSDOptions
 from backend.priors.analytic import Analytic
@@ -38,7 +39,7 @@ def step(prior, views, conditions):
     told = conditions(prior, 16, away="1")
 
     def run(rule, generator, level=600, counted=prior, told=told):
-        return rule.gradient(counted, views, torch.full((16,), level), told, 0.0, generator)
+        return rule.gradient(Batch(counted, views, torch.full((16,), level), told, 0.0, generator))
 
     return run
 
@@ -71,6 +72,12 @@ def test_an_untaught_embedding_makes_lods_sds(step, prior, views, exact, seeded)
     torch.testing.assert_close(gradient, expected, rtol=1e-4, atol=1e-4)
 
 
+def taken(prior, views, options, generator):
+    """A lesson's x_t, t, eps; neither the batch's own level nor what is said matters to them."""
+    null = prior.condition([""] * len(views))
+    return lesson(Batch(prior, views, torch.zeros(len(views)).long(), Conditions(null, null), 0.0, generator), options)
+
+
 def taught(rule, step, generator, steps=200):
     for _ in range(steps):
         step(rule, generator)
@@ -81,7 +88,7 @@ def test_vsds_lora_becomes_the_model_of_the_samples(step, prior, views, conditio
     """Its prediction is that of the samples' own Gaussian, and its loss is far below the prior's."""
     rule = taught(VSD(VSDOptions(**LEARNING)), step, seeded())
     told, own = conditions(prior, 16).y, Analytic(views.mean(0, keepdim=True), float(views.std(0).mean()))
-    x_t, t, eps = noised(prior, views, rule.options, seeded(5))
+    x_t, t, eps = taken(prior, views, rule.options, seeded(5))
     with torch.no_grad():
         lora = rule.twin.predict(x_t, t, told)
         of_prior, best = prior.predict(x_t, t, told), own.predict(x_t, t, own.condition(["0"] * 16))
@@ -96,7 +103,7 @@ def test_asds_lora_runs_further_from_the_prior_than_vsds(step, prior, conditions
     moved = {}
     for gamma in (0.0, -0.5):
         rule = taught(ASD(ASDOptions(gamma=gamma, **LEARNING | {"learning_rate": 0.05})), step, seeded(), 150)
-        x_t, t, _ = noised(prior, views, rule.options, seeded(5))
+        x_t, t, _ = taken(prior, views, rule.options, seeded(5))
         with torch.no_grad():
             moved[gamma] = (rule.twin.predict(x_t, t, told) - prior.predict(x_t, t, told)).mean(0)
     share = (moved[-0.5] * moved[0.0]).sum() / moved[0.0].square().sum()
@@ -108,7 +115,7 @@ def test_lods_embedding_learns_what_the_scene_is(prior, conditions, seeded):
     rule, told = LODS(LODSOptions(learning_rate=0.05, learn_low=0.3, learn_high=0.9)), conditions(prior, 16)
     x = prior.means[1] + STD * torch.randn(16, 1, 4, 4, generator=seeded(6))
     generator, t = seeded(), torch.full((16,), 600)
-    scores = [rule.gradient(prior, x, t, told, 0.0, generator) for _ in range(150)]
+    scores = [rule.gradient(Batch(prior, x, t, told, 0.0, generator)) for _ in range(150)]
     odds = rule.state_dict()["learned.tokens"].softmax(-1).flatten()
     assert odds[1] > 0.9
     assert odds.sum().item() == pytest.approx(1)
@@ -193,7 +200,7 @@ def test_the_view_is_left_out_of_a_share_of_the_lessons(share, told, prior, cond
 )
 def test_levels_of_the_lessons(low, high, expected, prior, seeded):
     views = torch.zeros(20_000, 1, 1, 1)
-    _, t, _ = noised(prior, views, VSDOptions(learn_low=low, learn_high=high), seeded())
+    _, t, _ = taken(prior, views, VSDOptions(learn_low=low, learn_high=high), seeded())
     assert (int(t.min()), int(t.max())) == expected
 
 

@@ -4,8 +4,8 @@ import msgspec
 import pytest
 import torch
 
-from backend.guidance.base import noise_like, noised
 from backend.guidance.csd import CSD, CSDOptions
+from backend.guidance.guide import noise_like, noised
 from backend.guidance.nfsd import NFSD, NFSDOptions
 from backend.priors.analytic import Analytic, linear
 from backend.priors.base import Counted, alpha_sigma

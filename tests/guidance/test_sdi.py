@@ -4,7 +4,8 @@ import msgspec
 import pytest
 import torch
 
-from backend.guidance.base import guided
+from backend.guidance.base import Batch
+from backend.guidance.guide import guided
 from backend.guidance.inversion import ddim_inversion
 from backend.guidance.jsd import JSD, RELEASED
 from backend.guidance.sdi import SDI, SDIOptions
@@ -23,7 +24,7 @@ def test_jsds_released_rule_without_its_minority_sample_is_sdi(mixture, points, 
 def test_it_pulls_to_the_one_step_denoising(mixture, conditions, points, stepped, seeded):
     t, said = torch.full((100,), 600), conditions(mixture, 100)
     alpha, sigma = alpha_sigma(mixture, t)
-    x_hat, _ = ddim_inversion(mixture, points, t, said, 10, -7.5, 0.3, seeded())
+    x_hat, _ = ddim_inversion(Batch(mixture, points, t, said, 0.0, seeded()), 10, -7.5, 0.3)
     denoised = (x_hat - sigma * guided(mixture, x_hat, t, said, 7.5)[0]) / alpha
     torch.testing.assert_close(stepped(SDI(SDIOptions()), mixture, points, 600).gradient, points - denoised)
 

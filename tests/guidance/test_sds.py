@@ -4,7 +4,8 @@ import msgspec
 import pytest
 import torch
 
-from backend.guidance.base import noise_like
+from backend.guidance.base import Batch
+from backend.guidance.guide import noise_like
 from backend.guidance.sds import SDS, SDSOptions
 from backend.priors.base import Counted, alpha_sigma
 
@@ -15,7 +16,7 @@ def test_expected_gradient_is_the_guided_estimate_at_the_mean(gaussians, conditi
     batch = 4000
     many, t = x[:1].expand(batch, -1, -1, -1), torch.full((batch,), LEVEL)
     score = SDS(SDSOptions(guidance_scale=SCALE)).gradient(
-        gaussians, many, t, conditions(gaussians, batch, away="1"), 0.0, seeded()
+        Batch(gaussians, many, t, conditions(gaussians, batch, away="1"), 0.0, seeded())
     )
     alpha, sigma = alpha_sigma(gaussians, t[:1])
     expected = sigma**2 * exact(gaussians, alpha * x[:1], LEVEL, SCALE)
@@ -28,7 +29,7 @@ def test_expected_gradient_is_the_guided_estimate_at_the_mean(gaussians, conditi
 def test_each_weight_scales_the_same_difference(name, gaussians, conditions, x, exact, seeded):
     t = torch.full((2,), LEVEL)
     score = SDS(SDSOptions(guidance_scale=SCALE, weight=name)).gradient(
-        gaussians, x, t, conditions(gaussians, 2, away="1"), 0.0, seeded()
+        Batch(gaussians, x, t, conditions(gaussians, 2, away="1"), 0.0, seeded())
     )
     alpha, sigma = alpha_sigma(gaussians, t)
     eps = noise_like(x, seeded())
@@ -38,7 +39,8 @@ def test_each_weight_scales_the_same_difference(name, gaussians, conditions, x, 
 
 def test_costs_one_forward_of_two_rows_a_view(gaussians, conditions, x, seeded):
     counted = Counted(gaussians)
-    SDS(SDSOptions()).gradient(counted, x, torch.full((2,), LEVEL), conditions(gaussians, 2), 0.0, seeded())
+    t = torch.full((2,), LEVEL)
+    SDS(SDSOptions()).gradient(Batch(counted, x, t, conditions(gaussians, 2), 0.0, seeded()))
     assert (counted.calls, counted.rows) == (1, 4)
 
 

@@ -6,7 +6,8 @@ import msgspec
 import pytest
 import torch
 
-from backend.guidance.base import noise_like
+from backend.guidance.base import Batch
+from backend.guidance.guide import noise_like
 from backend.guidance.sds import SDS, SDSOptions
 from backend.guidance.vdm import VDM, VDMOptions, lambda_t
 from backend.priors.analytic import Analytic
@@ -33,7 +34,7 @@ def step(prior, views, conditions):
     all_conditions = conditions(prior, 8, away="1")
 
     def run(rule, generator, level=600):
-        return rule.gradient(prior, views, torch.full((8,), level), all_conditions, 0.0, generator)
+        return rule.gradient(Batch(prior, views, torch.full((8,), level), all_conditions, 0.0, generator))
 
     return run
 
@@ -93,7 +94,7 @@ def test_the_mapping_learns_the_noise_and_the_rule_becomes_sds(start, step, prio
 
 def test_costs_one_forward_of_two_rows_a_view(prior, views, conditions, seeded):
     counted = Counted(prior)
-    VDM(VDMOptions()).gradient(counted, views, torch.full((8,), 600), conditions(prior, 8), 0.0, seeded())
+    VDM(VDMOptions()).gradient(Batch(counted, views, torch.full((8,), 600), conditions(prior, 8), 0.0, seeded()))
     assert (counted.calls, counted.rows) == (1, 16)
 
 

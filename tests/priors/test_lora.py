@@ -8,6 +8,7 @@ import torch
 
 from backend.assemble import make_objective
 from backend.cameras import orbit
+from backend.guidance.base import Batch
 from backend.guidance.learned import Learned
 from backend.priors.base import Counted, PriorError
 from backend.priors.embedded import Embedded
@@ -141,7 +142,7 @@ def test_a_run_on_a_unet_and_its_resuming(name, family, every):
     before = prior.predict(x, t, y.y)
 
     def run(rule, generator, steps):
-        return [rule.gradient(Counted(prior), x, t, y, 0.0, generator).gradient for _ in range(steps)]
+        return [rule.gradient(Batch(Counted(prior), x, t, y, 0.0, generator)).gradient for _ in range(steps)]
 
     rule, generator = make_objective(name, {"learning_rate": 1e-2}), torch.Generator().manual_seed(1)
     run(rule, generator, 2)

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from backend.guidance.base import Score, Stateless, noise_like
+from backend.guidance.base import Batch, Options, Rule, Score
 from backend.guidance.jsd import JSD
 from backend.guidance.sds import SDS, SDSOptions
 from backend.guidance.vdm import VDM
@@ -41,21 +41,21 @@ def test_rows_are_seeds_in_order_whatever_their_group(exact):
     assert torch.equal(walk(SDS_ONLY, exact, Task(7, 3)).path, done.path)
 
 
-class Constant(Stateless):
+class Constant(Rule):
     """Pulls to the right, and keeps the level and the classes that it was called with."""
 
     seen: list = []  # noqa: RUF012
 
-    def gradient(self, prior, x, t, conditions, progress, generator):
-        Constant.seen.append((int(t[0]), conditions.y.tokens[:, 0].argmax(1), progress))
-        return Score(torch.tensor([-1.0, 0.0]).view(1, 2, 1, 1).expand_as(x))
+    def gradient(self, batch):
+        Constant.seen.append((int(batch.t[0]), batch.conditions.y.tokens[:, 0].argmax(1), batch.progress))
+        return Score(torch.tensor([-1.0, 0.0]).view(1, 2, 1, 1).expand_as(batch.x))
 
 
 class Pulling(Variant):
     """A variant of `Constant`."""
 
     def make(self):
-        return Constant()
+        return Constant(Options())
 
 
 def test_adam_moves_by_its_rate_and_seeds_ask_for_their_class(exact):
@@ -122,11 +122,11 @@ def test_correlation_of_sds_for_one_gaussian(level):
     x = spread * torch.randn(count, 2, 1, 1, generator=torch.Generator().manual_seed(2))
     t = torch.full((count,), level)
     rule, asked = SDS(SDSOptions(guidance_scale=GUIDANCE)), experiment.conditions(prior, None, count)
-    score = rule.gradient(prior, x, t, asked, 0.0, torch.Generator().manual_seed(3))
+    score = rule.gradient(Batch(prior, x, t, asked, 0.0, torch.Generator().manual_seed(3)))
     alpha, sigma = (float(value[0]) for value in alpha_sigma(prior, t[:1]))
     expected = sigma / math.sqrt((alpha * spread) ** 2 + sigma**2)
     assert pooled(score.estimate, score.control) == pytest.approx(expected, abs=5 / (2 * count) ** 0.5)
-    fixed = rule.gradient(prior, x[:1].expand_as(x), t, asked, 0.0, torch.Generator().manual_seed(4))
+    fixed = rule.gradient(Batch(prior, x[:1].expand_as(x), t, asked, 0.0, torch.Generator().manual_seed(4)))
     cells = (tensor.flatten(1)[None] for tensor in (fixed.estimate, fixed.control))
     assert within(*cells) == pytest.approx(1, abs=1e-3)
     if level == 20:
@@ -152,15 +152,12 @@ def test_a_probe_leaves_the_rule_as_it_was(exact):
     assert rule.state_dict()["iteration"] == 0
 
 
-class Refusing(Stateless):
-    """Needs what points do not have."""
+class Refusing(Rule):
+    """Needs what points do not have; its only option is the error that says so."""
 
-    def __init__(self, error):
-        self.error = error
-
-    def gradient(self, prior, x, t, conditions, progress, generator):
-        noise_like(x, generator)
-        raise self.error
+    def gradient(self, batch):
+        batch.noise()
+        raise self.options
 
 
 @pytest.mark.parametrize("error", [PriorError("no U-Net here"), AttributeError("no unet"), NotImplementedError("x")])

@@ -76,11 +76,10 @@ def _image(args: argparse.Namespace) -> int:
 def _evaluate(args: argparse.Namespace) -> int:
     from backend.evaluate.command import evaluate
     from backend.evaluate.others import OtherJudges
-    from backend.evaluate.real import Real
+    from backend.evaluate.real import real_views
 
     others = OtherJudges.load(args.clip, args.dino, args.inception, args.image_reward)
-    real = Real(args.real) if args.real else None
-    return evaluate(args.folders, args.out, others, not args.no_samples, real)
+    return evaluate(args.folders, args.out, others, not args.no_samples, real_views(args.real))
 
 
 def _bench(args: argparse.Namespace) -> int:
@@ -146,12 +145,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _compare(args: argparse.Namespace) -> int:
-    from backend.evaluate.compare import compare, read_variants
+    from backend.evaluate.compare import PROMPTS, compare, read_prompts, read_variants
 
-    try:
-        prompts = args.prompts.read_text(encoding="utf-8").splitlines() if args.prompts else []
-    except (OSError, UnicodeDecodeError) as error:
-        raise JobError(f"prompts: {args.prompts} cannot be read as text ({error}).") from error
+    prompts = read_prompts(args.prompts) if args.prompts else PROMPTS
     chosen = read_variants(args.variants) if args.variants else {}
     chosen |= {name: {"objective": name} for name in args.objective or (() if chosen else OBJECTIVE_NAMES)}
     return compare(prompts, chosen, args.seeds, args.budget, args.out, not args.no_samples)
@@ -173,7 +169,7 @@ def _add_evaluate(commands: Any) -> None:
     evaluate = commands.add_parser("evaluate", help="judge finished jobs: agreement, diversity, quality, second faces")
     evaluate.set_defaults(run=_evaluate)
     evaluate.add_argument("folders", type=Path, nargs="+", help="results of `generate`")
-    evaluate.add_argument("--out", type=Path, default=Path("evaluation"), help="folder for table, JSON and sheet")
+    evaluate.add_argument("--out", type=Path, default=Path("evaluation"), help="folder for table, JSON and sheets")
     evaluate.add_argument("--no-samples", action="store_true", help="without FID, KID and Janus, which need the prior")
     evaluate.add_argument(
         "--real", type=Path, metavar="DIR", help="packed views: the judge's agreement on real renders"

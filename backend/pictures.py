@@ -48,7 +48,10 @@ def draw_all(prompts: Sequence[str], objectives: Sequence[str], out: Path, seed:
         if not file.exists():
             figures = draw(job, file)
             console.print(f"{name:14} {prompt}: {figures['seconds']:.0f} s, saturation {figures['saturation']:.2f}")
-    rows = {name: [Image.open(out / f"{name}-{slug(prompt)}-{seed}.png") for prompt in prompts] for name, _ in jobs}
+    rows = {
+        name: [Image.open(out / f"{name}-{slug(prompt)}-{seed}.png").convert("RGB") for prompt in prompts]
+        for name in dict.fromkeys(name for name, _ in jobs)
+    }
     table_sheet(rows, prompts, SHOWN).save(out / "sheet.png", optimize=True)
     console.print(f"{out / 'sheet.png'}")
     return 0

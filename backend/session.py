@@ -91,8 +91,9 @@ class Session:
         self._saved = time.monotonic()
 
     def save(self) -> None:
-        """The state to go on from, and the splats to look at."""
+        """The state to go on from, and the splats to look at; figures of earlier ones go."""
         self.checkpoint()
+        (self.folder / "metrics.json").unlink(missing_ok=True)
         write_ply(self.run.scene.splats(), self.folder / "splats.ply")
 
     def results(self) -> Iterator[Event]:

@@ -1,4 +1,4 @@
-"""`evaluate`: many finished jobs at once; a table, JSON, and a contact sheet.
+"""`evaluate`: many finished jobs at once; a table, JSON, and contact sheets.
 
 What a job's folder needs is computed once and kept there, so that an interrupted call goes on.  A folder that cannot be
 evaluated is told in a sentence, and the rest is still evaluated.
@@ -14,10 +14,11 @@ from typing import Any
 
 import torch
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 from torch import Tensor
 
-from backend.assemble import choose_device, embedded_prior
+from backend.assemble import choose_device, load_prior
 from backend.cameras import orbit
 from backend.evaluate.diversity import diversity
 from backend.evaluate.judge import NAME, Judge
@@ -27,12 +28,13 @@ from backend.evaluate.others import OtherJudges
 from backend.evaluate.real import Real
 from backend.evaluate.references import references
 from backend.evaluate.results import DIVERSE, ELEVATION, VIEWS, EvaluationError, Result, look
-from backend.evaluate.sheet import grid, sheet
-from backend.evaluate.summary import Group, Row, differences, markdown, summary
+from backend.evaluate.sheet import SheetError, grid, sheet
+from backend.evaluate.summary import Group, markdown, summary
 from backend.export.files import replacing
-from backend.priors.base import Prior
+from backend.priors.base import PriorError
 
 FIGURES = ("agreement", "top5", "t3", "quality", "saturation", "seconds", "unet_calls", "unet_rows")
+Drawn = dict[tuple[str, str], tuple[Tensor, Tensor]]  # by prior and prompt: features (R,D), azimuths (R,)
 TURN = orbit(VIEWS, elevation=ELEVATION).azimuth
 
 console = Console(stderr=True, highlight=False)
@@ -43,37 +45,51 @@ def evaluate(
 ) -> int:
     """Evaluate the jobs in these folders; the exit code: 2 where none could be.
 
-    The first one's objective is what the others are compared with.
+    The objective of the first that can be is what the others are compared with.
     """
-    judge, results = Judge(), list[Result]()
-    for folder in track(list(dict.fromkeys(folders)), "evaluating", console=console, transient=True):
-        try:
-            results.append(look(folder, judge))
-        except EvaluationError as error:
-            console.print(f"[yellow]Left out:[/] {error}", soft_wrap=True)
+    judge = Judge()
+    results = _looked(folders, judge)
     if not results:
         console.print("There is nothing to evaluate: name folders that `generate` has finished.")
         return 2
     out.mkdir(parents=True, exist_ok=True)
-    prior = embedded_prior(choose_device("auto")) if with_references else None
-    prompts = sorted({result.job.prompt for result in results})
-    drawn = {prompt: _reference(prior, prompt, judge, out) for prompt in prompts} if prior is not None else {}
+    drawn = _references(results, judge, out) if with_references else {}
     alike = _alike(results)
-    groups = [_group(name, members, drawn, others) for (name, _), members in alike.items()]
-    table: dict[str, Any] = {"judge": NAME, "views": VIEWS, "groups": groups, "objectives": _rows(groups)}
+    told = track(alike.items(), "comparing", console=console, transient=True)
+    groups = [_group(name, members, drawn, others) for (name, _), members in told]
+    baseline = groups[0]["objective"]
+    rows = summary(groups, baseline)
+    table: dict[str, Any] = {"judge": NAME, "views": VIEWS, "baseline": baseline, "groups": groups, "objectives": rows}
     if real is not None:
-        table["real_agreement"] = {prompt: real.agreement(prompt, judge) for prompt in prompts}
+        table["real_agreement"] = {prompt: real.agreement(prompt, judge) for prompt in {prompt for _, prompt in alike}}
     with replacing(out / "evaluation.json") as file:
         file.write_text(json.dumps(table, indent=2) + "\n", encoding="utf-8")
-    text = markdown(table["objectives"])
+    text = markdown(rows, baseline)
     (out / "evaluation.md").write_text(text, encoding="utf-8")
-    sheet([result.folder for result in results]).save(out / "sheet.png", optimize=True)
-    grid({key: [member.folder for member in members] for key, members in alike.items()}).save(
-        out / "grid.png", optimize=True
-    )
     console.print(text)
-    console.print(f"{len(results)} results: evaluation.json, evaluation.md, sheet.png and grid.png in {out}")
+    _draw_sheets({key: [member.folder for member in members] for key, members in alike.items()}, out)
+    console.print(f"{len(results)} results: evaluation.json, evaluation.md and the sheets in {out}")
     return 0
+
+
+def _looked(folders: Sequence[Path], judge: Judge) -> list[Result]:
+    """Each folder once; those that cannot be evaluated are told and left out."""
+    results, once = list[Result](), dict.fromkeys(folder.resolve() for folder in folders)
+    for folder in track(once, "evaluating", console=console, transient=True):
+        try:
+            results.append(look(folder, judge))
+        except EvaluationError as error:
+            console.print(f"[yellow]Left out:[/] {escape(str(error))}", soft_wrap=True)
+    return results
+
+
+def _draw_sheets(folders: dict[tuple[str, str], list[Path]], out: Path) -> None:
+    """sheet.png, a row a job, and grid.png, objectives and prompts; a job without a turntable is in neither."""
+    try:
+        sheet([folder for members in folders.values() for folder in members]).save(out / "sheet.png", optimize=True)
+        grid(folders).save(out / "grid.png", optimize=True)
+    except SheetError as error:
+        console.print(f"[yellow]No sheets:[/] {error}", soft_wrap=True)
 
 
 def _alike(results: list[Result]) -> dict[tuple[str, str], list[Result]]:
@@ -84,31 +100,32 @@ def _alike(results: list[Result]) -> dict[tuple[str, str], list[Result]]:
     return found
 
 
-def _rows(groups: list[Group]) -> dict[str, Row]:
-    """The table: each objective's figures, and its KID less the first one's."""
-    rows, first = summary(groups), groups[0]["objective"]
-    for name, difference in differences(groups, first, "kid").items():
-        rows[name][f"kid less {first}'s"] = difference
-    return rows
+def _references(results: list[Result], judge: Judge, out: Path) -> Drawn:
+    """What the judge sees in each prior's own pictures of its prompts; a prior that cannot be loaded has none."""
+    found: Drawn = {}
+    jobs = {(result.job.prior, result.job.prompt): result.job for result in results}
+    for (name, prompt), job in track(jobs.items(), "drawing", console=console, transient=True):
+        try:
+            prior, _ = load_prior(job, choose_device("auto"))
+        except PriorError as error:
+            console.print(f"[yellow]No FID, KID and Janus for {prompt}:[/] {escape(str(error))}", soft_wrap=True)
+            continue
+        pictures, azimuth = references(prior, name, prompt, out)
+        found[name, prompt] = judge.features(pictures), azimuth
+    return found
 
 
-def _reference(prior: Prior, prompt: str, judge: Judge, out: Path) -> tuple[Tensor, Tensor]:
-    """What the judge sees in the prior's own pictures of a prompt (R,D), and their azimuths (R,)."""
-    pictures, azimuth = references(prior, prompt, out)
-    return judge.features(pictures), azimuth
-
-
-def _group(name: str, members: list[Result], drawn: dict[str, tuple[Tensor, Tensor]], others: OtherJudges) -> Group:
+def _group(name: str, members: list[Result], drawn: Drawn, others: OtherJudges) -> Group:
     """The figures of one objective and prompt: each seed's, and those that only several have."""
-    prompt = members[0].job.prompt
-    found: Group = {"objective": name, "prompt": prompt, "seeds": [m.job.seed for m in members]}
+    job = members[0].job
+    found: Group = {"objective": name, "prompt": job.prompt, "seeds": [m.job.seed for m in members]}
     for figure in FIGURES:
         found[figure] = [getattr(member.known, figure) for member in members]
     if len(members) > 1:
         found["diversity"] = diversity(torch.stack([member.features[DIVERSE] for member in members]))
         found["inception_variance"] = inception_variance(torch.stack([member.probabilities for member in members]))
-    if prompt in drawn:
-        found |= against(members, *drawn[prompt])
+    if (job.prior, job.prompt) in drawn:
+        found |= against(members, *drawn[job.prior, job.prompt])
     return found | others.figures(members)
 
 

@@ -17,8 +17,8 @@ from msgspec.structs import replace
 from rich.console import Console
 from rich.progress import track
 
-from backend.assemble import assemble, choose_device, load_prior
-from backend.distill import distill
+from backend.assemble import assemble, choose_device, embedded_prior, load_prior
+from backend.distill import DivergedError, distill
 from backend.errors import UserError
 from backend.evaluate.command import evaluate
 from backend.evaluate.others import OtherJudges
@@ -27,7 +27,8 @@ from backend.export.ply import write_ply
 from backend.export.turntable import turntable_png
 from backend.folder import JobFolder
 from backend.pictures import slug
-from backend.recipe import MOST_STEPS, Job, JobError, make_job, read_job
+from backend.priors.base import PriorError
+from backend.recipe import EMBEDDED, MOST_STEPS, Job, JobError, make_job, read_job
 from backend.session import Session
 
 PROMPTS = (
@@ -48,22 +49,50 @@ def compare(
     out: Path,
     with_references: bool = True,
 ) -> int:
-    """Run what is not there yet, then evaluate all that is; the exit code.
+    """Run what is not there yet, then evaluate all that is, but for runs whose numbers became none; the exit code.
 
-    `variants` are the fields of a job by a name of their own.  Raises UserError before anything is run where a prompt
-    or a variant cannot be used.
+    `variants` are the fields of a job by a name of their own.  Raises UserError before anything is run where a variant
+    cannot be used, or no prompt.
     """
-    prompts = list(dict.fromkeys(prompt.strip() for prompt in prompts if prompt.strip())) or list(PROMPTS)
+    if any(fields.get("prior", EMBEDDED) == EMBEDDED for fields in variants.values()):
+        prompts = [prompt for prompt in prompts if _understood(prompt)]
+    if not prompts:
+        raise JobError("prompts: none is left that can be used; write one a line, such as: a wooden chair.")
     jobs = ready(prompts, variants, budget)
     cells = [(seed, prompt, name) for seed in range(seeds) for prompt in prompts for name in jobs]
     folders = []
     for seed, prompt, name in track(cells, "comparing", console=console):
         folder = JobFolder(out / "runs" / f"{slug(name)}-{slug(prompt)}-{seed}")
         job = replace(jobs[name], prompt=prompt, seed=seed)
-        if not finished(folder, job):
-            run(job, folder)
-        folders.append(folder.path)
+        try:
+            if not finished(folder, job):
+                run(job, folder)
+            folders.append(folder.path)
+        except DivergedError as error:
+            console.print(f"[yellow]Left out:[/] {folder.path.name}: {error}", soft_wrap=True)
     return evaluate(folders, out, OtherJudges(), with_references)
+
+
+def read_prompts(file: Path) -> list[str]:
+    """The prompts in a text file, one a line; blank and repeated ones are told and left out.  JobError: no text."""
+    try:
+        lines = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise JobError(f"prompts: {file} cannot be read as text ({error}).") from error
+    kept = {line: number for number, line in reversed([*enumerate(lines, 1)]) if line}
+    if left := [str(number) for number, line in enumerate(lines, 1) if kept.get(line) != number]:
+        console.print(f"[yellow]Left out:[/] blank or repeated lines of {file}: {', '.join(left)}.", soft_wrap=True)
+    return [*dict.fromkeys(line for line in lines if line)]
+
+
+def _understood(prompt: str) -> bool:
+    """Whether the embedded prior knows a word of it; told where not."""
+    try:
+        embedded_prior(choose_device("cpu")).check_prompt(prompt)
+    except PriorError as error:
+        console.print(f"[yellow]Left out:[/] {error}", soft_wrap=True)
+        return False
+    return True
 
 
 def ready(prompts: Sequence[str], variants: Mapping[str, Fields], budget: int) -> dict[str, Job]:
@@ -101,8 +130,7 @@ def within_budget(fields: Fields, prompts: Sequence[str], budget: int) -> Job:
     """
     job = make_job({**fields, "prompt": prompts[0]})
     device = choose_device(job.device)
-    for prompt in prompts:
-        prior, _ = load_prior(replace(job, prompt=prompt), device)  # refuses what it understands nothing of
+    prior, _ = load_prior(job, device)
     trial, _ = assemble(lasting(job, PROBE), prior, device)
     if "steps" in fields.get("recipe", {}):
         return job

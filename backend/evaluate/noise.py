@@ -24,6 +24,7 @@ from backend.export.files import replacing
 from backend.guidance.base import correlation
 from backend.guidance.vdm import lambda_t
 from backend.priors.base import Condition, Prior, alpha_sigma
+from backend.recipe import EMBEDDED
 from backend.toy.chart import PALETTE, Chart, Panel, Span
 
 PROMPTS = ("a wooden chair", "a red apple", "a blue vase", "a red car")
@@ -86,7 +87,7 @@ def main() -> None:
         measure(
             prior,
             said(prior, prompt, orbit(SIDES, elevation=ELEVATION)),
-            references(prior, prompt, out)[0],
+            references(prior, EMBEDDED, prompt, out)[0],
         )
         for prompt in PROMPTS
     ]

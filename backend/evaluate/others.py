@@ -6,6 +6,7 @@ use (its `forward(x, return_features=True)` gives (B,2048) of uint8 pictures (B,
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +15,13 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from rich.console import Console
+from rich.markup import escape
+from safetensors import SafetensorError
 from torch import Tensor
 from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
 
 from backend.cameras import orbit
-from backend.errors import UserError
 from backend.evaluate.diversity import diversity
 from backend.evaluate.image_reward import Reward, image_reward
 from backend.evaluate.results import ELEVATION, Result
@@ -26,12 +29,15 @@ from backend.export.ply import read_ply
 from backend.export.views import photograph
 
 VIEWS, SIDE, GREY = 8, 224, 0.5
+# What foreign files raise on loading, and a model of another kind on its first picture.
+UNLOADABLE = (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, ImportError, SafetensorError)
+console = Console(stderr=True, highlight=False)
 Features = Callable[[Tensor], Tensor]  # pictures (B,H,W,3) in [0,1] -> (B,D)
 
 
 @dataclass
 class OtherJudges:
-    """Those whose weights were named; each is loaded at once, so that a wrong path is told before anything is done."""
+    """Those whose weights were named; each is loaded and tried at once, so that a wrong path is told at the start."""
 
     clip: tuple[Features, Callable[[str], Tensor]] | None = None
     dino: Features | None = None
@@ -40,7 +46,7 @@ class OtherJudges:
 
     @staticmethod
     def load(clip: str | None, dino: str | None, inception: Path | None, reward: str | None = None) -> OtherJudges:
-        """UserError names what cannot be loaded."""
+        """What cannot be loaded is told in a sentence, and left out."""
         return OtherJudges(
             clip=_loaded("CLIP", clip, _clip),
             dino=_loaded("DINO", dino, _dino),
@@ -76,13 +82,24 @@ def _views(member: Result) -> Tensor:
 
 
 def _loaded(name: str, path: Any, load: Callable[[Any], Any]) -> Any:
+    """The judge, once it has judged a grey picture: weights of another model may load and fail only then."""
     if path is None:
         return None
+    grey = torch.full((1, SIDE, SIDE, 3), GREY)
     try:
-        return load(path)
-    except (OSError, ValueError, RuntimeError) as error:
-        first = str(error).strip().splitlines()[0]
-        raise UserError(f"{name}: {path} cannot be loaded as its weights ({first}).") from error
+        judge = load(path)
+        _ = judge(grey, "a chair") if name == "ImageReward" else [part(tried) for part, tried in _parts(judge, grey)]
+        return judge
+    except UNLOADABLE as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        said = f"{name}, for {path} cannot be loaded as its weights ({textwrap.shorten(reason, 200)})."
+        console.print(f"[yellow]Left out:[/] {escape(said)}", soft_wrap=True)
+        return None
+
+
+def _parts(judge: Any, grey: Tensor) -> list[tuple[Callable[[Any], Tensor], Any]]:
+    """CLIP is two functions, of pictures and of a text."""
+    return [*zip(judge, (grey, "a chair"), strict=True)] if isinstance(judge, tuple) else [(judge, grey)]
 
 
 def _clip(path: str) -> tuple[Features, Callable[[str], Tensor]]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from rich.console import Console
 
 from backend.errors import UserError
 from backend.evaluate.classes import classes_of
@@ -14,6 +15,9 @@ from backend.evaluate.results import GREY, agreement
 from backend.training.views import Views
 
 MOST = 240  # views of a prompt's things
+
+
+console = Console(stderr=True, highlight=False)
 
 
 class Real:
@@ -40,3 +44,12 @@ class Real:
         rgba = torch.from_numpy(self.views.rgba[np.sort(chosen)]).float() / 255
         pictures = rgba[..., :3] * rgba[..., 3:] + GREY * (1 - rgba[..., 3:])
         return agreement(judge.probabilities(judge.features(pictures)), classes)
+
+
+def real_views(folder: Path | None) -> Real | None:
+    """Those of the folder; where it is no such folder, a sentence and None."""
+    try:
+        return None if folder is None else Real(folder)
+    except UserError as error:
+        console.print(f"[yellow]Left out:[/] {error}", soft_wrap=True)
+        return None

@@ -17,18 +17,26 @@ from backend.guidance.inversion import ddim_sample
 from backend.pictures import slug
 from backend.priors.base import Condition, Prior
 from backend.priors.embedded import WEIGHTS
+from backend.recipe import EMBEDDED
 
 SIDES, EACH, STEPS, SCALE, ELEVATION = 8, 4, 50, 3.0, 15.0
+LARGE_SCALE = 7.5  # guidance of other priors than the embedded one
 
 
-def references(prior: Prior, prompt: str, folder: Path) -> tuple[Tensor, Tensor]:
-    """Pictures (SIDES*EACH,H,W,3) in [0,1] and their azimuths (SIDES*EACH,); those that these weights drew are kept."""
-    file = folder / f"references-{slug(prompt)}-{weights_mark()}.npy"
+def references(prior: Prior, name: str, prompt: str, folder: Path) -> tuple[Tensor, Tensor]:
+    """What the prior of this name draws: pictures (SIDES*EACH,H,W,3) in [0,1], their azimuths (SIDES*EACH,).
+
+    They are kept: the embedded prior's as long as its weights are the same, others' by their name.
+    """
+    embedded = name == EMBEDDED
+    file = folder / f"references-{slug(prompt)}-{weights_mark() if embedded else slug(name)}.npy"
     azimuth = torch.cat([orbit(SIDES, elevation=ELEVATION).azimuth] * EACH)
-    if file.exists():
+    try:
         return torch.from_numpy(np.load(file)).float() / 255, azimuth
-    around = orbit(SIDES, elevation=ELEVATION)
-    pictures = torch.cat([draw(prior, prompt, around, seed) for seed in range(EACH)])
+    except (OSError, EOFError, ValueError):  # not there, or damaged
+        pass
+    around, scale = orbit(SIDES, elevation=ELEVATION), SCALE if embedded else LARGE_SCALE
+    pictures = torch.cat([draw(prior, prompt, around, seed, scale=scale) for seed in range(EACH)])
     with replacing(file) as new, new.open("wb") as stream:
         np.save(stream, (pictures * 255).round().byte().numpy())
     return pictures, azimuth
@@ -53,7 +61,8 @@ def draw(prior: Prior, prompt: str, cameras: Cameras, seed: int, steps: int = ST
     t = torch.full((len(cameras),), len(prior.alphas_cumprod) - 2, device=prior.device)
     conditions = Conditions(said(prior, prompt, cameras), prior.condition([""] * len(cameras)))
     sample = ddim_sample(prior, noise.repeat(len(cameras), 1, 1, 1), t, conditions, steps, scale)
-    return prior.decode(sample).clamp(0, 1).cpu()
+    # One by one: a large prior's decoder takes gigabytes for each.
+    return torch.cat([prior.decode(one).clamp(0, 1).float().cpu() for one in torch.split(sample, 1)])
 
 
 def said(prior: Prior, prompt: str, cameras: Cameras) -> Condition:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -26,15 +28,24 @@ from backend.scenes.image import saturation
 from backend.scenes.splats import Splats
 
 VIEWS, SIDE, ELEVATION, GREY = 120, 96, 15.0, 0.5
-VERSION = 1  # of what evaluation.npz holds; another one is made anew
+VERSION = 2  # of what evaluation.npz holds; another one is made anew
+log = logging.getLogger(__name__)
 DIVERSE = slice(None, None, VIEWS // 8)  # of the views, for comparisons between seeds: eight of fixed sides
+
+
+class Spent(msgspec.Struct, frozen=True):
+    """What metrics.json tells of what a run has cost."""
+
+    seconds: float
+    unet_calls: float
+    unet_rows: float
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):
     """The figures of one result."""
 
     version: int
-    splats_size: int
+    mark: str  # of the splats and the prompt that they were judged by
     agreement: float | None  # mean probability of the prompt's classes over views; None: the judge knows no such thing
     top5: float | None  # share of views where one of them is among the five most likely
     t3: float | None  # T3Bench's quality on its sphere, of the same probability
@@ -70,41 +81,46 @@ def look(folder: Path, judge: Judge) -> Result:
     if not all((folder / name).exists() for name in ("splats.ply", "metrics.json")):
         raise EvaluationError(f"{folder}: its job has not finished; go on with `generate --continue {folder}`.")
     try:
-        job, metrics = (
-            make_job(read_job(folder / "job.json")),
-            msgspec.json.decode((folder / "metrics.json").read_bytes()),
-        )
+        job = make_job(read_job(folder / "job.json"))
+        spent = msgspec.json.decode((folder / "metrics.json").read_bytes(), type=Spent)
         make_objective(job.objective, job.recipe.options)  # refuses options that there were once
-        size = (folder / "splats.ply").stat().st_size
-        if (old := _read(folder, size)) is not None:
+        mark = f"{zlib.crc32((folder / 'splats.ply').read_bytes(), zlib.crc32(job.prompt.encode())):08x}"
+        if (old := _read(folder, mark)) is not None:
             return Result(folder, job, *old)
-        return _look(folder, job, metrics, size, judge)
-    except (msgspec.MsgspecError, KeyError, ValueError) as error:
-        raise EvaluationError(f"{folder}: a file of it is damaged ({error}).") from error
+        return _look(folder, job, spent, mark, judge)
+    except (ValueError, OSError) as error:  # a MsgspecError is a ValueError
+        raise EvaluationError(f"{folder}: a file of it is damaged or cannot be read ({error}).") from error
 
 
-def _look(folder: Path, job: Job, metrics: dict[str, Any], size: int, judge: Judge) -> Result:
+def _look(folder: Path, job: Job, spent: Spent, mark: str, judge: Judge) -> Result:
     splats = read_ply(folder / "splats.ply")
     around = _pictures(splats, orbit(VIEWS, elevation=ELEVATION))
     features = judge.features(around)
     probabilities, classes = judge.probabilities(features), classes_of(job.prompt)
     known = Known(
         version=VERSION,
-        splats_size=size,
+        mark=mark,
         agreement=agreement(probabilities, classes),
         top5=top5(probabilities, classes),
         t3=_t3(splats, judge, classes),
         quality=inception_quality(probabilities),
         saturation=_saturation(splats),
-        seconds=metrics["seconds"],
-        unet_calls=int(metrics["unet_calls"]),
-        unet_rows=int(metrics["unet_rows"]),
+        seconds=spent.seconds,
+        unet_calls=int(spent.unet_calls),
+        unet_rows=int(spent.unet_rows),
     )
+    try:
+        _keep(folder, known, features, probabilities)
+    except OSError as error:
+        log.warning("%s: its figures cannot be kept there (%s); the next call judges it again.", folder, error)
+    return Result(folder, job, known, features, probabilities)
+
+
+def _keep(folder: Path, known: Known, features: Tensor, probabilities: Tensor) -> None:
     with replacing(folder / "evaluation.npz") as new, new.open("wb") as stream:
         np.savez(stream, features=features.numpy(), probabilities=probabilities.numpy())
     with replacing(folder / "evaluation.json") as new:
         new.write_bytes(msgspec.json.format(msgspec.json.encode(known), indent=2) + b"\n")
-    return Result(folder, job, known, features, probabilities)
 
 
 def agreement(probabilities: Tensor, classes: list[int]) -> float | None:
@@ -147,12 +163,12 @@ def _saturation(splats: Splats) -> float:
     return saturation((torch.from_numpy(seen.rgb)[solid] / covered[solid][:, None]).clamp(0, 1))
 
 
-def _read(folder: Path, size: int) -> tuple[Known, Tensor, Tensor] | None:
-    """What an earlier call kept, where it is of these splats."""
-    if not all((folder / f"evaluation.{kind}").exists() for kind in ("json", "npz")):
+def _read(folder: Path, mark: str) -> tuple[Known, Tensor, Tensor] | None:
+    """What an earlier call kept, where it is whole and of these splats and this prompt."""
+    try:
+        known = msgspec.json.decode((folder / "evaluation.json").read_bytes(), type=Known)
+        with np.load(folder / "evaluation.npz") as data:
+            kept = torch.from_numpy(data["features"]), torch.from_numpy(data["probabilities"])
+    except (OSError, EOFError, zipfile.BadZipFile, KeyError, ValueError):  # a MsgspecError is a ValueError
         return None
-    known = msgspec.json.decode((folder / "evaluation.json").read_bytes(), type=Known)
-    if (known.version, known.splats_size) != (VERSION, size):
-        return None
-    with np.load(folder / "evaluation.npz") as data:
-        return known, torch.from_numpy(data["features"]), torch.from_numpy(data["probabilities"])
+    return (known, *kept) if (known.version, known.mark) == (VERSION, mark) else None

@@ -8,19 +8,29 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+from backend.errors import UserError
+
 ROW, LABEL, COLUMNS, FRONT = 96, 20, 2, 64
 
 
+class SheetError(UserError):
+    """Nothing to show: one sentence."""
+
+
 def sheet(folders: Sequence[Path]) -> Image.Image:
-    """Every job's turntable under its prompt, `COLUMNS` beside each other; jobs without one are left out."""
+    """Every job's turntable under its prompt, `COLUMNS` beside each other; jobs without one are left out.
+
+    Raises SheetError where none has one.
+    """
     rows = [_row(folder, strip) for folder in folders if (strip := _turntable(folder))]
     if not rows:
-        return Image.new("RGB", (ROW, ROW), "white")
+        raise SheetError("no folder holds a turntable.png that can be read; name folders that `generate` has finished.")
     width, height = max(picture.width for picture in rows), rows[0].height
     lines = -(-len(rows) // COLUMNS)
     page = Image.new("RGB", (width * COLUMNS, height * lines), "white")
@@ -62,7 +72,7 @@ def _turntable(folder: Path) -> Image.Image | None:
     """A job's pictures from all sides; None where there are none, or the file is damaged."""
     try:
         return Image.open(folder / "turntable.png").convert("RGB")
-    except OSError:
+    except (OSError, SyntaxError, ValueError):  # PIL's word for a damaged chunk is SyntaxError
         return None
 
 
@@ -78,10 +88,10 @@ def _row(folder: Path, turntable: Image.Image) -> Image.Image:
 
 def _fronts(folders: Sequence[Path]) -> Image.Image:
     """The first view of each turntable, beside each other; white where there is none."""
-    strips = [strip for folder in folders if (strip := _turntable(folder))]
-    page = Image.new("RGB", (FRONT * max(len(strips), 1), FRONT), "white")
-    for index, strip in enumerate(strips):
-        page.paste(_high(strip, FRONT).crop((0, 0, FRONT, FRONT)), (index * FRONT, 0))
+    page = Image.new("RGB", (FRONT * max(len(folders), 1), FRONT), "white")
+    for index, folder in enumerate(folders):
+        if strip := _turntable(folder):
+            page.paste(_high(strip, FRONT).crop((0, 0, FRONT, FRONT)), (index * FRONT, 0))
     return page
 
 
@@ -95,7 +105,10 @@ def main() -> None:
     parser.add_argument("folders", type=Path, nargs="+")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
-    sheet(args.folders).save(args.out, optimize=True)
+    try:
+        sheet(args.folders).save(args.out, optimize=True)
+    except SheetError as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

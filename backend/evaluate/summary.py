@@ -2,79 +2,98 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from statistics import fmean
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from backend.evaluate.measures import interval
 
+ABOUT = ("objective", "prompt", "seeds")
+DIFFERENCE = "kid_difference"
+
 Group = dict[str, Any]  # of one objective and prompt: a figure of each seed in a list, or one of all seeds
-Spread = tuple[float, float | None]  # a mean, and half its 95 % interval
-Row = dict[str, Spread]  # by figure
 Values = dict[int | None, float]  # one prompt's, by seed
 
-ABOUT = ("objective", "prompt", "seeds")
+
+class Spread(NamedTuple):
+    """A mean, half of its 95 % interval (None: one value has none), and what that interval is over."""
+
+    mean: float
+    half: float | None
+    over: Literal["seeds", "prompts"]
 
 
-def summary(groups: list[Group]) -> dict[str, Row]:
-    """By objective: the mean of each figure over prompts and seeds, and half its 95 % interval.
+Row = dict[str, Spread]  # by figure
 
-    The interval is over seeds, each the mean of the same prompts: it says what other seeds would give.  Where there is
-    one seed, or the figure is of several, it is over prompts.
+
+def summary(groups: list[Group], baseline: str) -> dict[str, Row]:
+    """By objective: every figure over prompts and seeds, and KID less the baseline's.
+
+    An interval over seeds, each the mean of the same prompts, says what other seeds would give.  It is over prompts,
+    each the mean of its seeds, where the prompts share fewer than two seeds or the figure is one of all seeds.
     """
     found: dict[str, Row] = {}
+    base = {group["prompt"]: _values(group, "kid") for group in groups if group["objective"] == baseline}
     for name in dict.fromkeys(group["objective"] for group in groups):
         mine = [group for group in groups if group["objective"] == name]
         figures = dict.fromkeys(key for group in mine for key in group if key not in ABOUT)
         by_prompt = {figure: [_values(group, figure) for group in mine] for figure in figures}
-        found[name] = {figure: _over_seeds(values) for figure, values in by_prompt.items() if any(values)}
+        found[name] = {figure: _spread(values) for figure, values in by_prompt.items() if any(values)}
+        kids = {group["prompt"]: _values(group, "kid") for group in mine}
+        if name != baseline and (difference := _difference(kids, base)):
+            found[name][DIFFERENCE] = difference
     return found
 
 
-def differences(groups: list[Group], baseline: str, figure: str) -> dict[str, Spread]:
-    """By objective: the figure less the baseline's on the same prompts and seeds, and half its 95 % interval.
-
-    The interval is over prompts, each the mean of its seeds: it says what other prompts would give.  Over seeds where
-    there is one prompt.  Objectives that share nothing with the baseline are left out.
-    """
-    base = {group["prompt"]: _values(group, figure) for group in groups if group["objective"] == baseline}
-    found = {}
-    for name in dict.fromkeys(group["objective"] for group in groups if group["objective"] != baseline):
-        mine = {group["prompt"]: _values(group, figure) for group in groups if group["objective"] == name}
-        pairs = [_less(mine[prompt], base[prompt]) for prompt in mine.keys() & base.keys()]
-        pairs = [pair for pair in pairs if pair]
-        if pairs:
-            found[name] = interval([fmean(pair.values()) for pair in pairs] if pairs[1:] else [*pairs[0].values()])
-    return found
-
-
-def markdown(rows: dict[str, Row]) -> str:
-    """The summary as a table."""
+def markdown(rows: dict[str, Row], baseline: str) -> str:
+    """The summary as a table, and what its intervals are over."""
     columns = list(dict.fromkeys(key for row in rows.values() for key in row))
     lines = ["| objective | " + " | ".join(column.replace("_", " ") for column in columns) + " |"]
     lines.append("|---" * (len(columns) + 1) + "|")
     for name, row in rows.items():
-        cells = (_text(*row[key]) if key in row else "" for key in columns)
+        cells = (_text(row[key], key == DIFFERENCE) if key in row else "" for key in columns)
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    over = dict.fromkeys(key for row in rows.values() for key, spread in row.items() if spread.over == "prompts")
+    prompts = ", ".join(over).replace("_", " ") or "nothing"
+    lines += ["", f"± is half of a 95 % interval, over seeds; over prompts for {prompts}."]
+    if DIFFERENCE in columns:
+        lines.append(f"The difference is to {baseline} on the same prompts and seeds.")
     return "\n".join(lines) + "\n"
 
 
-def _text(mean: float, half: float | None) -> str:
-    return f"{mean:.3g}" if half is None else f"{mean:.3g} ± {half:.2g}"
+def _text(spread: Spread, signed: bool) -> str:
+    mean = f"{spread.mean:+.3g}" if signed else f"{spread.mean:.3g}"
+    return mean if spread.half is None else f"{mean} ± {spread.half:.2g}"
 
 
 def _values(group: Group, figure: str) -> Values:
+    """Each seed's value, the mean where a seed is there twice."""
     value = group.get(figure)
-    by_seed = zip(group["seeds"], value, strict=True) if isinstance(value, list) else [(None, value)]
-    return {seed: number for seed, number in by_seed if number is not None}
+    found = defaultdict[int | None, list[float]](list)
+    for seed, number in zip(group["seeds"], value, strict=True) if isinstance(value, list) else [(None, value)]:
+        if number is not None:
+            found[seed].append(number)
+    return {seed: fmean(numbers) for seed, numbers in found.items()}
 
 
-def _less(one: Values, other: Values) -> Values:
-    return {seed: one[seed] - other[seed] for seed in one.keys() & other.keys()}
-
-
-def _over_seeds(by_prompt: list[Values]) -> Spread:
+def _spread(by_prompt: list[Values]) -> Spread:
     by_prompt = [values for values in by_prompt if values]
-    means = [fmean(values.values()) for values in by_prompt]
-    shared = set.intersection(*(set(values) for values in by_prompt))
-    over = [fmean(values[seed] for values in by_prompt) for seed in shared] if len(shared) > 1 else means
-    return fmean(means), interval(over)[1]
+    shared = [seed for seed in by_prompt[0] if all(seed in values for values in by_prompt)]
+    if len(shared) > 1:
+        return Spread(*interval([fmean(values[seed] for values in by_prompt) for seed in shared]), "seeds")
+    return Spread(*interval([fmean(values.values()) for values in by_prompt]), "prompts")
+
+
+def _difference(mine: dict[str, Values], base: dict[str, Values]) -> Spread | None:
+    """Over prompts: it says what other prompts would give.  Over seeds where there is one prompt."""
+    pairs = [
+        {seed: value - base[prompt][seed] for seed, value in values.items() if seed in base[prompt]}
+        for prompt, values in mine.items()
+        if prompt in base
+    ]
+    pairs = [pair for pair in pairs if pair]
+    if not pairs:
+        return None
+    if len(pairs) == 1:
+        return Spread(*interval([*pairs[0].values()]), "seeds")
+    return Spread(*interval([fmean(pair.values()) for pair in pairs]), "prompts")

@@ -2,7 +2,7 @@
 
 A rule is a class with `Options` and `gradient`.  `gradient` reads as its equation does: noise is drawn, the batch is
 noised, the prior is asked, and the difference that the rule is made of is scored.  It is the gradient with respect to
-x; the Jacobian of the U-Net is never taken.  `Prior.predict` is without gradient; a rule that learns asks for its own.
+x; the Jacobian of the U-Net is never taken, as x comes without gradient.  A rule that learns asks for its own.
 """
 
 from __future__ import annotations
@@ -64,13 +64,16 @@ class Batch:
         return len(self.prior.alphas_cumprod)
 
     def at(self, t: Tensor) -> Batch:
-        """The same views at levels t (B,)."""
+        """The same views at levels t (B,), which may differ where nothing else asks for one level."""
         return replace(self, t=t)
 
-    @property
-    def level(self) -> Tensor:
-        """t in thousandths of the schedule, (B,1,1,1)."""
-        return self.t.view(-1, 1, 1, 1) * 1000 / self.total
+    def above(self, level: int) -> Tensor:
+        """Whether t is above this level of 1000, (B,1,1,1); in integers, for a card divides with an error."""
+        return self.t.view(-1, 1, 1, 1) * 1000 > level * self.total
+
+    def below(self, level: int) -> Tensor:
+        """Whether t is below this level of 1000, (B,1,1,1)."""
+        return self.t.view(-1, 1, 1, 1) * 1000 < level * self.total
 
     def noise(self) -> Tensor:
         """Fresh noise (B,C,h,w)."""
@@ -107,7 +110,7 @@ class Objective(Protocol):
 
 
 class Rule(ABC, Generic[Settings]):
-    """An objective that learns nothing; one that does has a `state_dict` and a `load_state_dict` of its own."""
+    """An objective that keeps nothing between steps; one that does has both `state_dict`s of its own."""
 
     def __init__(self, options: Settings) -> None:
         self.options = options

@@ -51,5 +51,5 @@ class NFSD(Rule[NFSDOptions]):
         said, eps_null = directed_and_null(batch.prior, x_t, batch.t, batch.conditions)
         towards = said.eps_away + said.direction  # eps_y, with Perp-Neg's directions
         eps_hat = eps_null + o.guidance_scale * (towards - eps_null)  # delta_C and eps_null
-        difference = torch.where(batch.level < o.cut_off, eps_hat, eps_hat - said.eps_away)
+        difference = torch.where(batch.below(o.cut_off), eps_hat, eps_hat - said.eps_away)
         return batch.score(o.weight, difference, eps_hat, said.eps_away)

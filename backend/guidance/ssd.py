@@ -50,7 +50,7 @@ class SSD(Rule[SSDOptions]):
         said = directed(batch.prior, batch.noised(eps), batch.t, batch.conditions)
         h = o.guidance_scale * said.direction
         rest = said.eps_y - _along(said.eps_y, eps)
-        term = torch.where(batch.level > o.switch, h, _norm(h) / _norm(rest).clamp(min=1e-12) * rest)
+        term = torch.where(batch.above(o.switch), h, _norm(h) / _norm(rest).clamp(min=1e-12) * rest)
         return batch.score(o.weight, term, said.eps_y, eps)
 
 

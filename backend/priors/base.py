@@ -70,7 +70,10 @@ class Prior(Protocol):
         """
 
     def predict(self, x_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
-        """Noise prediction ε (B,C,h,w) for x_t (B,C,h,w) at integer levels t (B,); one forward of the U-Net."""
+        """Noise prediction ε (B,C,h,w) for x_t (B,C,h,w) at integer levels t (B,); one forward of the U-Net.
+
+        Given x_t without gradient it has none: no weight of a prior asks for one.
+        """
 
     def twin(self, rank: int, seed: int) -> Twin:
         """One that predicts as the prior does until it is taught; it holds no second copy of the prior's weights.

@@ -6,6 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from backend.__main__ import main
+from backend.distill import DivergedError
 from backend.evaluate.compare import finished, run, within_budget
 from backend.evaluate.references import weights_mark
 from backend.folder import JobFolder
@@ -13,10 +14,14 @@ from backend.recipe import JobError, make_job
 
 
 def test_equal_budgets_and_going_on(tmp_path, capsys):
-    (tmp_path / "prompts.txt").write_text("a red apple\n\na red apple\n")
+    (tmp_path / "prompts.txt").write_text("a red apple\n\nxqzzt wvvkp\na red apple\n", encoding="utf-8-sig")
     command = ["compare", "--prompts", str(tmp_path / "prompts.txt"), "--seeds", "1", "--budget", "48"]
     command += ["--no-samples", "--out", str(tmp_path)]
     assert main([*command, "--objective", "sds"]) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert "blank or repeated lines" in said
+    assert ": 2, 4." in said
+    assert '"xqzzt wvvkp" has no word' in said
     first = tmp_path / "runs/sds-a-red-apple-0"
     stamp = (first / "metrics.json").stat().st_mtime_ns
     assert main([*command, "--objective", "sds", "--objective", "jsd"]) == 0
@@ -95,10 +100,26 @@ def test_variants_that_cannot_be_used_are_refused(text, reason, tmp_path, capsys
     assert not (tmp_path / "out").exists()
 
 
-def test_prompts_that_cannot_be_used_are_refused_before_anything_is_run(tmp_path, capsys):
-    (tmp_path / "prompts.txt").write_text("a red apple\nxqzzt wvvkp\n")
+@pytest.mark.parametrize("text", ["xqzzt wvvkp\n", "\n  \n", ""])
+def test_prompts_that_cannot_be_used_are_refused_before_anything_is_run(text, tmp_path, capsys):
+    (tmp_path / "prompts.txt").write_text(text)
     out = ["--out", str(tmp_path / "out")]
     assert main(["compare", "--prompts", str(tmp_path / "prompts.txt"), *out]) == 2
+    assert "prompts: none is left that can be used" in capsys.readouterr().err
     assert main(["compare", "--prompts", str(tmp_path / "nothing.txt"), *out]) == 2
     assert "nothing.txt cannot be read" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_run_whose_numbers_become_none_is_left_out(tmp_path, monkeypatch, capsys):
+    def sometimes(job, folder):
+        if job.objective == "csd":
+            raise DivergedError("Step 3: a number became infinite or NaN.")
+        run(job, folder)
+
+    monkeypatch.setattr("backend.evaluate.compare.run", sometimes)
+    (tmp_path / "prompts.txt").write_text("a red apple\n")
+    command = ["compare", "--prompts", str(tmp_path / "prompts.txt"), "--seeds", "1", "--budget", "8", "--no-samples"]
+    assert main([*command, "--objective", "csd", "--objective", "sds", "--out", str(tmp_path)]) == 0
+    assert "csd-a-red-apple-0: Step 3" in " ".join(capsys.readouterr().err.split())
+    assert set(json.loads((tmp_path / "evaluation.json").read_text())["objectives"]) == {"sds"}

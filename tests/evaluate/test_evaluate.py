@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,8 +20,11 @@ from backend.__main__ import main
 from backend.assemble import embedded_prior
 from backend.cameras import orbit
 from backend.evaluate import results
+from backend.evaluate.measures import fid, kid
 from backend.evaluate.others import OtherJudges
 from backend.evaluate.references import EACH, SIDES, draw, weights_mark
+from backend.export.ply import read_ply, write_ply
+from backend.export.views import photograph
 
 
 @pytest.fixture(scope="module")
@@ -64,18 +68,58 @@ def test_figures_are_kept_and_made_anew_where_the_splats_changed(runs, tmp_path,
     kept = results.look(folder, None)
     assert kept.known == before.known
     torch.testing.assert_close(kept.features, before.features)
-    with (folder / "splats.ply").open("ab") as file:
-        file.write(b"\0")
+    other = shutil.copytree(folder, tmp_path / "other")
+    splats = bytearray((folder / "splats.ply").read_bytes())
+    splats[-3] ^= 1
+    (other / "splats.ply").write_bytes(splats)
+    with pytest.raises(AssertionError, match="looked again"):
+        results.look(other, None)
+    job = (folder / "job.json").read_text()
+    (folder / "job.json").write_text(job.replace("a red apple", "a green apple"))
     with pytest.raises(AssertionError, match="looked again"):
         results.look(folder, None)
-    with (folder / "splats.ply").open("r+b") as file:
-        file.truncate((folder / "splats.ply").stat().st_size - 1)
+    (folder / "job.json").write_text(job)
 
 
-def test_damaged_figures_are_a_sentence(runs):
-    (runs / "csd-0/metrics.json").write_text("{")
-    with pytest.raises(results.EvaluationError, match=r"csd-0: a file of it is damaged"):
-        results.look(runs / "csd-0", None)
+@pytest.mark.parametrize(
+    ("name", "damaged"),
+    [
+        ("evaluation.json", lambda whole: whole[:-20]),
+        ("evaluation.json", lambda whole: whole.replace(b'"version": 2', b'"version": 1')),
+        ("evaluation.json", lambda whole: b"[]"),
+        ("evaluation.npz", lambda whole: b""),
+        ("evaluation.npz", lambda whole: whole[:-200]),
+        ("evaluation.npz", lambda whole: whole[:5000] + b"damage" + whole[5006:]),
+        ("evaluation.npz", lambda whole: b"nothing of the kind"),
+    ],
+)
+def test_damaged_or_older_figures_are_made_anew(name, damaged, runs, tmp_path, monkeypatch):
+    results.look(runs / "sds-0", results.Judge())
+    folder = shutil.copytree(runs / "sds-0", tmp_path / "copy")
+    monkeypatch.setattr(results, "_look", lambda *_: "made anew")
+    assert results.look(folder, None) != "made anew"
+    (folder / name).write_bytes(damaged((folder / name).read_bytes()))
+    assert results.look(folder, None) == "made anew"
+
+
+@pytest.mark.parametrize("metrics", ["{", "[]", "{}", '{"seconds": null, "unet_calls": 1, "unet_rows": 1}', None])
+def test_a_damaged_job_is_a_sentence(metrics, runs, tmp_path):
+    folder = shutil.copytree(runs / "csd-0", tmp_path / "csd")
+    (folder / "metrics.json").unlink()
+    if metrics is None:
+        (folder / "metrics.json").mkdir()
+    else:
+        (folder / "metrics.json").write_text(metrics)
+    with pytest.raises(results.EvaluationError, match=r"csd: a file of it is damaged"):
+        results.look(folder, None)
+
+
+def test_figures_that_cannot_be_kept_are_used_all_the_same(runs, tmp_path, caplog):
+    folder = shutil.copytree(runs / "csd-0", tmp_path / "csd")
+    (folder / "evaluation.npz").unlink(missing_ok=True)
+    (folder / "evaluation.npz").mkdir()
+    assert results.look(folder, results.Judge()).known.unet_rows > 0
+    assert "cannot be kept there" in caplog.text
 
 
 def test_nothing_to_evaluate(tmp_path, capsys):
@@ -116,39 +160,71 @@ def test_judges_given_by_path(runs, tiny_clip, image_reward_folder):
     others = OtherJudges.load(*paths)
     members = [results.look(runs / f"sds-{seed}", results.Judge()) for seed in (0, 1)]
     found = others.figures(members)
-    assert len(found["clip"]) == 2
-    assert all(-100 <= value <= 100 for value in found["clip"])
-    assert len(found["image_reward"]) == 2
+    views = torch.from_numpy(
+        photograph(read_ply(runs / "sds-0/splats.ply"), orbit(8, elevation=15.0), 224, background=0.5).rgb
+    )
+    image, text = others.clip
+    told = [torch.cosine_similarity(image(views), text(prompt)).mean() for prompt in ("a red apple", "cup lab")]
+    assert found["clip"][0] == pytest.approx(100 * float(told[0]), abs=1e-3)
+    assert abs(told[0] - told[1]) > 1e-3, "another prompt, another score"
+    assert found["image_reward"][0] == pytest.approx(float(others.reward(views, "a red apple").mean()), rel=1e-4)
+    assert len(found["clip"]) == len(found["image_reward"]) == 2
+    model = Dinov2Model.from_pretrained(tiny_clip / "dino").eval()
+    pixels = CLIPImageProcessorPil.from_pretrained(tiny_clip / "dino")(
+        [(view * 255).round().byte().numpy() for view in views], return_tensors="pt"
+    )["pixel_values"]
+    torch.testing.assert_close(others.dino(views), model(pixels).last_hidden_state[:, 0], rtol=1e-4, atol=1e-4)
     assert {"clip_diversity", "dino_diversity", "inception_diversity"} <= set(found)
     grey = others.inception(torch.full((1, 4, 4, 3), 0.5))
     np.testing.assert_allclose(grey.numpy(), [[128.0] * 3])
 
 
-def test_weights_that_are_not_there_are_told_before_anything_is_done(runs, tmp_path, capsys):
-    command = ["evaluate", str(runs / "sds-0"), "--out", str(tmp_path / "out"), "--dino", str(tmp_path / "no")]
-    assert main(command) == 2
-    assert "DINO" in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
+def test_weights_that_are_not_there_are_told_and_the_rest_is_evaluated(runs, tiny_clip, capsys):
+    """Nowhere, of another kind, no TorchScript, no views: each is a sentence."""
+    (tiny_clip / "no.pt").write_bytes(b"nothing")
+    command = ["evaluate", str(runs / "sds-0"), "--out", str(tiny_clip / "out"), "--no-samples"]
+    command += ["--dino", str(tiny_clip / "nowhere"), "--clip", str(tiny_clip / "dino")]
+    command += ["--inception", str(tiny_clip / "no.pt"), "--image-reward", str(tiny_clip), "--real", str(tiny_clip)]
+    assert main(command) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    for name in ("DINO", "CLIP", "Inception", "ImageReward", "real"):
+        assert f"Left out: {name}" in said
+    (group,) = json.loads((tiny_clip / "out/evaluation.json").read_text())["groups"]
+    assert group["unet_rows"] == [4]
+    assert "clip" not in group
+
+
+def painted(folder, where, more):
+    """A copy of a job whose splats have `more` of every colour: after two steps all jobs still look alike."""
+    copy = shutil.copytree(folder, where / folder.name)
+    splats = read_ply(copy / "splats.ply")
+    write_ply(replace(splats, sh=splats.sh + more), copy / "splats.ply")
+    return copy
 
 
 def test_against_the_priors_own_pictures(runs, tmp_path):
-    """Pictures that an earlier call drew are taken, and the judge's distances to them come out, the first's as well."""
+    """Pictures that an earlier call drew are taken; each seed has its own distances, and the others' to the first."""
     drawn = np.random.default_rng(0).integers(0, 256, (SIDES * EACH, 64, 64, 3), np.uint8)
     (tmp_path / "out").mkdir()
     file = tmp_path / "out" / f"references-a-red-apple-{weights_mark()}.npy"
     np.save(file, drawn)
     stamp = file.stat().st_mtime_ns
-    shutil.copytree(runs / "sds-0", tmp_path / "same")
-    job = (tmp_path / "same/job.json").read_text()
-    (tmp_path / "same/job.json").write_text(job.replace('"steps": 2', '"steps": 3'))
-    assert main(["evaluate", str(runs / "sds-0"), str(tmp_path / "same"), "--out", str(tmp_path / "out")]) == 0
+    folders = [runs / "sds-0", painted(runs / "sds-1", tmp_path, 2.0), painted(runs / "csd-0", tmp_path, -2.0)]
+    assert main(["evaluate", *map(str, folders), "--out", str(tmp_path / "out")]) == 0
     found = json.loads((tmp_path / "out/evaluation.json").read_text())
-    assert found["objectives"]["sds steps=3"]["kid less sds steps=2's"] == [0.0, None]
-    assert "kid less sds steps=2's" not in found["objectives"]["sds steps=2"]
-    group = found["groups"][0]
-    assert group["kid"][0] > 0.1
-    assert group["fid"][0] > 10
-    assert len(group["janus"]) == 1
+    judge = results.Judge()
+    reference = judge.features(torch.from_numpy(drawn).float() / 255)
+    seen = [results.look(folder, judge).features for folder in folders]
+    sds, csd = found["groups"]
+    assert sds["kid"] == pytest.approx([kid(features, reference) for features in seen[:2]], rel=1e-4)
+    assert sds["fid"] == pytest.approx([fid(features, reference) for features in seen[:2]], rel=1e-4)
+    assert abs(sds["kid"][0] - sds["kid"][1]) > 1e-2
+    assert abs(sds["fid"][0] - sds["fid"][1]) > 1
+    assert len(sds["janus"]) == 2
+    assert found["baseline"] == "sds"
+    mean, half, _ = found["objectives"]["csd"]["kid_difference"]
+    assert (mean, half) == (pytest.approx(csd["kid"][0] - sds["kid"][0]), None)
+    assert abs(mean) > 1e-2
     assert file.stat().st_mtime_ns == stamp
 
 

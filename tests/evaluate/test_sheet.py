@@ -3,9 +3,10 @@
 import json
 
 import numpy as np
+import pytest
 from PIL import Image
 
-from backend.evaluate.sheet import COLUMNS, FRONT, LABEL, ROW, grid, sheet
+from backend.evaluate.sheet import COLUMNS, FRONT, LABEL, ROW, SheetError, grid, sheet
 
 
 def make_job(folder, colour):
@@ -28,14 +29,20 @@ def test_rows_fill_columns_in_order(tmp_path):
     assert (page[-ROW:, width:] == 255).all()  # an empty place
 
 
-def test_jobs_without_a_whole_turntable_are_left_out(tmp_path):
+@pytest.mark.parametrize("damage", [(37, b"\0" * 8), (0, b"none"), (60, b"")], ids=["chunk", "header", "cut"])
+def test_jobs_without_a_whole_turntable_are_left_out(damage, tmp_path):
     folders = [make_job(tmp_path / colour, colour) for colour in ("red", "lime", "blue")]
     (folders[0] / "turntable.png").unlink()
-    (folders[1] / "turntable.png").write_bytes((folders[1] / "turntable.png").read_bytes()[:60])
+    whole = (folders[1] / "turntable.png").read_bytes()
+    at, written = damage
+    (folders[1] / "turntable.png").write_bytes(whole[:at] + written + whole[at + len(written) :] * bool(written))
     page = np.asarray(sheet(folders))
     assert page.shape[0] == ROW + LABEL
     assert tuple(page[LABEL + ROW // 2, 100]) == (0, 0, 255)
-    assert (np.asarray(sheet(folders[:2])) == 255).all()
+    with pytest.raises(SheetError, match=r"no folder holds a turntable.png"):
+        sheet(folders[:2])
+    places = np.asarray(grid({("vdm", "a cup"): folders}))[LABEL + FRONT // 2]
+    assert (places == (0, 0, 255)).all(-1).sum() == FRONT  # in the third place, with the first two white
 
 
 def test_a_grid_of_objectives_and_prompts_has_each_seed_from_the_front(tmp_path):

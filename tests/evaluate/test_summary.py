@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from backend.evaluate.summary import differences, markdown, summary
+from backend.evaluate.summary import Spread, markdown, summary
 
 T_1, T_2 = 12.7062, 4.3027  # Student's t, 97.5 %, one and two degrees of freedom
 
@@ -15,49 +15,63 @@ def group(objective, prompt, **figures):
 
 
 def test_an_interval_over_seeds_does_not_grow_with_how_prompts_differ():
-    groups = [group("sds", "a cup", kid=[1.0, 2.0, 3.0]), group("sds", "a jug", kid=[101.0, 102.0, 103.0])]
-    mean, half = summary(groups)["sds"]["kid"]
-    assert (mean, half) == (52.0, pytest.approx(T_2 * 1 / math.sqrt(3), rel=1e-4))
+    groups = [group("sds", "a cup", fid=[1.0, 2.0, 3.0]), group("sds", "a jug", fid=[101.0, 102.0, 103.0])]
+    assert summary(groups, "sds") == {"sds": {"fid": (52.0, pytest.approx(T_2 * 1 / math.sqrt(3), rel=1e-4), "seeds")}}
 
 
 def test_one_seed_and_figures_of_several_have_theirs_over_prompts():
     groups = [
-        group("sds", "a cup", kid=[1.0], t3=[None], diversity=0.2),
-        group("sds", "a jug", kid=[3.0], t3=[None], diversity=0.4),
-        group("csd", "a cup", kid=[5.0]),
+        group("sds", "a cup", fid=[1.0], t3=[None], diversity=0.2),
+        group("sds", "a jug", fid=[3.0], t3=[None], diversity=0.4),
+        group("csd", "a cup", fid=[5.0]),
     ]
-    rows = summary(groups)
-    assert rows["sds"]["kid"] == (2.0, pytest.approx(T_1 * math.sqrt(2) / math.sqrt(2), rel=1e-4))
-    assert rows["sds"]["diversity"] == (pytest.approx(0.3), pytest.approx(T_1 * 0.1, rel=1e-4))
-    assert rows["csd"] == {"kid": (5.0, None)}
+    rows = summary(groups, "sds")
+    assert rows["sds"]["fid"] == (2.0, pytest.approx(T_1, rel=1e-4), "prompts")
+    assert rows["sds"]["diversity"] == (pytest.approx(0.3), pytest.approx(T_1 * 0.1, rel=1e-4), "prompts")
+    assert rows["csd"] == {"fid": (5.0, None, "prompts")}
     assert "t3" not in rows["sds"]
 
 
 def test_seeds_and_prompts_that_miss_a_figure_are_left_out_of_it():
     groups = [group("sds", "a cup", janus=[None, None]), group("sds", "a jug", janus=[0.0, 1.0])]
-    assert summary(groups)["sds"]["janus"] == (0.5, pytest.approx(T_1 * 0.5, rel=1e-4))
+    assert summary(groups, "sds")["sds"]["janus"] == (0.5, pytest.approx(T_1 * 0.5, rel=1e-4), "seeds")
+    groups = [group("sds", "a cup", clip=[1.0, 3.0, 50.0]), group("sds", "a jug", clip=[4.0, 8.0])]
+    shared = (4.0, pytest.approx(T_1 * 1.5, rel=1e-4), "seeds")  # 2.5 and 5.5; the third seed is one prompt's alone
+    assert summary(groups, "sds")["sds"]["clip"] == shared
     groups = [group("sds", "a cup", clip=[1.0, 3.0]), group("sds", "a jug", clip=[4.0])]
-    assert summary(groups)["sds"]["clip"] == (3.0, pytest.approx(T_1, rel=1e-4))  # over prompts: 2 and 4
+    assert summary(groups, "sds")["sds"]["clip"] == (3.0, pytest.approx(T_1, rel=1e-4), "prompts")  # of 2 and 4
+
+
+def test_a_seed_that_is_there_twice_counts_once():
+    twice = {"objective": "sds", "prompt": "a cup", "seeds": [0, 0, 1], "kid": [1.0, 3.0, 4.0]}
+    assert summary([twice], "sds")["sds"]["kid"] == (3.0, pytest.approx(T_1, rel=1e-4), "seeds")  # of 2 and 4
 
 
 def test_differences_are_of_the_same_prompts_and_seeds():
-    groups = [
-        group("sds", "a cup", kid=[1.0, 2.0]),
-        group("sds", "a jug", kid=[11.0, 12.0]),
+    cup, jug = group("sds", "a cup", kid=[1.0, 2.0]), group("sds", "a jug", kid=[11.0, 12.0])
+    others = [
         group("csd", "a jug", kid=[12.0, 14.0, 99.0]),  # a third seed that SDS has not
-        group("csd", "a cup", kid=[2.5, 3.5]),
+        group("csd", "a cup", kid=[2.0, 4.0]),
         group("vdm", "a pot", kid=[1.0]),
     ]
-    found = differences(groups, "sds", "kid")
-    assert found == {"csd": (1.5, pytest.approx(0, abs=1e-12))}  # 1.5 for either prompt
-    one_prompt = differences([groups[0], groups[3]], "sds", "kid")
-    assert one_prompt == {"csd": (1.5, pytest.approx(0, abs=1e-12))}
-    spread = differences([groups[1], groups[2]], "sds", "kid")["csd"]  # 1 and 2, over seeds
-    assert spread == (1.5, pytest.approx(T_1 * 0.5, rel=1e-4))
+    rows = summary([cup, jug, *others], "sds")
+    assert rows["csd"]["kid_difference"] == (1.5, pytest.approx(0, abs=1e-12), "prompts")  # 1.5 for either prompt
+    assert "kid_difference" not in rows["vdm"]
+    assert "kid_difference" not in rows["sds"]
+    other_way = summary([cup, jug, *others], "csd")["sds"]["kid_difference"]
+    assert other_way.mean == -1.5
+    one_prompt = summary([jug, others[0]], "sds")["csd"]["kid_difference"]  # 1 and 2
+    assert one_prompt == (1.5, pytest.approx(T_1 * 0.5, rel=1e-4), "seeds")
 
 
-def test_a_table_leaves_places_blank():
-    rows = {"sds": {"kid": (0.5, 0.25)}, "csd": {"kid": (0.4, None), "unet_rows": (800.0, 0.0)}}
-    lines = markdown(rows).splitlines()
-    assert lines[0] == "| objective | kid | unet rows |"
-    assert lines[2:] == ["| sds | 0.5 ± 0.25 |  |", "| csd | 0.4 | 800 ± 0 |"]
+def test_a_table_leaves_places_blank_and_says_what_its_intervals_are_over():
+    rows = {
+        "sds": {"kid": Spread(0.5, 0.25, "seeds"), "unet_rows": Spread(800.0, 0.0, "prompts")},
+        "csd": {"kid": Spread(0.4, None, "prompts"), "kid_difference": Spread(-0.1, 0.02, "prompts")},
+    }
+    lines = markdown(rows, "sds").splitlines()
+    assert lines[0] == "| objective | kid | unet rows | kid difference |"
+    assert lines[2:4] == ["| sds | 0.5 ± 0.25 | 800 ± 0 |  |", "| csd | 0.4 |  | -0.1 ± 0.02 |"]
+    assert "over prompts for unet rows, kid, kid difference." in lines[5]
+    assert "to sds" in lines[6]
+    assert "+0.1 ± 0.02" in markdown({"csd": {"kid_difference": Spread(0.1, 0.02, "prompts")}}, "sds")

@@ -189,9 +189,9 @@ def test_the_view_is_left_out_of_a_share_of_the_lessons(share, told, prior, cond
     plain = prior.condition(["1"] * 16)
     rule = VSD(VSDOptions(camera_dropout=share))
     step(rule, seeded(), counted=listening, told=replace(conditions(prior, 16), plain=plain))
-    gradient, lesson = asked
+    gradient, taught_with = asked
     assert torch.equal(gradient.tokens, prior.condition(["0"] * 16).tokens)
-    assert torch.equal(lesson.tokens, prior.condition([told] * 16).tokens)
+    assert torch.equal(taught_with.tokens, prior.condition([told] * 16).tokens)
 
 
 @pytest.mark.parametrize(

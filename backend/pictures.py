@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
 import time
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,9 +16,10 @@ from rich.console import Console
 from backend.assemble import OBJECTIVES, assemble_picture, choose_device, load_prior
 from backend.cameras import CameraRange
 from backend.distill import distill
+from backend.evaluate.references import weights_mark
 from backend.evaluate.sheet import table_sheet
 from backend.events import Progress
-from backend.export.files import replacing
+from backend.export.files import replacing, slug
 from backend.recipe import Job, Stage, make_job
 
 RATE = 0.02  # of Adam, on pixels in [0,1]
@@ -34,7 +33,8 @@ console = Console(stderr=True, highlight=False)
 def draw_all(prompts: Sequence[str], objectives: Sequence[str], out: Path, seed: int, steps: int, count: int) -> int:
     """Draw every prompt with every objective (all where none is named); the exit code.
 
-    What an earlier call has drawn is kept.  Raises JobError before anything is drawn where a setting cannot be used.
+    What an earlier call has drawn in the same way is kept.  Raises UserError before anything is drawn where a setting
+    or a prompt cannot be used.
     """
     prompts = list(dict.fromkeys(prompts))
     jobs = {
@@ -42,10 +42,12 @@ def draw_all(prompts: Sequence[str], objectives: Sequence[str], out: Path, seed:
         for name in objectives or OBJECTIVES
         for prompt in prompts
     }
+    for job in jobs.values():
+        load_prior(job, choose_device(job.device))
     out.mkdir(parents=True, exist_ok=True)
     for (name, prompt), job in jobs.items():
         file = out / f"{name}-{slug(prompt)}-{seed}.png"
-        if not file.exists():
+        if not drawn(job, file):
             figures = draw(job, file)
             console.print(f"{name:14} {prompt}: {figures['seconds']:.0f} s, saturation {figures['saturation']:.2f}")
     rows = {
@@ -64,6 +66,19 @@ def picture_job(objective: str, prompt: str, seed: int, steps: int, count: int) 
     return msgspec.structs.replace(job, recipe=recipe)
 
 
+def drawn(job: Job, file: Path) -> bool:
+    """Whether an earlier call has drawn this very job, with the weights that the prior has now."""
+    try:
+        before = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
+        Image.open(file).verify()
+    except (OSError, SyntaxError, ValueError):
+        return False
+    return (before.get("job"), before.get("weights")) == (
+        msgspec.json.decode(msgspec.json.encode(job)),
+        weights_mark(),
+    )
+
+
 def draw(job: Job, file: Path) -> dict[str, Any]:
     """Run one job; its pictures beside each other in `file`, what they cost in a JSON file beside it."""
     device = choose_device(job.device)
@@ -76,14 +91,8 @@ def draw(job: Job, file: Path) -> dict[str, Any]:
     figures = {"seconds": time.monotonic() - began, "unet_calls": run.prior.calls, "unet_rows": run.prior.rows, **last}
     strip = np.concatenate(list((scene.pictures() * 255).round().byte().numpy()), axis=1)
     file.with_suffix(".json").write_text(
-        json.dumps({"job": msgspec.to_builtins(job), **figures}) + "\n", encoding="utf-8"
+        json.dumps({"job": msgspec.to_builtins(job), "weights": weights_mark(), **figures}) + "\n", encoding="utf-8"
     )
     with replacing(file) as new:
         Image.fromarray(strip).save(new)
     return figures
-
-
-def slug(prompt: str) -> str:
-    """A prompt as part of a file's name; where it does not go in whole, with a checksum: no two prompts share one."""
-    words = re.sub(r"[^a-z0-9]+", "-", prompt.lower()).strip("-")[:40]
-    return words if words == prompt.replace(" ", "-") else f"{words}-{zlib.crc32(prompt.encode()):08x}"

@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from backend.__main__ import main
-from backend.pictures import slug
+from backend.assemble import OBJECTIVES
+from backend.export.files import slug
 
 ASK = ["image", "--prompt", "a red apple", "--steps", "12", "--count", "2"]
 
@@ -35,11 +36,30 @@ def test_pictures_follow_the_prompt_and_are_kept(tmp_path, capsys):
     sheet = Image.open(out / "sheet.png")
     assert sheet.width > 2 * 2 * 96
     assert sheet.height > 2 * 96
+    first.write_bytes(first.read_bytes()[:100])
+    assert main([*ASK, "--objective", "sds", "--out", str(out)]) == 0
+    assert Image.open(first).size == (128, 64)
+    assert main([*ASK, "--objective", "sds", "--out", str(out), "--count", "1"]) == 0
+    assert Image.open(first).size == (64, 64)
+
+
+def test_every_objective_draws(tmp_path):
+    assert main(["image", "--prompt", "a red apple", "--steps", "2", "--count", "1", "--out", str(tmp_path)]) == 0
+    for name in OBJECTIVES:
+        figures = json.loads((tmp_path / f"{name}-a-red-apple-0.json").read_text())
+        assert figures["job"]["objective"] == name
+        assert figures["gradient_norm"] > 0
+        assert np.asarray(Image.open(tmp_path / f"{name}-a-red-apple-0.png")).std() > 1
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
-    [(("--objective", "magic"), "objective"), (("--steps", "0"), "recipe.steps"), (("--count", "100"), "recipe.views")],
+    [
+        (("--objective", "magic"), "objective"),
+        (("--steps", "0"), "recipe.steps"),
+        (("--count", "100"), "recipe.views"),
+        (("--prompt", "xqzzt wvvkp"), "has no word"),
+    ],
 )
 def test_bad_settings_are_refused_before_anything_is_drawn(tmp_path, capsys, change, words):
     assert main([*ASK, "--out", str(tmp_path / "out"), *change]) == 2

@@ -23,10 +23,10 @@ from backend.errors import UserError
 from backend.evaluate.command import evaluate
 from backend.evaluate.others import OtherJudges
 from backend.evaluate.references import weights_mark
+from backend.export.files import slug
 from backend.export.ply import write_ply
 from backend.export.turntable import turntable_png
 from backend.folder import JobFolder
-from backend.pictures import slug
 from backend.priors.base import PriorError
 from backend.recipe import EMBEDDED, MOST_STEPS, Job, JobError, make_job, read_job
 from backend.session import Session

@@ -3,8 +3,9 @@
     python -m backend.evaluate.noise --out DIR
 
 For clean pictures x (the prior's own, by DDIM), each of 20 levels t and fresh noise eps: the variance of eps_y(x_t),
-its linear correlation with eps, and what DCA makes of it, lambda_t for each cut-off.  The measured coefficient is the
-slope of eps on eps_y, cov / var: subtracting slope * eps_y leaves the least noise that any multiple of eps_y can.
+its linear correlation with eps, and what DCA makes of it, lambda_t for each cut-off.  Beside it the measured
+coefficients: "share" is cov / var(eps), how much of eps there is in eps_y, which VDM's option `annealing` measures;
+"least noise" is cov / var(eps_y), the multiple of eps_y that leaves the least of eps when it is subtracted from it.
 """
 
 from __future__ import annotations
@@ -33,9 +34,9 @@ LEVELS, CUT_OFFS = tuple(range(25, 1000, 50)), (100, 300, 500)
 
 @torch.no_grad()
 def measure(prior: Prior, condition: Condition, pictures: Tensor, seed: int = 0) -> dict[str, list[float]]:
-    """Variance, correlation and slope at each of LEVELS, for pictures (N*S,H,W,3) of the S rows of the condition."""
+    """Variance, correlation and coefficients at each of LEVELS, for pictures (N*S,H,W,3) of the condition's S rows."""
     generator = torch.Generator().manual_seed(seed)
-    found: dict[str, list[float]] = {"variance": [], "correlation": [], "slope": []}
+    found: dict[str, list[float]] = {"variance": [], "correlation": [], "share": [], "least noise": []}
     for level in LEVELS:
         pairs = [_pair(prior, x, level, condition, generator) for x in torch.split(pictures, len(condition.tokens))]
         eps, eps_y = (torch.cat(parts).flatten() for parts in zip(*pairs, strict=True))
@@ -43,7 +44,8 @@ def measure(prior: Prior, condition: Condition, pictures: Tensor, seed: int = 0)
         covariance = float(((eps - eps.mean()) * (eps_y - eps_y.mean())).mean())
         found["variance"].append(variance)
         found["correlation"].append(correlation(eps, eps_y))
-        found["slope"].append(covariance / variance)
+        found["share"].append(covariance / float(eps.var()))
+        found["least noise"].append(covariance / variance)
     return found
 
 
@@ -68,7 +70,7 @@ def figure(curves: dict[str, list[float]], file: Path) -> None:
     """All curves over t."""
     chart = Chart(760, 420)
     chart.text((20, 10), "The embedded prior's noise prediction over the levels (DreamMapping, Fig. 11)", 16)
-    chart.legend((60, 46), list(curves), 135)
+    chart.legend((60, 46), list(curves), 125)
     panel = Panel(chart, (50, 66, 680, 310), Span(0, 1000, (0, 250, 500, 750, 1000)), Span(0, 1.5, (0, 0.5, 1, 1.5)))
     for values, colour in zip(curves.values(), PALETTE, strict=False):
         panel.line(np.stack([np.array(LEVELS, np.float64), np.array(values)], 1), colour, 2)
@@ -95,7 +97,8 @@ def main() -> None:
     curves = mean | coefficients(prior)
     with replacing(out / "fig11.json") as file:
         file.write_text(json.dumps({"t": LEVELS, "prompts": PROMPTS, **curves}) + "\n", encoding="utf-8")
-    figure({name: curves[name] for name in ("variance", "correlation", "slope", "cut-off 300")}, out / "fig11.png")
+    shown = ("variance", "correlation", "share", "least noise", "cut-off 300")
+    figure({name: curves[name] for name in shown}, out / "fig11.png")
 
 
 if __name__ == "__main__":

@@ -11,10 +11,9 @@ import torch
 from torch import Tensor
 
 from backend.cameras import Cameras, orbit, view_word
-from backend.export.files import replacing
+from backend.export.files import replacing, slug
 from backend.guidance.guide import Conditions
 from backend.guidance.inversion import ddim_sample
-from backend.pictures import slug
 from backend.priors.base import Condition, Prior
 from backend.priors.embedded import WEIGHTS
 from backend.recipe import EMBEDDED

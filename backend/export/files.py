@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,3 +36,9 @@ def replacing(path: str | Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def slug(prompt: str) -> str:
+    """A prompt as part of a file's name; where it does not go in whole, with a checksum: no two prompts share one."""
+    words = re.sub(r"[^a-z0-9]+", "-", prompt.lower()).strip("-")[:40]
+    return words if words == prompt.replace(" ", "-") else f"{words}-{zlib.crc32(prompt.encode()):08x}"

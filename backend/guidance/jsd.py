@@ -48,7 +48,7 @@ RELEASED = JSDOptions(
 
 
 class JSD(Rule[JSDOptions]):
-    """Seven to twelve forwards of the U-Net a step, fewer as t falls."""
+    """Three to twelve forwards of the U-Net a step, fewer as t falls."""
 
     Options = JSDOptions
 

@@ -77,19 +77,20 @@ def variants(names: tuple[str, ...]) -> list[Variant]:
 
 
 def _same_guidance(options: type[msgspec.Struct]) -> dict[str, Any]:
-    return {"guidance_scale": GUIDANCE} if "guidance_scale" in options.__struct_fields__ else {}
+    scales = ("guidance_scale", "guidance_scale_end")  # Consistent3D's changes over the run elsewhere
+    return dict.fromkeys([name for name in scales if name in options.__struct_fields__], GUIDANCE)
 
 
 def obstacle(variant: Variant, prior: Prior) -> str | None:
-    """Why a rule cannot take a step on points, in its own words; None if it can.
+    """Why a rule refuses to take a step on points, in its own words; None if it does not.
 
-    Only refusals and missing parts (of a U-Net, for a LoRA) count; any other error is a fault and is not caught.
+    Rules of other hands may need what only pictures have.  Any other error is a fault and is not caught.
     """
     x, generator = torch.randn(COUNT, 2, 1, 1, generator=torch.Generator().manual_seed(0)), torch.Generator()
     t = torch.full((COUNT,), 500)
     try:
         variant.make().gradient(Batch(prior, x, t, conditions(prior, torch.arange(COUNT)), 0.5, generator))
-    except (UserError, AttributeError, TypeError, NotImplementedError) as error:
+    except (UserError, NotImplementedError) as error:
         return f"{type(error).__name__}: {error}"
     return None
 

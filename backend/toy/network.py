@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -135,12 +135,13 @@ def save(network: Network, file: Path, epochs: int, seed: int) -> None:
 
 
 def load(file: Path, epochs: int, seed: int) -> Network | None:
-    """The network in the file if it was trained with these settings, else None."""
-    if not file.exists():
+    """The network in the file if it is whole and was trained with these settings, else None."""
+    try:
+        with safe_open(file, "pt") as kept:
+            if kept.metadata() != {"epochs": str(epochs), "seed": str(seed)}:
+                return None
+            network = Network()
+            network.load_state_dict({name: kept.get_tensor(name) for name in kept.keys()})  # noqa: SIM118
+    except (OSError, SafetensorError, RuntimeError):
         return None
-    with safe_open(file, "pt") as kept:
-        if kept.metadata() != {"epochs": str(epochs), "seed": str(seed)}:
-            return None
-        network = Network()
-        network.load_state_dict({name: kept.get_tensor(name) for name in kept.keys()})  # noqa: SIM118
     return network

@@ -17,8 +17,22 @@ def prior():
 def test_of_a_point_the_prediction_is_the_noise(prior):
     found = measure(prior, prior.condition(["0"] * 8), prior.decode(torch.zeros(16, 3, 8, 8)))
     high = [i for i, t in enumerate(LEVELS) if t > 100]
-    for name in ("variance", "correlation", "slope"):
+    for name in ("variance", "correlation", "share", "least noise"):
         np.testing.assert_allclose(np.array(found[name])[high], 1, atol=0.06)
+
+
+def test_both_coefficients_of_a_known_prediction():
+    """For pictures of the prior's own Gaussian eps_y = sigma / v (alpha x + sigma eps): its covariance with eps and
+    its variance are both sigma^2 / v, as an expectation's are."""
+    std = 0.25
+    prior = Analytic(torch.zeros(1, 3, 8, 8), std)
+    x = std * torch.randn(400, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    found = measure(prior, prior.condition(["0"] * 8), prior.decode(x))
+    for i, t in enumerate(LEVELS):
+        alpha_bar = float(prior.alphas_cumprod[t])
+        v = alpha_bar * std**2 + 1 - alpha_bar
+        assert found["share"][i] == pytest.approx((1 - alpha_bar) / v, abs=0.02)
+        assert found["least noise"][i] == pytest.approx(1, abs=0.05)
 
 
 def test_coefficients_are_those_of_eq_18(prior):

@@ -48,6 +48,8 @@ def test_a_kept_network_is_taken_up_only_with_its_settings(tmp_path, short):
     save(short[0], file, 60, 0)
     assert load(file, 61, 0) is None
     assert load(file, 60, 1) is None
+    (file.parent / "cut").write_bytes(file.read_bytes()[:-100])
+    assert load(file.parent / "cut", 60, 0) is None
     kept = load(file, 60, 0).state_dict()
     assert all(torch.equal(value, kept[name]) for name, value in short[0].state_dict().items())
 

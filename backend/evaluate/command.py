@@ -86,8 +86,8 @@ def _looked(folders: Sequence[Path], judge: Judge) -> list[Result]:
 def _draw_sheets(folders: dict[tuple[str, str], list[Path]], out: Path) -> None:
     """sheet.png, a row a job, and grid.png, objectives and prompts; a job without a turntable is in neither."""
     try:
-        sheet([folder for members in folders.values() for folder in members]).save(out / "sheet.png", optimize=True)
-        grid(folders).save(out / "grid.png", optimize=True)
+        sheet([folder for members in folders.values() for folder in members]).save(out / "sheet.png")
+        grid(folders).save(out / "grid.png")
     except SheetError as error:
         console.print(f"[yellow]No sheets:[/] {error}", soft_wrap=True)
 

@@ -246,7 +246,7 @@ def test_options_that_there_are_no_more_are_told_and_the_rest_is_evaluated(runs,
     (tmp_path / "old/job.json").write_text(json.dumps(job))
     command = ["evaluate", str(tmp_path / "old"), str(runs / "sds-1"), "--out", str(tmp_path / "out"), "--no-samples"]
     assert main(command) == 0
-    assert "old: a file of it is damaged (recipe.options" in " ".join(capsys.readouterr().err.split())
+    assert "old: a file of it is damaged or cannot be read (recipe.options" in " ".join(capsys.readouterr().err.split())
 
 
 def test_the_priors_own_pictures_go_by_words_cameras_and_seed():

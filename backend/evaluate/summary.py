@@ -53,9 +53,10 @@ def markdown(rows: dict[str, Row], baseline: str) -> str:
     for name, row in rows.items():
         cells = (_text(row[key], key == DIFFERENCE) if key in row else "" for key in columns)
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    over = dict.fromkeys(key for row in rows.values() for key, spread in row.items() if spread.over == "prompts")
-    prompts = ", ".join(over).replace("_", " ") or "nothing"
-    lines += ["", f"± is half of a 95 % interval, over seeds; over prompts for {prompts}."]
+    wide = [(key, spread.over) for row in rows.values() for key, spread in row.items() if spread.half is not None]
+    if wide:
+        prompts = ", ".join(dict.fromkeys(key for key, over in wide if over == "prompts")).replace("_", " ")
+        lines += ["", f"± is half of a 95 % interval, over seeds; over prompts for {prompts or 'nothing'}."]
     if DIFFERENCE in columns:
         lines.append(f"The difference is to {baseline} on the same prompts and seeds.")
     return "\n".join(lines) + "\n"

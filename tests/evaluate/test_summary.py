@@ -72,6 +72,7 @@ def test_a_table_leaves_places_blank_and_says_what_its_intervals_are_over():
     lines = markdown(rows, "sds").splitlines()
     assert lines[0] == "| objective | kid | unet rows | kid difference |"
     assert lines[2:4] == ["| sds | 0.5 ± 0.25 | 800 ± 0 |  |", "| csd | 0.4 |  | -0.1 ± 0.02 |"]
-    assert "over prompts for unet rows, kid, kid difference." in lines[5]
+    assert "over prompts for unet rows, kid difference." in lines[5]
     assert "to sds" in lines[6]
     assert "+0.1 ± 0.02" in markdown({"csd": {"kid_difference": Spread(0.1, 0.02, "prompts")}}, "sds")
+    assert "interval" not in markdown({"csd": {"kid": Spread(0.4, None, "prompts")}}, "csd")

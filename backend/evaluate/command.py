@@ -61,7 +61,7 @@ def evaluate(
     rows = summary(groups, baseline)
     table: dict[str, Any] = {"judge": NAME, "views": VIEWS, "baseline": baseline, "groups": groups, "objectives": rows}
     if real is not None:
-        table["real_agreement"] = {prompt: real.agreement(prompt, judge) for prompt in {prompt for _, prompt in alike}}
+        table["real_agreement"] = {prompt: real.agreement(prompt, judge) for prompt in sorted({p for _, p in alike})}
     with replacing(out / "evaluation.json") as file:
         file.write_text(json.dumps(table, indent=2) + "\n", encoding="utf-8")
     text = markdown(rows, baseline)
@@ -108,7 +108,8 @@ def _references(results: list[Result], judge: Judge, out: Path) -> Drawn:
         try:
             prior, _ = load_prior(job, choose_device("auto"))
         except PriorError as error:
-            console.print(f"[yellow]No FID, KID and Janus for {prompt}:[/] {escape(str(error))}", soft_wrap=True)
+            said = escape(f"{prompt}: {error}")
+            console.print(f"[yellow]No FID, KID and Janus[/] for {said}", soft_wrap=True)
             continue
         pictures, azimuth = references(prior, name, prompt, out)
         found[name, prompt] = judge.features(pictures), azimuth

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 
 from backend.assemble import assemble, choose_device, embedded_prior, load_prior
@@ -69,7 +70,7 @@ def compare(
                 run(job, folder)
             folders.append(folder.path)
         except DivergedError as error:
-            console.print(f"[yellow]Left out:[/] {folder.path.name}: {error}", soft_wrap=True)
+            console.print(f"[yellow]Left out:[/] {folder.path.name}: {escape(str(error))}", soft_wrap=True)
     return evaluate(folders, out, OtherJudges(), with_references)
 
 
@@ -81,7 +82,8 @@ def read_prompts(file: Path) -> list[str]:
         raise JobError(f"prompts: {file} cannot be read as text ({error}).") from error
     kept = {line: number for number, line in reversed([*enumerate(lines, 1)]) if line}
     if left := [str(number) for number, line in enumerate(lines, 1) if kept.get(line) != number]:
-        console.print(f"[yellow]Left out:[/] blank or repeated lines of {file}: {', '.join(left)}.", soft_wrap=True)
+        said = escape(f"blank or repeated lines of {file}: {', '.join(left)}.")
+        console.print(f"[yellow]Left out:[/] {said}", soft_wrap=True)
     return [*dict.fromkeys(line for line in lines if line)]
 
 
@@ -90,7 +92,7 @@ def _understood(prompt: str) -> bool:
     try:
         embedded_prior(choose_device("cpu")).check_prompt(prompt)
     except PriorError as error:
-        console.print(f"[yellow]Left out:[/] {error}", soft_wrap=True)
+        console.print(f"[yellow]Left out:[/] {escape(str(error))}", soft_wrap=True)
         return False
     return True
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from rich.console import Console
+from rich.markup import escape
 
 from backend.errors import UserError
 from backend.evaluate.classes import classes_of
@@ -51,5 +52,5 @@ def real_views(folder: Path | None) -> Real | None:
     try:
         return None if folder is None else Real(folder)
     except UserError as error:
-        console.print(f"[yellow]Left out:[/] {error}", soft_wrap=True)
+        console.print(f"[yellow]Left out:[/] {escape(str(error))}", soft_wrap=True)
         return None

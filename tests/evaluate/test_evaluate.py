@@ -17,12 +17,11 @@ from transformers import (
 )
 
 from backend.__main__ import main
-from backend.assemble import embedded_prior
 from backend.cameras import orbit
 from backend.evaluate import results
 from backend.evaluate.measures import fid, kid
 from backend.evaluate.others import OtherJudges
-from backend.evaluate.references import EACH, SIDES, draw, weights_mark
+from backend.evaluate.references import EACH, SIDES, weights_mark
 from backend.export.ply import read_ply, write_ply
 from backend.export.views import photograph
 
@@ -228,17 +227,6 @@ def test_against_the_priors_own_pictures(runs, tmp_path):
     assert file.stat().st_mtime_ns == stamp
 
 
-def test_references_are_of_these_weights(tmp_path):
-    marks = []
-    for number, (unet, words) in enumerate([(b"one", b"two"), (b"one", b"three"), (b"two", b"one"), (b"one", b"one")]):
-        folder = tmp_path / str(number)
-        (folder / "unet").mkdir(parents=True)
-        (folder / "unet/model.safetensors").write_bytes(unet)
-        (folder / "words.safetensors").write_bytes(words)
-        marks.append(weights_mark(folder))
-    assert len(set(marks)) == 4
-
-
 def test_options_that_there_are_no_more_are_told_and_the_rest_is_evaluated(runs, tmp_path, capsys):
     shutil.copytree(runs / "sds-1", tmp_path / "old")
     job = json.loads((tmp_path / "old/job.json").read_text())
@@ -247,16 +235,3 @@ def test_options_that_there_are_no_more_are_told_and_the_rest_is_evaluated(runs,
     command = ["evaluate", str(tmp_path / "old"), str(runs / "sds-1"), "--out", str(tmp_path / "out"), "--no-samples"]
     assert main(command) == 0
     assert "old: a file of it is damaged or cannot be read (recipe.options" in " ".join(capsys.readouterr().err.split())
-
-
-def test_the_priors_own_pictures_go_by_words_cameras_and_seed():
-    prior = embedded_prior(torch.device("cpu"))
-    around = orbit(2, elevation=15.0)
-    one, again = (draw(prior, "a red apple", around, 0, steps=2) for _ in range(2))
-    assert one.shape == (2, 64, 64, 3)
-    assert one.min() >= 0
-    assert one.max() <= 1
-    torch.testing.assert_close(one, again, rtol=0, atol=0)
-    for other in (draw(prior, "a blue vase", around, 0, steps=2), draw(prior, "a red apple", around, 1, steps=2)):
-        assert (one - other).abs().mean() > 0.01
-    assert (one[0] - one[1]).abs().mean() > 0.001

@@ -13,10 +13,9 @@ from infinigen.core import init  # type: ignore[import-not-found]
 from infinigen.core.util.math import FixedSeed  # type: ignore[import-not-found]
 
 from prior_data import studio
-from prior_data.record import seed_of
 from prior_data.workers import Job, Views
 
-VIEWS = 12
+FRONT = 90.0  # degrees: infinigen's objects look along +X
 CONFIGS = ["infinigen_examples/configs_indoor", "infinigen_examples/configs_nature"]
 
 
@@ -36,4 +35,4 @@ def _render(job: Job) -> Views:
     with FixedSeed(int(seed)):
         factory = make(int(seed))
         factory.finalize_assets(factory.spawn_asset(int(seed)))
-    return studio.photograph(VIEWS, seed_of(job.record.source))
+    return studio.photograph(FRONT)

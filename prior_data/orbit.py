@@ -1,7 +1,8 @@
 """Where the camera stands for each picture of an object, in the conventions of `backend/cameras.py`.
 
-Z is up, azimuth 0° looks at the front (the camera stands at -Y) and grows counter-clockwise seen from above.
-The distance is k · r / sin(fov / 2): with k = 1 the object's bounding sphere of radius r just fills the picture.
+Z is up, azimuth 0° looks at the front and grows counter-clockwise seen from above.  The distance is k · r / sin(fov / 2):
+with k = 1 the object's bounding sphere of radius r just fills the picture.  All objects are seen from one grid, which is
+that of `backend/priors/grid.py` (a test compares the two); this package runs where torch is not.
 """
 
 from __future__ import annotations
@@ -12,14 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 FOV = 40.0  # degrees, of the square picture
+FRAMING = 1.05  # k
+# A ring of cameras: elevation in degrees, how many, azimuth of the first in units of the step between two.
+RINGS = ((-5.0, 12, 0.5), (15.0, 16, 0.0), (40.0, 12, 0.5), (65.0, 8, 0.0))
+LIGHT = (-0.35, -0.55, 0.75)  # where the light comes from, for an object whose front is at -Y
 
 
-def draw_cameras(count: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Azimuth and elevation in degrees and distance factor k (count,3); one azimuth in each of `count` sectors."""
-    azimuth = 360 * (np.arange(count) + rng.random(count)) / count
-    low, high = rng.uniform(-10, 45, count), rng.uniform(45, 80, count)
-    elevation = np.where(rng.random(count) < 0.85, low, high)
-    return np.stack([azimuth, elevation, rng.uniform(1.0, 1.2, count)], -1).astype(np.float32)
+def grid() -> NDArray[np.float32]:
+    """Azimuth and elevation in degrees and distance factor k of the 48 cameras (48,3)."""
+    rows = [(360 * (i + first) / count, elevation, FRAMING) for elevation, count, first in RINGS for i in range(count)]
+    return np.array(rows, np.float32)
 
 
 def position(azimuth: float, elevation: float, k: float, radius: float = 1.0) -> NDArray[np.float64]:

@@ -47,7 +47,7 @@ def seed_of(source: str) -> int:
 
 
 def save(folder: Path, record: Record, rgba: NDArray[np.uint8], camera: NDArray[np.float32]) -> None:
-    """Write rgba (V,64,64,4) and camera (V,3) without the views that show nothing; all or nothing.
+    """Write rgba (V,S,S,4) and camera (V,3), all or nothing.
 
     Raises Unusable where fewer than half of the views show the object.
     """
@@ -58,12 +58,12 @@ def save(folder: Path, record: Record, rgba: NDArray[np.uint8], camera: NDArray[
     file.parent.mkdir(parents=True, exist_ok=True)
     half = file.with_suffix(".half")
     with half.open("wb") as out:
-        np.savez_compressed(out, rgba=rgba[seen], camera=camera[seen], record=json.dumps(asdict(record)))
+        np.savez_compressed(out, rgba=rgba, camera=camera, record=json.dumps(asdict(record)))
     half.rename(file)
 
 
 def load(file: Path) -> tuple[Record, NDArray[np.uint8], NDArray[np.float32]]:
-    """Record, rgba (V,64,64,4) and camera (V,3) of one object's file."""
+    """Record, rgba (V,S,S,4) and camera (V,3) of one object's file."""
     with np.load(file) as data:
         return Record(**json.loads(str(data["record"]))), data["rgba"], data["camera"]
 

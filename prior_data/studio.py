@@ -1,6 +1,6 @@
-"""The Blender scene in which every object is photographed: Cycles at 64 px, a white world, a soft sun, one camera.
+"""The Blender scene in which every object is photographed: Cycles at 128 px, a white world, one soft sun, one camera.
 
-The light is nearly the same for all views, so that shading can be baked into splats.
+The light is the same for all views, so that shading can be baked into splats.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from pathlib import Path
 import bpy  # type: ignore[import-not-found]
 import imageio.v3 as iio  # type: ignore[import-not-found]
 import numpy as np
-from mathutils import Vector  # type: ignore[import-not-found]
+from mathutils import Euler, Vector  # type: ignore[import-not-found]
 from numpy.typing import NDArray
 
-from prior_data.orbit import FOV, draw_cameras, position
+from prior_data.orbit import FOV, LIGHT, grid, position
 from prior_data.record import Unusable
 
-SIZE = 64
-SAMPLES = 16
+SIZE = 128
+SAMPLES = 8
 
 
 def clear() -> None:
@@ -27,21 +27,25 @@ def clear() -> None:
     bpy.ops.wm.read_factory_settings(use_empty=True)
 
 
-def photograph(views: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Pictures rgba (views,64,64,4), straight alpha, sRGB, and cameras (views,3) of all that the scene shows."""
+def photograph(front: float) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Pictures rgba (48,128,128,4), straight alpha, sRGB, and cameras (48,3) of all that the scene shows.
+
+    `front` is the azimuth at which the object's front stands; the cameras' azimuths count from there.
+    """
     centre, radius = _bounding_sphere()
     _set_renderer()
     _set_world()
     camera, sun = _add("camera", bpy.data.cameras.new("camera")), _add("sun", bpy.data.lights.new("sun", "SUN"))
     camera.data.angle = math.radians(FOV)
     sun.data.energy, sun.data.angle = 2.0, 0.2
+    light = Vector(LIGHT)
+    light.rotate(Euler((0, 0, math.radians(front))))
+    sun.rotation_euler = (-light).to_track_quat("-Z", "Y").to_euler()
     bpy.context.scene.camera = camera
-    rng = np.random.default_rng(seed)
-    cameras = draw_cameras(views, rng)
+    cameras = grid()
     pictures = []
     for azimuth, elevation, k in cameras.tolist():
-        _aim(camera, centre, position(azimuth, elevation, k, radius))
-        sun.rotation_euler = (math.radians(rng.uniform(30, 50)), 0, math.radians(rng.uniform(-30, 30)))
+        _aim(camera, centre, position(azimuth + front, elevation, k, radius))
         pictures.append(_render())
     return np.stack(pictures), cameras
 

@@ -1,0 +1,33 @@
+"""The 48 cameras from which every object of a kit is seen: four rings around it.
+
+With cameras at random angles no two objects are seen alike, and a score of pictures can only be had by turning one into
+the other; on a grid, what is seen from a camera is compared with what was seen from that very camera.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from backend.cameras import Cameras
+
+FOV = 40.0  # degrees
+FRAMING = 1.05  # distance, in units of that at which the object's bounding sphere just fills the picture
+# A ring: elevation in degrees, how many cameras, azimuth of the first in units of the step between two.
+RINGS = ((-5.0, 12, 0.5), (15.0, 16, 0.0), (40.0, 12, 0.5), (65.0, 8, 0.0))
+SIDE = 128  # pixels of a picture
+
+
+def grid_rows() -> Tensor:
+    """Azimuth and elevation in degrees and framing of each camera: (48,3)."""
+    rows = [(360 * (i + first) / count, elevation, FRAMING) for elevation, count, first in RINGS for i in range(count)]
+    return torch.tensor(rows, dtype=torch.float32)
+
+
+def grid_cameras() -> Cameras:
+    """The 48 cameras, around an object in the unit ball."""
+    azimuth, elevation, framing = grid_rows().unbind(-1)
+    distance = framing / math.sin(math.radians(FOV) / 2)
+    return Cameras(azimuth, elevation, distance, torch.full_like(azimuth, FOV))

@@ -1,0 +1,136 @@
+"""A kit on disk: objects that were photographed from the grid, one WebP each, and an index of them.
+
+    KIT/kit.json    what the objects are, and how the pictures are laid out (`KitIndex`)
+    KIT/0000.webp   an atlas of one object: a row of the grid's cameras after the other, RGBA, straight alpha, sRGB
+
+The catalogue that ships is a kit; `python -m backend kit` makes one of anybody's objects.  Only the index is read when
+a kit is opened; an object's atlas (8 ms) when somebody asks for its views.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+from numpy.typing import NDArray
+from PIL import Image
+
+from backend.priors.base import PriorError
+from backend.priors.grid import FOV, SIDE, grid_rows
+
+INDEX = "kit.json"
+FORMAT = 1
+CHANNELS = "RGBA"
+COLUMNS = 8  # of an atlas: 48 views are 6 rows of 8
+QUALITY = 75  # of the WebP: 40 dB at 76 KB an object
+KEPT = 256  # atlases in memory, 3 MB each
+
+Views = NDArray[np.uint8]  # (C,S,S,4)
+
+
+class KitError(PriorError):
+    """A kit that cannot be used: one sentence that names the file and says what to do."""
+
+
+class KitObject(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One object: its atlas, what people call it, and whose it is."""
+
+    file: str  # "0000.webp"
+    name: str  # "Coffee table"
+    source: str  # where it comes from, unique in the kit
+    licence: str = ""
+    creator: str = ""
+    colour: tuple[float, float, float] = (0.5, 0.5, 0.5)  # the one that covers most of it: sRGB in [0,1]
+    share: Annotated[float, Meta(ge=0, le=1)] = 1.0  # of the object, that has this colour
+
+
+class KitIndex(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """kit.json."""
+
+    format: int = FORMAT
+    name: str
+    side: int = SIDE
+    channels: str = CHANNELS
+    fov: float = FOV
+    cameras: tuple[tuple[float, float, float], ...]  # azimuth, elevation, framing
+    objects: tuple[KitObject, ...]
+
+
+class Kit:
+    """An open kit; raises KitError where it is none, or one that this version cannot use."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.index = folder, _read_index(folder)
+        _check(folder, self.index)
+        self.views = lru_cache(KEPT)(self._views)
+
+    def __len__(self) -> int:
+        return len(self.index.objects)
+
+    @property
+    def name(self) -> str:
+        return self.index.name
+
+    @property
+    def objects(self) -> tuple[KitObject, ...]:
+        return self.index.objects
+
+    def _views(self, number: int) -> Views:
+        """The pictures (48,128,128,4) of an object; KitError where its atlas is missing or damaged."""
+        return read_atlas(self.folder / self.objects[number].file)
+
+
+def read_atlas(file: Path) -> Views:
+    """The pictures of an atlas, straight alpha; KitError names the file where it cannot be read."""
+    try:
+        with Image.open(file) as opened:
+            atlas = np.asarray(opened.convert(CHANNELS))
+    except FileNotFoundError as error:
+        raise KitError(f"{file} is missing: make the kit again, or restore that file.") from error
+    except (OSError, SyntaxError, ValueError) as error:
+        raise KitError(f"{file} is damaged: make the kit again, or restore that file.") from error
+    rows = -(-len(grid_rows()) // COLUMNS)
+    if atlas.shape != (rows * SIDE, COLUMNS * SIDE, 4):
+        raise KitError(f"{file} is {atlas.shape[1]}x{atlas.shape[0]} pixels, not {COLUMNS * SIDE}x{rows * SIDE}.")
+    tiles = atlas.reshape(rows, SIDE, COLUMNS, SIDE, 4).swapaxes(1, 2)
+    return np.ascontiguousarray(tiles.reshape(-1, SIDE, SIDE, 4)[: len(grid_rows())])
+
+
+def write_atlas(views: Views, file: Path, quality: int = QUALITY) -> None:
+    """Views (48,128,128,4) as one WebP.  The colour of empty pixels is kept, for it bleeds into edges."""
+    count, side = views.shape[:2]
+    rows = -(-count // COLUMNS)
+    tiles = np.zeros((rows * COLUMNS, side, side, 4), np.uint8)
+    tiles[:count] = views
+    atlas = tiles.reshape(rows, COLUMNS, side, side, 4).swapaxes(1, 2).reshape(rows * side, COLUMNS * side, 4)
+    Image.fromarray(atlas).save(file, format="WEBP", quality=quality, method=6)
+
+
+def _read_index(folder: Path) -> KitIndex:
+    file = folder / INDEX
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=KitIndex)
+    except FileNotFoundError as error:
+        raise KitError(f"{folder} is no kit: there is no {INDEX} in it.") from error
+    except OSError as error:
+        raise KitError(f"{file} cannot be read ({error.strerror}).") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise KitError(f"{file} is damaged ({error}): make the kit again.") from error
+
+
+def _check(folder: Path, index: KitIndex) -> None:
+    """KitError unless the pictures are those that this version reads."""
+    ours = [tuple(row) for row in grid_rows().tolist()]
+    theirs = [tuple(row) for row in index.cameras]
+    if index.format != FORMAT:
+        raise KitError(f"{folder} is a kit of format {index.format}, not {FORMAT}: make it again with this version.")
+    if index.channels != CHANNELS:
+        raise KitError(f"{folder} holds {index.channels} pictures, not {CHANNELS}: make the kit again.")
+    if (index.side, index.fov) != (SIDE, FOV) or len(ours) != len(theirs) or not np.allclose(ours, theirs, atol=1e-3):
+        raise KitError(f"{folder} was photographed from another grid of cameras: make the kit again.")
+    if not index.objects:
+        raise KitError(f"{folder} holds no object: make the kit again.")

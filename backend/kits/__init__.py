@@ -1,0 +1,1 @@
+"""Kits made of anybody's objects: photographed, told by colour, written to a folder that is a prior."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -78,6 +79,17 @@ class WordTable:
         cosine = torch.where(self.seen, self._unit @ self._unit[index], -2.0)
         best = int(cosine.argmax())
         return self.words[best], float(cosine[best])
+
+    def near(self, word: str, among: Iterable[str], least: float) -> str | None:
+        """The word among others whose meaning is nearest, None where none has a cosine of at least `least`."""
+        index = self.find(word)
+        known = {other: self.find(other) for other in among}
+        names = sorted(other for other, number in known.items() if number is not None)
+        if index is None or not names:
+            return None
+        cosine = self._unit[[known[name] for name in names]] @ self._unit[index]
+        best = int(cosine.argmax())
+        return names[best] if float(cosine[best]) >= least else None
 
     def read(self, text: str) -> Reading:
         """Look a sentence up; at most `MAX_TOKENS` words are kept."""

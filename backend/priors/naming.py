@@ -1,0 +1,64 @@
+"""The names of a kit's objects, read once: which of them name a thing, carry a word, look like words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.priors.grammar import chunks_of, name_of, words_of
+from backend.priors.words import WordTable
+
+Marks = NDArray[np.bool_]  # (N,) one an object
+ALIKE = 0.5  # cosine above which a word is worth to be offered for another
+
+
+class Naming:
+    """N names, by the roots of their heads and of their other words."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = tuple(names)
+        self._read = [name_of(name) for name in names]
+        self.heads = frozenset(head for name in self._read for head in name.heads)
+        self.longer = np.array([bool(name.after) for name in self._read], bool)  # "chair with cushion"
+        self._labels = self._shown()
+
+    def headed(self, roots: Iterable[str]) -> Marks:
+        """The objects that are one of these things."""
+        roots = frozenset(roots)
+        return np.array([not roots.isdisjoint(name.heads) for name in self._read], bool)
+
+    def carrying(self, roots: Iterable[str]) -> Marks:
+        """The objects that have one of these words anywhere in their names."""
+        roots = frozenset(roots)
+        return np.array([not roots.isdisjoint(name.heads | name.before | name.after) for name in self._read], bool)
+
+    def words(self, among: Marks) -> frozenset[str]:
+        """All that is said of some objects, apart from what they are."""
+        return frozenset(word for name, is_in in zip(self._read, among, strict=True) if is_in for word in name.before)
+
+    def label(self, root: str) -> str:
+        """A head as the names say it: "coffee machine"."""
+        return self._labels.get(root, root)
+
+    def suggest(self, text: str, table: WordTable, count: int = 8) -> list[str]:
+        """Things that look like, or mean nearly, what a sentence says; then those that the kit has most of."""
+        labels = {self.label(head): head for head in self.heads}
+        found: list[str] = []
+        for word in (word for chunk in chunks_of(text) for word in chunk.words):
+            found += [name.lower() for name, has in zip(self.names, self.carrying([word.root]), strict=True) if has][:3]
+            found += get_close_matches(word.said, list(labels), n=3, cutoff=0.6)
+            near = table.near(word.said, self.heads, ALIKE)
+            found += [self.label(near)] if near else []
+        often = Counter(head for name in self._read for head in name.heads).most_common(count)
+        return list(dict.fromkeys(found + [self.label(head) for head, _ in often]))[:count]
+
+    def _shown(self) -> dict[str, str]:
+        said: dict[str, Counter[str]] = {}
+        for name in self.names:
+            for word in words_of(name):
+                said.setdefault(word.root, Counter())[word.said] += 1
+        return {root: root if root in words else words.most_common(1)[0][0] for root, words in said.items()}

@@ -1,8 +1,9 @@
 """The timer that carries news from the client's thread into Blender, on Blender's own thread.
 
 A tick takes messages one by one until BUDGET is spent, and goes on at the next.  Nothing that a message does here is
-large: splats are only stored for the live view.  A result is placed by an operator, in a tick of its own: one undo
-step, on purpose in one piece.  Nothing that is raised leaves the tick, for Blender would silently drop the timer.
+large: splats are only stored for the live view.  A result is placed by an operator, after the messages and one a
+tick: one undo step, on purpose in one piece.  Nothing that is raised leaves the tick, for Blender would silently drop
+the timer.
 """
 
 from __future__ import annotations
@@ -95,8 +96,7 @@ def _tick(context: bpy.types.Context) -> None:
     describe_options(context.scene.splatsmith)
     sync_list(context.window_manager)
     session.watch(_watched(context))
-    if not changed:
-        changed = _place_one(context)
+    changed |= _place_one(context)
     if began - _looked[0] > LOOK_AROUND:
         _looked[0] = began
         changed |= _look_around(context)
@@ -175,23 +175,24 @@ def _watched(context: bpy.types.Context) -> set[str]:
 
 
 def _place_one(context: bpy.types.Context) -> bool:
-    """Place one result that is whole, unless the artist is in the middle of something; whether that was done."""
+    """Place one result that is whole, unless the artist is in the middle of something; whether that was done.
+
+    Never under `temp_override`: where an override is set and another thread runs Python, as our client's does, Blender
+    5.0 and before come back from an operator without Python's lock, and crash.  A timer has the first window anyway.
+    """
     job = next((job for job, delivery in session.deliveries.items() if delivery.whole), None)
-    manager = context.window_manager
-    if job is None or not manager.windows:
+    if job is None or context.window is None:
         return False
-    window = context.window or manager.windows[0]
-    if any(running.bl_idname.startswith(BUSY) for running in window.modal_operators):
+    if any(running.bl_idname.startswith(BUSY) for running in context.window.modal_operators):
         return False
-    with context.temp_override(window=window, scene=window.scene):
-        if not bpy.ops.splatsmith.place_result.poll():
-            return False
-        try:
-            bpy.ops.splatsmith.place_result("EXEC_DEFAULT", True, job=job)
-        except RuntimeError as error:  # what the operator reported, which the panel shows too
-            session.deliveries.pop(job, None)
-            if not session.notice:
-                session.say(str(error))
+    if not bpy.ops.splatsmith.place_result.poll():
+        return False
+    try:
+        bpy.ops.splatsmith.place_result("EXEC_DEFAULT", True, job=job)
+    except RuntimeError as error:  # what the operator reported, which the panel shows too
+        session.deliveries.pop(job, None)
+        if not session.notice:
+            session.say(str(error))
     return True
 
 

@@ -192,3 +192,13 @@ def test_a_result_waits_until_edit_mode_is_left(peer):
     assert not pump._place_one(bpy.context)
     bpy.ops.object.mode_set(mode="OBJECT")
     ticks(lambda: find(job.job, "splats"))
+
+
+def test_a_result_is_placed_in_a_tick_that_has_messages(peer):
+    (job,) = generate(peer)
+    finish(peer, job)
+    ticks(lambda: session.deliveries)
+    peer.say(of(splats(), job.job))
+    assert until(lambda: len(session.client._inbox))
+    pump.tick()
+    assert find(job.job, "splats")

@@ -11,7 +11,6 @@ The thread connects, says Hello, keeps the line alive, and tries again for ever;
 from __future__ import annotations
 
 import threading
-import time
 from dataclasses import dataclass
 from typing import Literal
 
@@ -58,7 +57,7 @@ class Client:
         self._requests = Unanswered()
         self._connection = Connection("connecting", f"Connecting to the backend at {self._address} …", None)
         self._bell = Bell()
-        self._stopping = False
+        self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="splatsmith-client", daemon=True)
 
     @property
@@ -93,7 +92,7 @@ class Client:
 
     def stop(self, timeout: float = 1.0) -> None:
         """End the thread and the connection; what was not sent is not."""
-        self._stopping = True
+        self._stopping.set()
         self._bell.ring()
         if self._thread.is_alive():
             self._thread.join(timeout)
@@ -113,12 +112,12 @@ class Client:
         """The thread: one connection after the other."""
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         try:
-            while not self._stopping:
+            while not self._stopping.is_set():
                 try:
                     self._keep(Line(context, self._address, self._keys))
                 except LostError as lost:
                     self._stands(lost.state, lost.text)
-                    self._rest(RETRY[lost.state])
+                    self._stopping.wait(RETRY[lost.state])
         finally:
             context.destroy(linger=0)
             self._bell.close()
@@ -126,7 +125,7 @@ class Client:
     def _keep(self, line: Line) -> None:
         """Use a connection until it is lost, or `stop`."""
         try:
-            while not self._stopping:
+            while not self._stopping.is_set():
                 line.wait(self._bell)
                 for _ in range(AT_ONCE):
                     if (message := line.receive()) is None:
@@ -160,12 +159,6 @@ class Client:
                 if not line.send(request.frames):
                     return
                 request.sent = True
-
-    def _rest(self, seconds: float) -> None:
-        """Wait, but not for `stop`."""
-        end = time.monotonic() + seconds
-        while not self._stopping and time.monotonic() < end:
-            time.sleep(0.05)
 
 
 def _parse_keys(address: Address, words: list[str]) -> Keys | None:

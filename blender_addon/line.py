@@ -23,7 +23,8 @@ from .shared.messages import PROTOCOL_VERSION, FromServer, Hello, Ping, Pong, We
 Keys = tuple[bytes, bytes]  # the server's public, the client's secret
 Failure = Literal["unreachable", "refused"]
 
-TICK = 250  # milliseconds
+TICK = 1000  # milliseconds; a socket or the bell wakes at once, and each waking thread takes Python's lock from Blender
+LINGER = 50  # milliseconds to send what was begun; with 0, libzmq 4.3.5 may abort the process (zeromq/libzmq#3442)
 PING_EVERY = 2.0  # seconds
 PATIENCE = 6.0  # seconds without an answer until the backend counts as hanging
 HANDSHAKE = 3.0  # seconds for a program to show that it speaks ZeroMQ
@@ -81,7 +82,7 @@ class Line:
         """Let go of the sockets."""
         self._socket.disable_monitor()
         self._monitor.close(linger=0)
-        self._socket.close(linger=0)
+        self._socket.close()
 
     def wait(self, bell: Bell) -> None:
         """Until there is something to do: news, a rung bell, or some time gone by."""
@@ -168,9 +169,9 @@ class Line:
 
 
 def _dealer(context: zmq.Context[zmq.Socket[bytes]], address: Address, keys: Keys | None) -> zmq.Socket[bytes]:
-    """An unconnected socket that never keeps anybody waiting."""
+    """An unconnected socket that keeps nobody waiting for long."""
     socket = context.socket(zmq.DEALER)
-    socket.linger = 0
+    socket.linger = LINGER
     socket.immediate = True
     socket.reconnect_ivl = -1
     socket.maxmsgsize = MOST_BYTES

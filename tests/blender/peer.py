@@ -44,7 +44,7 @@ class Peer:
 
     def __init__(self):
         self.socket = zmq.Context.instance().socket(zmq.ROUTER)
-        self.socket.linger = 0
+        self.socket.linger = 1000  # with 0, libzmq may abort where the add-on leaves too (zeromq/libzmq#3442)
         self.port = self.socket.bind_to_random_port("tcp://127.0.0.1")
         self.jobs = ()
         self.heard, self._outbox, self._open = [], queue.SimpleQueue(), True
@@ -56,6 +56,11 @@ class Peer:
         """Send to everybody who has said Hello."""
         for message in messages:
             self._outbox.put(message)
+
+    @property
+    def waiting(self):
+        """How many messages are still to be sent."""
+        return self._outbox.qsize()
 
     def heard_of(self, kind):
         return [message for message in list(self.heard) if isinstance(message, kind)]

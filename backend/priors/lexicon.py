@@ -33,19 +33,24 @@ hashtray / grey gray
 _KINDS = """
 furniture: chair sofa table desk bed cabinet wardrobe dresser bookcase stool armchair bench
 seat: chair armchair sofa stool bench ottoman
-armchair: recliner
+armchair: recliner throne
 vehicle: car truck bus van motorbike bicycle scooter tricycle forklift boat plane
-car: sedan suv hatchback coupe convertible taxi limousine
-plane: biplane jet
-boat: rowboat canoe sailboat yacht
-animal: dog cat horse rabbit chicken deer fish bear jellyfish beetle bird
+car: sedan suv hatchback coupe convertible taxi cab limousine roadster
+van: ambulance
+truck: pickup firetruck
+bus: coach tram
+plane: biplane jet airliner
+boat: rowboat canoe sailboat yacht dinghy
+animal: dog cat horse rabbit chicken deer fish jellyfish beetle bird
 pet: dog cat rabbit
-dog: bulldog
+dog: bulldog poodle labrador retriever terrier dachshund chihuahua beagle husky corgi dalmatian spaniel pug
+cat: siamese tabby
+fish: salmon trout tuna shark carp
 bird: chicken duck owl parrot
 insect: beetle bee ant butterfly
 bug: beetle
 person: man woman boy girl child
-child: boy girl
+child: boy girl baby
 fruit: apple strawberry blackberry coconut pineapple durian starfruit banana pear orange lemon
 berry: strawberry blackberry
 food: bread hamburger hotdog cake cupcake fries steak roast apple sandwich sushi fruit
@@ -53,7 +58,7 @@ vegetable: carrot tomato mushroom
 plant: cactus succulent fern ficus bamboo spathiphyllum yucca flower
 tree: acacia pine cypress poplar maple beech palm ficus bonsai oak birch spruce fir sycamore
 conifer: pine cypress fir spruce
-flower: tulip orchid lily rose sunflower daisy blossom spathiphyllum
+flower: tulip orchid lily rose sunflower daisy blossom spathiphyllum poppy daffodil iris peony
 shell: conch nautilus volute
 lamp: lantern chandelier lamppost spotlight
 computer: laptop tablet
@@ -66,14 +71,14 @@ crockery: plate bowl cup mug
 drink: bottle glass mug
 cup: mug
 glass: wineglass
-vase: urn
+vase: urn amphora trophy
 bottle: flacon flask
 container: box crate barrel jar chest
 clothing: shirt jacket trousers skirt dress suit
 clothes: shirt jacket trousers skirt dress suit
-shoe: sneaker slipper boot sandal mocassin
+shoe: sneaker slipper boot sandal mocassin heel loafer
 footwear: shoe
-hat: cap
+hat: cap beret
 bag: handbag backpack
 toy: doll teddy train bear puzzle
 teddy: bear
@@ -85,8 +90,14 @@ weapon: knife sword
 sofa: futon
 bed: crib
 pool: jacuzzi
-roast: chicken
+house: hut
 """
+
+# Kinds that look so much alike that one stands for the other: without a taxi, any car.
+ALIKE = frozenset(
+    "armchair car van truck bus boat plane dog cat fish child flower tree shoe hat bag bottle glass cup vase bed shell "
+    "lamp sofa house".split()
+)
 
 _ADJECTIVES = """
 wood wooden oak teak timber pine alder walnut bamboo birch beech mahogany teck plywood / metal metallic iron steel
@@ -104,6 +115,9 @@ corner cornered / indoor inside / outdoor garden exterior park outside patio / f
 kid baby infant toddler nursery / hanging pendant suspended / standing upright / sitting seated / lying reclining /
 deck beach lounge relax / bar counter / desk table
 """
+
+# Of objects in a kit these say little, for all are seen in one size.
+SIZES = frozenset("small large tall low long wide narrow".split())
 
 # Several words that are one thing, in the singular: its root.
 IDIOMS = {
@@ -126,9 +140,12 @@ IDIOMS = {
     "coffee machine": "coffeemaker", "coffee maker": "coffeemaker", "coffee brewer": "coffeemaker",
     "christmas tree": "christmastree", "toilet unit": "toilet", "toilet seat": "toilet",
     "air conditioning": "airconditioner", "air conditioner": "airconditioner", "step ladder": "ladder",
-    "lawn mower": "mower", "ice cream": "icecream", "roasted chicken": "roast", "roast chicken": "roast",
-    "fried chicken": "roast", "dog house": "kennel", "doll house": "dollhouse", "sea shell": "shell",
-    "fire hydrant": "hydrant", "phone booth": "phonebooth",
+    "lawn mower": "mower", "ice cream": "icecream", "clothes horse": "dryingrack", "indoor bike": "exercisebike",
+    "exercise bike": "exercisebike", "abdominal bench": "gymbench", "mannequin female": "mannequin",
+    "mannequin male": "mannequin", "microwave oven": "microwave", "shower stall": "shower", "shower cabin": "shower",
+    "space ship": "spaceship", "roasted chicken": "roast", "roast chicken": "roast", "fried chicken": "roast",
+    "dog house": "kennel", "doll house": "dollhouse", "sea shell": "shell", "fire hydrant": "hydrant",
+    "phone booth": "phonebooth",
 }  # fmt: skip
 
 BRANDS = {
@@ -143,12 +160,14 @@ BRANDS = {
     "sneaker": "nike adidas converse",
 }
 
+# Words that have no plural.
+MASSES = frozenset("furniture food fruit cutlery clothing clothes crockery footwear".split())
 # The last word of an object's name that says nothing: "toilets unit".
 WEAK = frozenset("unit set model piece object item thing asset mesh prop".split())
 # What a description says before it comes to the thing: "a statue of a horse".
 CARRIERS = frozenset(
     "pair bunch piece slice group couple pile lot kind sort type set sculpture statue figurine bust drawing painting "
-    "sketch style version scene toy miniature".split()
+    "sketch style version scene toy miniature description design concept art".split()
 )
 FLUFF = frozenset(
     "some view photo photograph picture image render rendering rendered model object 3d cg cgi 4k 8k hd uhd hdr "
@@ -170,11 +189,12 @@ NEGATIVE_FLUFF = frozenset(
 IRREGULAR = {
     "knives": "knife", "wolves": "wolf", "leaves": "leaf", "loaves": "loaf", "shelves": "shelf", "mice": "mouse",
     "geese": "goose", "teeth": "tooth", "feet": "foot", "men": "man", "women": "woman", "children": "child",
-    "people": "person", "glasses": "glasses", "sunglasses": "sunglasses", "shoes": "shoe", "toes": "toe", "hoes": "hoe",
-    "canoes": "canoe", "cacti": "cactus", "fungi": "fungus", "deer": "deer", "fishes": "fish", "sheep": "sheep",
-    "scissors": "scissors", "pliers": "pliers", "trousers": "trousers", "clothes": "clothes", "jeans": "jeans",
-    "pants": "pants", "fries": "fries", "cookies": "cookie", "pies": "pie", "ties": "tie", "movies": "movie",
-    "lens": "lens", "gas": "gas", "axes": "axe", "spectacles": "spectacles", "tennis": "tennis", "slacks": "slacks",
+    "people": "person", "glasses": "glasses", "sunglasses": "sunglasses", "shoes": "shoe", "toes": "toe",
+    "hoes": "hoe", "canoes": "canoe", "cacti": "cactus", "fungi": "fungus", "deer": "deer", "fishes": "fish",
+    "sheep": "sheep", "scissors": "scissors", "pliers": "pliers", "trousers": "trousers", "clothes": "clothes",
+    "jeans": "jeans", "pants": "pants", "fries": "fries", "cookies": "cookie", "pies": "pie", "ties": "tie",
+    "movies": "movie", "lens": "lens", "christmas": "christmas", "canvas": "canvas", "gas": "gas", "axes": "axe",
+    "spectacles": "spectacles", "tennis": "tennis", "slacks": "slacks",
 }  # fmt: skip
 
 
@@ -198,3 +218,5 @@ def _standing_for_each_other(text: str) -> dict[str, frozenset[str]]:
 
 ADJECTIVES = _standing_for_each_other(_ADJECTIVES)
 COMPOUNDS = _standing_for_each_other(_COMPOUNDS)
+# Kind -> the kinds that it looks like, from above.
+LIKE = {kind: general for general in sorted(ALIKE) for kind in KINDS.get(general, ())}

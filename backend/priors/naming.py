@@ -13,6 +13,7 @@ from backend.priors.grammar import chunks_of, name_of, words_of
 from backend.priors.words import WordTable
 
 Marks = NDArray[np.bool_]  # (N,) one an object
+TYPO = 0.72  # of difflib's ratio, above which a word is perhaps a slip of another: "chiar" .8
 ALIKE = 0.5  # cosine above which a word is worth to be offered for another
 
 
@@ -50,7 +51,7 @@ class Naming:
         found: list[str] = []
         for word in (word for chunk in chunks_of(text) for word in chunk.words):
             found += [name.lower() for name, has in zip(self.names, self.carrying([word.root]), strict=True) if has][:3]
-            found += get_close_matches(word.said, list(labels), n=3, cutoff=0.6)
+            found += get_close_matches(word.said, list(labels), n=3, cutoff=TYPO)
             near = table.near(word.said, self.heads, ALIKE)
             found += [self.label(near)] if near else []
         often = Counter(head for name in self._read for head in name.heads).most_common(count)

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field, replace
 
 from backend.priors.colours import SHADES, THINGS, Colour, colour_of, shaded
 from backend.priors.grammar import Chunk, Word, chunks_of, kinds, root
-from backend.priors.lexicon import ADJECTIVES, CARRIERS, FLUFF
+from backend.priors.lexicon import ADJECTIVES, CARRIERS, FLUFF, LIKE
 from backend.priors.words import WordTable
 
 NEAR = 0.72  # cosine above which a word stands for another: puppy/dog .78, couch/sofa .84; cat/dog .63, cow/deer .59
+PASSED = FLUFF | CARRIERS | ADJECTIVES.keys()  # may all come before the phrase with the thing
 PARTS = frozenset("haired eyed skinned legged topped seated shirted faced headed tipped framed".split())
 
 
@@ -38,17 +39,19 @@ class Vocabulary:
 
     heads: frozenset[str]
     table: WordTable
-    _near: dict[str, str | None] = field(default_factory=dict)
+    _like: dict[str, str | None] = field(default_factory=dict)
 
     def exact(self, word: Word) -> frozenset[str]:
         """The heads that a word names."""
         return kinds(word.root) & self.heads
 
-    def near(self, word: Word) -> str | None:
-        """The head that means nearly what a word does."""
-        if word.said not in self._near:
-            self._near[word.said] = self.table.near(word.said, self.heads, NEAR)
-        return self._near[word.said]
+    def like(self, word: Word) -> str | None:
+        """The kind that a word's things look like, else the head that means nearly what it does."""
+        if word.said not in self._like:
+            general = LIKE.get(word.root)
+            known = general is not None and kinds(general) & self.heads
+            self._like[word.said] = general if known else self.table.near(word.said, self.heads, NEAR)
+        return self._like[word.said]
 
 
 def read_wish(text: str, vocabulary: Vocabulary) -> Wish | None:
@@ -56,12 +59,12 @@ def read_wish(text: str, vocabulary: Vocabulary) -> Wish | None:
     chunks = [replace(chunk, words=_split_idioms(chunk.words, vocabulary)) for chunk in chunks_of(text)]
     skipped: list[Word] = []
     for number, chunk in enumerate(chunks):
-        passed = all(word.root in FLUFF | CARRIERS or _is_colour(word) for word in skipped)
+        passed = all(word.root in PASSED or _is_colour(word) for word in skipped)
         if not (passed or chunk.fresh):
             continue
         position = _head(chunk.words, vocabulary)
         if position is not None:
-            return _wish(chunk.words, position, [Chunk(tuple(skipped), False), *chunks[number + 1 :]], vocabulary)
+            return _wish(tuple(skipped), chunk.words, position, chunks[number + 1 :], vocabulary)
         skipped += chunk.words
     return None
 
@@ -79,19 +82,25 @@ def _head(words: tuple[Word, ...], vocabulary: Vocabulary) -> int | None:
         if vocabulary.exact(words[i]):
             return i
     for i in telling:
-        if not _is_colour(words[i]) and vocabulary.near(words[i]):
+        if vocabulary.like(words[i]):
             return i
     return next((i for i in order if vocabulary.exact(words[i]) and not _is_colour(words[i])), None)
 
 
-def _wish(words: tuple[Word, ...], position: int, others: list[Chunk], vocabulary: Vocabulary) -> Wish:
+def _wish(
+    skipped: tuple[Word, ...],
+    words: tuple[Word, ...],
+    position: int,
+    others: list[Chunk],
+    vocabulary: Vocabulary,
+) -> Wish:
     thing = words[position]
-    exact, like = vocabulary.exact(thing), None
-    if not exact:
-        like = vocabulary.near(thing)
-        exact = kinds(like) & vocabulary.heads if like else exact
-    rest, colours = _colours((*words[:position], *words[position + 1 :]))
-    described, after = list(rest), []
+    roots, like = vocabulary.exact(thing), None
+    if not roots:
+        like = vocabulary.like(thing)
+        roots = kinds(like) & vocabulary.heads if like else roots
+    described, colours = _colours((*skipped, *words[:position], *words[position + 1 :]))
+    after: list[Word] = []
     for chunk in others:
         plain, more = _colours(chunk.words)
         telling = [word for word in plain if not is_fluff(word)]
@@ -102,7 +111,7 @@ def _wish(words: tuple[Word, ...], position: int, others: list[Chunk], vocabular
             after += telling
     shade, colour = colours[0] if colours else ("", None)
     left = tuple(Word(said, said) for said, _ in colours[1:] if said != shade)
-    return Wish(thing, exact, like, tuple(described), tuple(after), colour, shade, left)
+    return Wish(thing, roots, like, tuple(described), tuple(after), colour, shade, left)
 
 
 def _colours(words: Iterable[Word]) -> tuple[list[Word], list[tuple[str, Colour]]]:
@@ -117,9 +126,9 @@ def _colours(words: Iterable[Word]) -> tuple[list[Word], list[tuple[str, Colour]
             rest.append(word)
             continue
         said = word.said
-        if rest and queue[i - 1] is rest[-1] and rest[-1].root in SHADES:
-            shade = rest.pop()
-            colour, said = shaded(colour, shade.root), f"{shade.said} {said}"
+        if rest and queue[i - 1] is rest[-1] and rest[-1].said in SHADES:
+            shade = rest.pop().said
+            colour, said = shaded(colour, shade), f"{shade} {said}"
         colours.append((said, colour))
     return rest, colours
 

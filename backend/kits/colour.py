@@ -1,8 +1,8 @@
 """What colour an object is: the one that most of it has, as people would say it.
 
-Pixels are compared in Oklab (Ottosson, 2020).  Shade scales all three of its axes by one factor, so a/L and b/L are the
-same in light and in shade; L itself counts little, enough to tell white from black.  A vivid colour wins over a grey one
-that covers more, up to twice as much: a red sofa on steel legs is red, a red car with black tyres and dark panes too.
+Pixels are compared in Oklab (Ottosson, 2020).  Shade scales all three of its axes by one factor, so a/L and b/L are
+the same in light and in shade; L itself counts little, enough to tell white from black.  A vivid colour wins over a
+grey one that covers up to twice as much: a red sofa on steel legs is red, a red car with black tyres and panes too.
 """
 
 from __future__ import annotations

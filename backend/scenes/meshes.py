@@ -7,6 +7,7 @@ is none.  glTF's factors and vertex colours are linear and are converted; other 
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.errors import UserError
+from backend.scenes.nodes import owners, split_of
 
 Array = NDArray[np.float64]
 
@@ -56,22 +58,25 @@ class Surface:
         centre = (vertices.min(0) + vertices.max(0)) / 2
         return centre, float(np.linalg.norm(vertices - centre, axis=1).max())
 
-    def sample(self, count: int, rng: np.random.Generator) -> tuple[Array, Array | None, Array]:
-        """Points (N,3), normals (N,3) or None for a cloud, colours (N,3): evenly over the area, at most `count`."""
+    def sample(self, count: int, rng: np.random.Generator, even: bool = True) -> tuple[Array, Array | None, Array]:
+        """Points (N,3), normals (N,3) or None for a cloud, colours (N,3): at most `count`.
+
+        They are spread over the area, `even`ly so that none are near each other, or else by chance alone.
+        """
         if self.meshes:
-            return self._sample_meshes(count, rng)
+            return self._sample_meshes(count, rng, even)
         points = np.concatenate([c.vertices for c in self.clouds])
         colours = np.concatenate([_point_colours(c, self.linear) for c in self.clouds])
         rows = rng.permutation(len(points))[:count]
         return points[rows], None, colours[rows]
 
-    def _sample_meshes(self, count: int, rng: np.random.Generator) -> tuple[Array, Array, Array]:
-        from trimesh.sample import sample_surface_even
+    def _sample_meshes(self, count: int, rng: np.random.Generator, even: bool) -> tuple[Array, Array, Array]:
+        from trimesh.sample import sample_surface, sample_surface_even
         from trimesh.triangles import points_to_barycentric
 
         whole = _joined(self.meshes)
         # Evenly: with plain random points, discs that cover the surface would have to be half as wide again.
-        points, faces = sample_surface_even(whole, count, seed=rng)
+        points, faces = (sample_surface_even if even else sample_surface)(whole, count, seed=rng)
         normals = whole.face_normals[faces]
         barycentric = points_to_barycentric(whole.vertices[whole.faces[faces]], points)
         colours = np.empty((len(points), 3))
@@ -85,19 +90,35 @@ class Surface:
 
 def load_surface(path: Path) -> Surface:
     """Read a mesh or point file, its scene graph flattened, Z up.  Raises InitialError in one sentence."""
+    surface = _load(path, lambda scene: dict.fromkeys(scene.graph.nodes_geometry, ""))[""]
+    check_surface(path, surface)
+    return surface
+
+
+def load_surfaces(path: Path) -> dict[str, Surface]:
+    """Each object of a file by its name: what stands at the top of a scene, the `o` or `g` of an OBJ file.
+
+    InitialError where the file cannot be read; `check_surface` tells whether one of the objects has anything to show.
+    """
+    return _load(path, lambda scene: owners(scene, path), split_of(path))
+
+
+def _load(
+    path: Path, owner: Callable[[Any], dict[str, str]], split: dict[str, bool] | None = None
+) -> dict[str, Surface]:
+    """Surfaces by the names that `owner` gives to a scene's nodes."""
     suffix = path.suffix.lower()
     _check_file(path, suffix)
     turn = TO_Z_UP if suffix in Y_UP else np.eye(4)
     try:
-        meshes, clouds = _parts(path, turn)
+        scene = _scene(path, split or {})
+        parts = _parts(scene, owner(scene), turn)
     except UNREADABLE as error:
         if isinstance(error, InitialError):
             raise
         reason = str(error).strip().split("\n")[0][:120] or type(error).__name__
         raise InitialError(f"init_mesh: {path} cannot be read as {suffix[1:]} ({reason}): export it again.") from error
-    surface = Surface(meshes, [] if meshes else clouds, turn, suffix in LINEAR)
-    _check_surface(path, surface)
-    return surface
+    return {name: Surface(meshes, [] if meshes else clouds, turn, suffix in LINEAR) for name, (meshes, clouds) in parts}
 
 
 def _check_file(path: Path, suffix: str) -> None:
@@ -109,24 +130,34 @@ def _check_file(path: Path, suffix: str) -> None:
         raise InitialError(f"init_mesh: {path} is larger than {MOST_BYTES >> 30} GiB; decimate the mesh first.")
 
 
-def _parts(path: Path, turn: Array) -> tuple[list[Any], list[Any]]:
-    """Meshes and point clouds of a file, each instance in its place."""
+def _scene(path: Path, split: dict[str, bool]) -> Any:
     import trimesh
 
-    scene = trimesh.load_scene(path, process=False)
+    scene = trimesh.load_scene(path, process=False, **split)
     nodes = [scene.geometry[scene.graph[node][1]] for node in scene.graph.nodes_geometry]
     faces = sum(len(g.faces) for g in nodes if isinstance(g, trimesh.Trimesh))
     if faces > MOST_FACES:
         raise InitialError(f"init_mesh: {path} has {faces} faces, at most {MOST_FACES} are taken; decimate it first.")
-    parts = list(scene.dump())
-    for part in parts:
+    return scene
+
+
+def _parts(scene: Any, owner: dict[str, str], turn: Array) -> list[tuple[str, tuple[list[Any], list[Any]]]]:
+    """Meshes and point clouds of a scene by the name of the object they belong to, each instance in its place."""
+    import trimesh
+
+    parts: dict[str, tuple[list[Any], list[Any]]] = {name: ([], []) for name in owner.values()} or {"": ([], [])}
+    for part in scene.dump():
+        meshes, clouds = parts[owner[part.metadata["node"]]]
         part.apply_transform(turn)
-    meshes = [p for p in parts if isinstance(p, trimesh.Trimesh) and len(p.faces)]
-    clouds = [p for p in parts if isinstance(p, trimesh.PointCloud | trimesh.Trimesh) and len(p.vertices)]
-    return meshes, clouds
+        if isinstance(part, trimesh.Trimesh) and len(part.faces):
+            meshes.append(part)
+        if isinstance(part, trimesh.PointCloud | trimesh.Trimesh) and len(part.vertices):
+            clouds.append(part)
+    return list(parts.items())
 
 
-def _check_surface(path: Path, surface: Surface) -> None:
+def check_surface(path: Path, surface: Surface) -> None:
+    """InitialError unless there is something to be seen."""
     parts = surface.meshes or surface.clouds
     if not parts:
         raise InitialError(f"init_mesh: {path} has neither faces nor points; export the object as a mesh.")

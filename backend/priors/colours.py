@@ -69,15 +69,18 @@ def shaded(colour: Colour, shade: str) -> Colour:
 
 def oklab(srgb: ArrayLike) -> NDArray[np.float32]:
     """sRGB (..., 3) in [0,1] -> lightness and the two colour axes (..., 3)."""
-    srgb = np.asarray(srgb, np.float32)
-    linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
-    return (np.cbrt(linear @ LMS.T) @ LAB.T).astype(np.float32)
+    return (np.cbrt(_linear(np.asarray(srgb, np.float32)) @ LMS.T) @ LAB.T).astype(np.float32)
 
 
-def from_oklab(lab: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The inverse of `oklab`; colours that no screen shows are clipped."""
-    linear = np.clip((lab @ _INVERSE_LAB) ** 3 @ _INVERSE_LMS, 0, 1)
-    return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055).astype(np.float32)
+def oklab_of(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """As `oklab`, of bytes (..., 3)."""
+    return np.asarray(np.cbrt(_LINEAR[pixels] @ LMS.T) @ LAB.T)
+
+
+def bytes_of(lab: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Oklab (..., 3) as sRGB bytes; colours that no screen shows are clipped."""
+    linear = (lab @ np.linalg.inv(LAB.T).astype(np.float32)) ** 3 @ np.linalg.inv(LMS.T).astype(np.float32)
+    return np.asarray(_BYTES[np.clip(linear * LEVELS, 0, LEVELS).astype(np.int32)])
 
 
 def difference(one: ArrayLike, other: ArrayLike) -> NDArray[np.float32]:
@@ -122,4 +125,13 @@ LAB = np.array(
     ],
     np.float32,
 )
-_INVERSE_LMS, _INVERSE_LAB = np.linalg.inv(LMS.T).astype(np.float32), np.linalg.inv(LAB.T).astype(np.float32)
+LEVELS = 16383  # of linear light, fine enough for the darkest bytes
+
+
+def _linear(srgb: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4).astype(np.float32)
+
+
+_LINEAR = _linear(np.arange(256, dtype=np.float32) / 255)
+# The byte that is nearest to each level: those whose middle towards the next lies below it.
+_BYTES = np.searchsorted((_LINEAR[1:] + _LINEAR[:-1]) / 2, np.arange(LEVELS + 1) / LEVELS).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""The backend's command line: python -m backend generate | serve | image | evaluate | compare | toy | bench."""
+"""The backend's command line: python -m backend generate | serve | kit | image | evaluate | compare | toy | bench."""
 
 from __future__ import annotations
 
@@ -82,6 +82,26 @@ def _evaluate(args: argparse.Namespace) -> int:
     return evaluate(args.folders, args.out, others, not args.no_samples, real_views(args.real))
 
 
+def _kit(args: argparse.Namespace) -> int:
+    from backend.assemble import choose_device
+    from backend.kits.command import kit
+
+    choices = {"split": args.split, "overwrite": args.overwrite, "as_json": args.json}
+    return kit(args.files, args.out, args.name, **choices, device=choose_device(args.device))
+
+
+def _add_kit(commands: Any) -> None:
+    kit = commands.add_parser("kit", help="make a prior of your own objects, from mesh files")
+    kit.set_defaults(run=_kit)
+    kit.add_argument("files", type=Path, nargs="+", metavar="FILES", help="glb, gltf, obj, ply, stl, off, or folders")
+    kit.add_argument("--out", type=Path, required=True, metavar="KIT", help="folder; a kit that is there is added to")
+    kit.add_argument("--name", default="", help="of the kit; that of the folder")
+    kit.add_argument("--split", action="store_true", help="each object of a file by itself, under its own name")
+    kit.add_argument("--overwrite", action="store_true", help="in place of what is in the kit, not in addition to it")
+    kit.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ...")
+    kit.add_argument("--json", action="store_true", help="a line of JSON an event, in place of the progress bar")
+
+
 def _bench(args: argparse.Namespace) -> int:
     from backend.bench.report import bench
 
@@ -130,6 +150,7 @@ def _parser() -> argparse.ArgumentParser:
     image.add_argument("--out", type=Path, required=True, help="folder; pictures that are there already are kept")
     _add_evaluate(commands)
     _add_compare(commands)
+    _add_kit(commands)
     bench = commands.add_parser("bench", help="time the renderer, the steps and the mesh")
     bench.set_defaults(run=_bench, out=None)
     bench.add_argument("--json", type=Path, help="write the figures there too")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,7 +74,7 @@ class Camera:
 
 def make_kit(
     files: Sequence[Subject], out: Path, name: str = "", *, overwrite: bool = False, camera: Camera | None = None
-) -> Iterator[Event]:
+) -> Generator[Event, None, None]:
     """Photograph every object of the files into the kit `out`; yields an event for each.
 
     A kit that is there already is added to: objects of the same file are made again where the file has changed, all

@@ -25,7 +25,6 @@ from backend.priors.words import WordTable
 FEW = 4  # where fewer names say "wooden", objects that look so count as well
 PREFERRED = 2.0  # weight of objects that have the size, or by themselves the colour, that was asked for
 LONGER = 0.5  # weight of "chair with cushion" where a chair was asked for
-UNDYED = 0.3  # weight that is left to an object of which a dye would change nothing
 FAINT = 0.25  # what is less likely than this, next to the likeliest, is not chosen: scores overrule weak odds
 SAME_COLOUR = 0.09  # difference up to which a colour is the one that was asked for
 MATERIALS = {"wood": wooden, "metal": metallic}
@@ -155,7 +154,7 @@ class Chooser:
         if wish.colour is None or (wish.shade in SKIN and wish.roots <= PEOPLE):
             return
         same = difference(self.colours, wish.colour) < SAME_COLOUR
-        draft.weights *= np.where(same, PREFERRED, UNDYED + (1 - UNDYED) * self.shares)
+        draft.weights *= np.where(same, PREFERRED, 1) * np.maximum(self.shares, FAINT**2)  # how much has, or takes, it
         draft.dyes = {int(number): wish.colour for number in np.flatnonzero(draft.chosen & ~same)}
 
     def _take_away(self, draft: Draft, negative: str) -> None:

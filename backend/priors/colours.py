@@ -69,12 +69,12 @@ def shaded(colour: Colour, shade: str) -> Colour:
 
 def oklab(srgb: ArrayLike) -> NDArray[np.float32]:
     """sRGB (..., 3) in [0,1] -> lightness and the two colour axes (..., 3)."""
-    return (np.cbrt(_linear(np.asarray(srgb, np.float32)) @ LMS.T) @ LAB.T).astype(np.float32)
+    return np.asarray(np.cbrt(_linear(np.asarray(srgb, np.float32)) @ LMS.T) @ LAB.T, np.float32)
 
 
 def oklab_of(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     """As `oklab`, of bytes (..., 3)."""
-    return np.asarray(np.cbrt(_LINEAR[pixels] @ LMS.T) @ LAB.T)
+    return np.asarray(np.cbrt(_LINEAR[pixels] @ LMS.T) @ LAB.T, np.float32)
 
 
 def bytes_of(lab: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -132,6 +132,6 @@ def _linear(srgb: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4).astype(np.float32)
 
 
-_LINEAR = _linear(np.arange(256, dtype=np.float32) / 255)
+_LINEAR = _linear(np.linspace(0, 1, 256, dtype=np.float32))
 # The byte that is nearest to each level: those whose middle towards the next lies below it.
 _BYTES = np.searchsorted((_LINEAR[1:] + _LINEAR[:-1]) / 2, np.arange(LEVELS + 1) / LEVELS).astype(np.uint8)

@@ -21,8 +21,8 @@ DARKEST = 0.25  # L below which a tint is noise
 VIVID = (0.07, 0.14)  # length of a tint up to which it is a grey's, and from which it is vivid
 ASIDE = (0.35, 0.7)  # sine of the angle up to which a tint has a vivid one's hue, and from which it has not
 SMALL = 0.05  # length of a tint that has no hue
-NEAR = (0.09, 0.16)  # distance up to which a pixel is of a grey, and from which it is not
-LIGHTNESS = 0.25  # what a step in L counts there
+NEAR = (0.05, 0.11)  # distance of tints up to which a pixel is of a grey, and from which it is not
+BRIGHTER = (0.2, 0.35)  # by how much L may be above that of a grey in the light
 SHADE = (0.58, 0.42)  # L, next to a light grey's, down to which a pixel is in its shade, and from which it is not
 LIGHT = (0.3, 0.45)  # L up to which a grey is so dark that all below is its shade, and from which it is light
 PEDESTAL = 0.4  # of L: the contrast of darker colours is not blown up in lighter ones
@@ -56,10 +56,10 @@ def unmixed(lab: Array, colour: Array) -> tuple[Array, Array]:
         share = alike * np.clip(along / np.hypot(*tint), 0, 1)
         rest = tints - (alike * np.maximum(along, 0))[:, None] * direction
     if vivid < 1:
-        steps = np.column_stack([tints - tint, LIGHTNESS * (lab[:, 0] - colour[0])])
-        near = 1 - _rise(np.sqrt(np.square(steps).sum(1)), *NEAR)
+        near = 1 - _rise(np.hypot(*(tints - tint).T), *NEAR)
+        bright = _rise(lab[:, 0] - colour[0], *BRIGHTER)
         dark = _rise(lab[:, 0] / max(float(colour[0]), DARKEST), *SHADE) * _rise(colour[0], *LIGHT)
-        share = share + (1 - vivid) * near * (1 - dark)
+        share = share + (1 - vivid) * near * (1 - bright) * (1 - dark)
     return np.asarray(share, np.float32), np.asarray(rest, np.float32)
 
 
@@ -72,7 +72,7 @@ def relit(lightness: Array, old: float, new: float) -> Array:
 
 
 def _tint(lab: Array) -> Array:
-    return lab[:, 1:] / np.maximum(lab[:, :1], DARKEST)
+    return np.asarray(lab[:, 1:] / np.maximum(lab[:, :1], DARKEST), np.float32)
 
 
 def _rise(value: Array | np.floating, start: float, end: float) -> Array:

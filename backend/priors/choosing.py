@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.priors.base import PriorError
-from backend.priors.colours import Colour, colour_of, difference, metallic, wooden
+from backend.priors.colours import Colour, colour_of, metallic, same_colour, wooden
 from backend.priors.grammar import Word, chunks_of, kinds
 from backend.priors.lexicon import ADJECTIVES, COMPOUNDS, NEGATIVE_FLUFF, SIZES
 from backend.priors.naming import Marks, Naming
@@ -26,7 +26,6 @@ FEW = 4  # where fewer names say "wooden", objects that look so count as well
 PREFERRED = 2.0  # weight of objects that have the size, or by themselves the colour, that was asked for
 LONGER = 0.5  # weight of "chair with cushion" where a chair was asked for
 FAINT = 0.25  # what is less likely than this, next to the likeliest, is not chosen: scores overrule weak odds
-SAME_COLOUR = 0.09  # difference up to which a colour is the one that was asked for
 MATERIALS = {"wood": wooden, "metal": metallic}
 PEOPLE = kinds("person")
 SKIN = frozenset(["black", "white", "brown"])  # said of people it is no dye
@@ -153,7 +152,7 @@ class Chooser:
         draft.left += [word.said for word in wish.left]
         if wish.colour is None or (wish.shade in SKIN and wish.roots <= PEOPLE):
             return
-        same = difference(self.colours, wish.colour) < SAME_COLOUR
+        same = same_colour(self.colours, wish.colour)
         draft.weights *= np.where(same, PREFERRED, 1) * np.maximum(self.shares, FAINT**2)  # how much has, or takes, it
         draft.dyes = {int(number): wish.colour for number in np.flatnonzero(draft.chosen & ~same)}
 
@@ -176,7 +175,7 @@ class Chooser:
         colour = colour_of(word.root)
         marks = self._has(word, among)
         if colour is not None:
-            marks = marks | ((difference(self.colours, colour) < SAME_COLOUR) & among & ~dyed)
+            marks = marks | (same_colour(self.colours, colour) & among & ~dyed)
         return marks
 
 

@@ -49,6 +49,12 @@ THINGS = frozenset(
 # CSS colours that are said of other things than colour.
 NO_COLOURS = frozenset("peru bisque gainsboro linen snow wheat seashell thistle moccasin orchid tomato".split())
 
+GREY = 0.08  # chroma, next to lightness, below which a colour has no hue to go by
+SHADES_OF_GREY = 0.13  # lightness by which greys of one name differ
+SAME_HUE = 0.95  # cosine of 18 degrees
+PALER, STRONGER = 0.65, 1.8  # chroma, next to that of a named colour, that still has the name
+LIGHTER_OR_DARKER = 0.16
+
 
 def colour_of(word: str) -> Colour | None:
     """sRGB of a colour's name, None for other words."""
@@ -83,10 +89,17 @@ def bytes_of(lab: NDArray[np.float32]) -> NDArray[np.uint8]:
     return np.asarray(_BYTES[np.clip(linear * LEVELS, 0, LEVELS).astype(np.int32)])
 
 
-def difference(one: ArrayLike, other: ArrayLike) -> NDArray[np.float32]:
-    """How unlike two sRGB colours (..., 3) look; shading counts less than colour.  Black to white is 0.5."""
-    apart = (oklab(one) - oklab(other)) * np.array([0.5, 1.5, 1.5], np.float32)
-    return np.asarray(np.linalg.norm(apart, axis=-1), np.float32)
+def same_colour(srgb: ArrayLike, wanted: Colour) -> NDArray[np.bool_]:
+    """Whether people would give sRGB colours (..., 3) the name of the wanted one, in light and in moderate shade."""
+    lab, other = oklab(srgb), oklab(wanted)
+    tints, tint = lab[..., 1:] / np.maximum(lab[..., :1], 0.25), other[1:] / max(float(other[0]), 0.25)
+    length, lengths = float(np.hypot(*tint)), np.hypot(*np.moveaxis(tints, -1, 0))
+    apart = np.abs(lab[..., 0] - other[0])
+    if length < GREY:
+        return np.asarray((np.hypot(*np.moveaxis(tints - tint, -1, 0)) < GREY / 2) & (apart < SHADES_OF_GREY))
+    alike = tints @ tint / np.maximum(lengths * length, 1e-6)
+    strong = (lengths > length * PALER) & (lengths < length * STRONGER)
+    return np.asarray((alike > SAME_HUE) & strong & (apart < LIGHTER_OR_DARKER))
 
 
 def wooden(srgb: ArrayLike) -> NDArray[np.bool_]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import msgspec
 import torch
@@ -24,15 +25,13 @@ from backend.guidance.ssd import SSD
 from backend.guidance.vdm import VDM
 from backend.guidance.vsd import VSD
 from backend.priors.base import Counted, Prior
+from backend.priors.catalogue import SHIPPED, Catalogue, CataloguePrior
 from backend.prompts import Prompts
-from backend.recipe import EMBEDDED, Job, JobError
+from backend.recipe import Job, JobError, kit_folder
 from backend.scenes.image import ImageScene
 from backend.scenes.initial import from_mesh, sphere
 from backend.scenes.optimised import SplatScene
 from backend.scenes.splats import Splats
-
-if TYPE_CHECKING:
-    from backend.priors.embedded import Embedded
 
 # A new objective is one file in guidance/ and one line here (and its name in `recipe.ObjectiveName`).
 OBJECTIVES: dict[str, Any] = {
@@ -80,12 +79,10 @@ def make_objective(name: str, options: dict[str, Any]) -> Objective:
     return objective
 
 
-@lru_cache(maxsize=1)
-def embedded_prior(device: torch.device) -> Embedded:
-    """The prior that ships with the project; it stays in memory."""
-    from backend.priors.embedded import Embedded
-
-    return Embedded.load(device)
+@lru_cache(maxsize=4)
+def open_kit(folder: Path = SHIPPED) -> Catalogue:
+    """A kit and its words; the last ones stay in memory."""
+    return Catalogue.load(folder)
 
 
 @lru_cache(maxsize=1)
@@ -98,10 +95,12 @@ def large_prior(name: str, device: torch.device) -> Prior:
 
 def load_prior(job: Job, device: torch.device) -> tuple[Prior, list[str]]:
     """The prior of a job, and what to tell of how it reads the prompt.  PriorError if it cannot be used."""
-    if job.prior == EMBEDDED:
-        prior = embedded_prior(device)
-        return prior, prior.check_prompt(job.prompt)
-    return large_prior(job.prior, device), []
+    folder = kit_folder(job.prior)
+    if folder is None:
+        return large_prior(job.prior, device), []
+    settings = job.recipe.catalogue
+    prior = CataloguePrior(open_kit(folder), job.prompt, job.negative_prompt, settings, job.seed, device=device)
+    return prior, prior.notes
 
 
 def first_splats(job: Job, generator: torch.Generator) -> tuple[Splats, torch.Tensor]:
@@ -120,7 +119,7 @@ def assemble_picture(job: Job, prior: Prior, device: torch.device, rate: float) 
     recipe, generator, counted = job.recipe, torch.Generator().manual_seed(job.seed), Counted(prior)
     objective = make_objective(job.objective, recipe.options)
     prompts = Prompts(counted, job.prompt, job.negative_prompt, recipe.view_prompts, False, recipe.guidance_rescale)
-    scene = ImageScene(recipe.views, recipe.side(0.0), rate, generator, device)
+    scene = ImageScene(recipe.views, recipe.side(0.0), rate, generator, device, prior.channels)
     return Run(scene, counted, objective, prompts, recipe, generator), scene
 
 

@@ -105,6 +105,20 @@ class CameraRange(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
                 )
 
 
+def within(cameras: Cameras, window: CameraRange) -> Cameras:
+    """Those that stand in the window's azimuths and elevations; where there is none, the one nearest to its middle."""
+    azimuths, (low, high) = window.azimuth, window.elevation
+    above = (cameras.elevation > 45) & (cameras.elevation <= 80) & (window.overhead_share > 0)
+    inside = ((cameras.azimuth - azimuths[0]) % 360 <= azimuths[1] - azimuths[0]) & (
+        above | ((cameras.elevation >= low) & (cameras.elevation <= high))
+    )
+    if inside.any():
+        return cameras[inside]
+    turn = (cameras.azimuth - sum(azimuths) / 2 + 180) % 360 - 180
+    away = turn.square() + (cameras.elevation - (low + high) / 2).square()
+    return cameras[away.argmin()[None]]
+
+
 def sample_cameras(window: CameraRange, count: int, generator: torch.Generator) -> Cameras:
     """`count` cameras whose azimuths are spread evenly over their range from a random start."""
 

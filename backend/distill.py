@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from backend.cameras import orbit, sample_cameras
+from backend.cameras import Cameras, orbit, sample_cameras, within
 from backend.events import Event, Preview, Progress, Snapshot
 from backend.guidance.base import Batch, Objective
 from backend.priors.base import Counted
@@ -84,13 +84,11 @@ def distill(run: Run, until: int, show_every: int = 0) -> Iterator[Event]:
     while run.step < until:
         progress = min(run.step / recipe.steps, 1.0)
         side = recipe.side(progress)
-        cameras = sample_cameras(recipe.cameras, recipe.views, run.generator)
+        cameras = draw_cameras(run)
         lap("")
-        render = run.scene.render(
-            cameras, side, side, draw_backgrounds(recipe.backgrounds, recipe.views, run.generator)
-        )
+        render = run.scene.render(cameras, side, side, draw_backgrounds(run))
         lap("render")
-        x = run.prior.encode(render.rgb)
+        x = run.prior.encode(render.picture(run.prior.channels))
         lap("encode")
         t = sample_t(recipe.timesteps, progress, len(run.prior.alphas_cumprod), recipe.views, run.generator).to(
             x.device
@@ -120,7 +118,25 @@ def show(run: Run, side: int = 192) -> Iterator[Event]:
     yield Snapshot(run.step, run.scene.splats())
 
 
-def draw_backgrounds(shares: Backgrounds, count: int, generator: torch.Generator) -> Tensor:
+def draw_cameras(run: Run) -> Cameras:
+    """The step's cameras: of the recipe's range, and of those that the prior knows, none twice before all were taken."""
+    window, count = run.recipe.cameras, run.recipe.views
+    if run.prior.cameras is None:
+        return sample_cameras(window, count, run.generator)
+    known = within(run.prior.cameras, window)
+    rounds = -(-count // len(known))
+    return known[torch.cat([torch.randperm(len(known), generator=run.generator) for _ in range(rounds)])[:count]]
+
+
+def draw_backgrounds(run: Run) -> Tensor:
+    """Colours (B,3) in [0,1]: middle grey for a prior that reads alpha and needs no other, else as the recipe says."""
+    count = run.recipe.views
+    if run.prior.channels == 4:
+        return torch.full((count, 3), 0.5)
+    return backgrounds_of(run.recipe.backgrounds, count, run.generator)
+
+
+def backgrounds_of(shares: Backgrounds, count: int, generator: torch.Generator) -> Tensor:
     """Colours (count,3) in [0,1], each view's kind drawn by its share."""
     fixed = torch.tensor([[1.0], [0.0], [0.5]]).expand(3, 3)
     odds = torch.tensor([shares.white, shares.black, shares.middle, shares.grey, shares.colour], dtype=torch.float32)

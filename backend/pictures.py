@@ -62,7 +62,13 @@ def draw_all(prompts: Sequence[str], objectives: Sequence[str], out: Path, seed:
 def picture_job(objective: str, prompt: str, seed: int, steps: int, count: int) -> Job:
     """The objective's own recipe on the embedded prior, for pictures."""
     job = make_job({"prompt": prompt, "objective": objective, "seed": seed, "recipe": {"steps": steps, "views": count}})
-    recipe = msgspec.structs.replace(job.recipe, cameras=CAMERA, stages=(Stage(side=64),))
+    recipe = msgspec.structs.replace(
+        job.recipe,
+        cameras=CAMERA,
+        stages=(Stage(side=64),),
+        # Particles, not views of one thing.
+        catalogue=msgspec.structs.replace(job.recipe.catalogue, joint=False),
+    )
     return msgspec.structs.replace(job, recipe=recipe)
 
 

@@ -13,6 +13,8 @@ from msgspec import Meta
 
 from backend.cameras import CameraRange
 from backend.errors import UserError
+from backend.priors.kit import INDEX, SHIPPED
+from backend.priors.settings import CatalogueSettings
 from backend.scenes.settings import SplatSettings
 from backend.timesteps import Timesteps
 
@@ -25,6 +27,14 @@ QUALITIES: tuple[str, ...] = get_args(Quality)
 EMBEDDED = "embedded"
 PROMPT_LIMIT = 1000
 MOST_STEPS = 100_000
+
+
+def kit_folder(prior: str) -> Path | None:
+    """The folder of the kit that a job's prior is, None for any other kind of prior."""
+    if prior == EMBEDDED:
+        return SHIPPED
+    folder = Path(prior).expanduser()
+    return folder if (folder / INDEX).is_file() else None
 
 
 class JobError(UserError):
@@ -66,6 +76,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     guidance_rescale: Annotated[float, Meta(ge=0, le=1)] = 0.0  # how much of guidance's added contrast is taken back
     options: dict[str, Any] = {}  # of the objective; what is left out takes the objective's default
     splats: SplatSettings = SplatSettings()
+    catalogue: CatalogueSettings = CatalogueSettings()
     checkpoint_every: Annotated[int, Meta(ge=1)] = 100
 
     def side(self, progress: float) -> int:
@@ -79,7 +90,7 @@ class Job(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     prompt: str
     negative_prompt: str = ""
     objective: ObjectiveName = "vdm"
-    prior: str = EMBEDDED  # or a diffusers folder or hub id
+    prior: str = EMBEDDED  # or the folder of a kit, a diffusers folder, a hub id
     seed: Annotated[int, Meta(ge=0, lt=2**62)] = 0
     quality: Quality = "normal"  # how long the recipe's run is, and how many splats it has
     init_mesh: str | None = None
@@ -96,7 +107,7 @@ def default_recipe(objective: str, prior: str, quality: str = "normal", keep_sha
     """
     from backend.defaults import PLAIN, RECIPES, at_quality, shape_kept  # the tables are data; they need our classes
 
-    kind = EMBEDDED if prior == EMBEDDED else "large"
+    kind = "large" if kit_folder(prior) is None else EMBEDDED
     recipe = RECIPES.get((objective, kind), PLAIN[kind])
     return shape_kept(at_quality(recipe, quality), keep_shape)
 

@@ -97,7 +97,10 @@ def directed(prior: Prior, x_t: Tensor, t: Tensor, conditions: Conditions, *more
 
 
 def guided(prior: Prior, x_t: Tensor, t: Tensor, conditions: Conditions, scale: float) -> tuple[Tensor, Tensor]:
-    """(eps_hat, eps_y), in one forward."""
+    """(eps_hat, eps_y), in one forward; of the prompt alone where the scale is 1, and eps_hat is eps_y."""
+    if scale == 1 and not conditions.perp:
+        eps_y = prior.predict(x_t, t, conditions.y)
+        return eps_y, eps_y
     said = directed(prior, x_t, t, conditions)
     return said.hat(scale), said.eps_y
 

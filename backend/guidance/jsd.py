@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+import torch
 from msgspec import Meta
 
 from backend.guidance.base import Batch, Guidance, Options, Rule, Score, Weighing
@@ -39,6 +40,7 @@ class JSDOptions(Options, frozen=True):
     inversion_eta: Eta = 0.0
     inversion_start: Start = "estimate"
     denoise_guided: Annotated[bool, Meta(description="Denoise the first sample with guidance")] = False
+    antithetic: Annotated[bool, Meta(description="Draw the fresh noise with its opposite, and take the mean")] = False
     k: Annotated[float, Meta(ge=0, le=10, description="Share of the minority sample in the released rule")] = 1.0
 
 
@@ -61,7 +63,9 @@ class JSD(Rule[JSDOptions]):
         eps_hat, eps_y = batch.guided(x_hat, o.guidance_scale)
         x_bar_0 = (x_hat - sigma * (eps_hat if o.denoise_guided else eps_y)) / alpha
         eps = batch.noise()
-        eps_bar, _ = batch.guided(alpha * x_bar_0 + sigma * eps, o.guidance_scale)
+        draws = (eps, -eps) if o.antithetic else (eps,)
+        bars = [batch.guided(alpha * x_bar_0 + sigma * draw, o.guidance_scale)[0] for draw in draws]
+        eps_bar, eps = (torch.stack(terms).mean(0) for terms in (bars, draws))
         released = (1 + o.k) * (eps_hat - eps_inv) + o.k * (eps_bar - eps)
         difference = eps_hat - eps_bar if o.rule == "paper" else released
         return batch.score(o.weight, difference, eps_hat, eps_bar)

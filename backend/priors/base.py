@@ -56,9 +56,11 @@ class Prior(Protocol):
     alphas_cumprod: Tensor  # (T,) ᾱ_t, decreasing
     image_size: int  # side in pixels of the pictures it was trained on
     device: torch.device
+    channels: int  # of the pictures that it reads: 3 for colour, 4 for colour over middle grey and alpha
+    cameras: Cameras | None  # the only ones from which it knows things; None where it takes any
 
     def encode(self, images: Tensor) -> Tensor:
-        """Pictures (B,H,W,3) in [0,1] -> clean samples x (B,C,h,w), with gradient."""
+        """Pictures (B,H,W,channels) in [0,1] -> clean samples x (B,C,h,w), with gradient."""
 
     def decode(self, x: Tensor) -> Tensor:
         """Clean samples x (B,C,h,w) -> pictures (B,H,W,3) in [0,1]."""
@@ -98,6 +100,7 @@ class Counted:
     def __init__(self, prior: Prior) -> None:
         self.prior = prior
         self.alphas_cumprod, self.image_size, self.device = prior.alphas_cumprod, prior.image_size, prior.device
+        self.channels, self.cameras = prior.channels, prior.cameras
         self.encode, self.decode, self.condition = prior.encode, prior.decode, prior.condition
         self.calls, self.rows, self.seconds = 0, 0, 0.0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+import torch
 from torch import Tensor
 
 from backend.cameras import Cameras
@@ -21,6 +22,10 @@ class Render:
     alpha: Tensor
     depth: Tensor
     info: dict[str, Any] = field(default_factory=dict)
+
+    def picture(self, channels: int) -> Tensor:
+        """What a prior reads: rgb (B,H,W,3), or with four channels rgb and alpha."""
+        return self.rgb if channels == 3 else torch.cat([self.rgb, self.alpha], -1)
 
 
 class Scene(Protocol):

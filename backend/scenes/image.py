@@ -22,23 +22,33 @@ MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 
 
 class ImageScene:
-    """Pixels that learn; a Scene.  They start as noise of a hundredth around middle grey."""
+    """Pixels that learn; a Scene.  They start as noise of a hundredth around middle grey, and around half of cover.
+
+    With four `channels` the last is alpha, and the colour is straight; with three they cover all.
+    """
 
     def __init__(
-        self, count: int, side: int, rate: float, generator: torch.Generator, device: torch.device | str = "cpu"
+        self,
+        count: int,
+        side: int,
+        rate: float,
+        generator: torch.Generator,
+        device: torch.device | str = "cpu",
+        channels: int = 3,
     ) -> None:
-        start = 0.5 + 0.01 * torch.randn(count, side, side, 3, generator=generator)
+        start = 0.5 + 0.01 * torch.randn(count, side, side, channels, generator=generator)
         self.pixels = Parameter(start.to(device))
         self.optimiser = torch.optim.Adam([self.pixels], lr=rate)
 
     def render(self, cameras: Cameras, width: int, height: int, backgrounds: Tensor) -> Render:
-        """The pictures (B,height,width,3), one for each of as many cameras; they fill it, so no background is seen."""
+        """The pictures (B,height,width,3) over their backgrounds (B,3), one for each of as many cameras."""
         if len(cameras) != len(self.pixels):
             raise ValueError(f"{len(self.pixels)} pictures are not seen by {len(cameras)} cameras")
-        rgb: Tensor = self.pixels
-        if rgb.shape[1:3] != (height, width):
-            rgb = F.interpolate(rgb.movedim(-1, 1), (height, width), mode="bilinear", antialias=True).movedim(1, -1)
-        alpha = torch.ones_like(rgb[..., :1])
+        pixels: Tensor = self.pixels
+        if pixels.shape[1:3] != (height, width):
+            small = F.interpolate(pixels.movedim(-1, 1), (height, width), mode="bilinear", antialias=True)
+            pixels = small.movedim(1, -1)
+        rgb, alpha = _over(pixels, backgrounds.to(pixels)[:, None, None])
         return Render(rgb, alpha, alpha)
 
     def regulariser(self, render: Render) -> Tensor:
@@ -51,7 +61,7 @@ class ImageScene:
         self.optimiser.zero_grad(set_to_none=True)
         with torch.no_grad():
             self.pixels.clamp_(0, 1)
-        return {"saturation": saturation(self.pixels.detach())}
+        return {"saturation": saturation(_over(self.pixels.detach())[0])}
 
     def finite(self) -> bool:
         """Whether every pixel and its gradient is a number."""
@@ -59,8 +69,8 @@ class ImageScene:
         return all(bool(torch.isfinite(value).all()) for value in values)
 
     def pictures(self) -> Tensor:
-        """The pictures now (count,side,side,3) in [0,1], on the CPU."""
-        return self.pixels.detach().cpu().clone()
+        """The pictures now (count,side,side,3) in [0,1] over middle grey, on the CPU."""
+        return _over(self.pixels.detach())[0].cpu().clone()
 
     def splats(self) -> Splats:
         """The first picture as discs in the plane that faces the front, 2 m wide, on the CPU."""
@@ -85,6 +95,14 @@ class ImageScene:
                 key: state[f"adam.{key}"].to(self.pixels.device if key != "step" else "cpu", copy=True)
                 for key in MOMENTS
             }
+
+
+def _over(pixels: Tensor, background: Tensor | float = 0.5) -> tuple[Tensor, Tensor]:
+    """Pixels (B,H,W,3 or 4) -> colour (B,H,W,3) over the background, alpha (B,H,W,1)."""
+    rgb, alpha = pixels[..., :3], pixels[..., 3:]
+    if not alpha.shape[-1]:
+        return rgb, torch.ones_like(rgb[..., :1])
+    return rgb * alpha + background * (1 - alpha), alpha
 
 
 def saturation(rgb: Tensor) -> float:

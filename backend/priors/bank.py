@@ -1,0 +1,83 @@
+"""The pictures that a run draws from, ready to be compared with: by camera, at each size that the run renders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from backend.priors.kit import Views
+from backend.priors.local_score import rgba_to_x
+
+ANY = -1  # no particular camera
+SIDES = 6  # cameras that stand for all where no particular one is asked for
+SINGLE_BYTES = 2**28  # above this the pictures are kept in half precision, and widened a camera at a time
+
+Read = Callable[[], Views]  # the pictures of one object
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """x (M,4,S,S) of M pictures in [-1,1], and their squares summed over channels (M,S,S)."""
+
+    x: Tensor
+    squares: Tensor
+
+    @classmethod
+    def of(cls, x: Tensor) -> Pictures:
+        """With their squares."""
+        return cls(x, (x * x).sum(1))
+
+    @classmethod
+    def cat(cls, parts: Sequence[Pictures]) -> Pictures:
+        """One after the other."""
+        return parts[0] if len(parts) == 1 else cls(*(torch.cat(p) for p in zip(*((q.x, q.squares) for q in parts))))
+
+
+class Source(Protocol):
+    """Pictures of `count` things; a whole number of each."""
+
+    count: int
+
+    def pictures(self, camera: int, side: int) -> Pictures:
+        """As seen from one of the grid's cameras, or from `ANY`: all things once, all things once more, and so on."""
+
+
+class Objects:
+    """Objects seen from the grid's cameras; a `Source`.  Read when first asked for, and made smaller once a size."""
+
+    def __init__(self, read: Sequence[Read], device: torch.device) -> None:
+        self.read, self.count, self.device = read, len(read), device
+        self._x: dict[int, Tensor] = {}
+
+    def pictures(self, camera: int, side: int) -> Pictures:
+        """(count,4,side,side) from one camera, six times as many from any."""
+        x = self._all(side)
+        return Pictures.of((x[:: len(x) // SIDES].flatten(0, 1) if camera == ANY else x[camera]).float())
+
+    def _all(self, side: int) -> Tensor:
+        """x (C,count,4,side,side)."""
+        if side not in self._x:
+            seen = [rgba_to_x(torch.from_numpy(read()), side) for read in self.read]
+            kept = torch.float32 if 4 * sum(x.numel() for x in seen) <= SINGLE_BYTES else torch.float16
+            self._x[side] = torch.stack([x.to(self.device, kept) for x in seen], 1)
+        return self._x[side]
+
+
+class Anything:
+    """One picture of each of several objects, whatever camera is asked for: a `Source` for "nothing said"."""
+
+    def __init__(self, read: Sequence[Read], cameras: Sequence[int], device: torch.device) -> None:
+        self.read, self.cameras, self.count, self.device = read, cameras, len(read), device
+        self._pictures: dict[int, Pictures] = {}
+
+    def pictures(self, camera: int, side: int) -> Pictures:
+        """(count,4,side,side), always the same."""
+        if side not in self._pictures:
+            pairs = zip(self.read, self.cameras, strict=True)
+            x = [rgba_to_x(torch.from_numpy(read()[own : own + 1]), side) for read, own in pairs]
+            self._pictures[side] = Pictures.of(torch.cat(x).to(self.device))
+        return self._pictures[side]

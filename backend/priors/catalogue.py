@@ -1,0 +1,245 @@
+"""The prior that ships: a diffusion model in closed form, whose pictures are those of a kit of photographed objects.
+
+    words -> objects (`choosing`) -> a seed's draw of them -> their pictures from a step's cameras -> the score of these
+
+It knows its objects and nothing else, but it knows them exactly: there is no network, nothing was trained, and whatever
+a rule of distillation makes of it is the rule's own doing.  x is RGBA, so that silhouettes have a gradient of their own.
+`local_score` has the formula; `mix` says whether it makes things of the kit or new ones of their parts.
+
+As long as windows are whole, all views of a step are judged together (`joint`): their likelihoods are multiplied before
+the softmax, and every view is then of the same object, which is what multi-view diffusion models are trained for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from backend.cameras import Cameras, view_word
+from backend.priors.analytic import scaled_linear
+from backend.priors.bank import ANY, Anything, Objects, Pictures, Read, Source
+from backend.priors.base import Condition
+from backend.priors.catalogue_twin import CatalogueTwin
+from backend.priors.choosing import Choice, Chooser
+from backend.priors.dye import dye
+from backend.priors.grid import SIDE, grid_cameras
+from backend.priors.kit import SHIPPED, Kit
+from backend.priors.loading import pictures, pixels
+from backend.priors.local_score import NEVER, denoised, log_likelihood, window_side
+from backend.priors.settings import CatalogueSettings
+from backend.priors.words import WordTable
+
+STD = 0.1  # width of each picture: s of the mixture
+NEAR_BEST = 0.25  # objects less likely than this, next to the likeliest, are not drawn: scores overrule weak odds
+PUSHED = 8  # objects of a negative prompt that guidance moves away from
+ANYTHING = 48  # pictures that stand for the whole kit where nothing is said
+VIEW = re.compile(r", (front|side|back|overhead) view$")
+
+
+class Catalogue:
+    """A kit and how to find things in it; kept between jobs."""
+
+    def __init__(self, kit: Kit, table: WordTable) -> None:
+        self.kit = kit
+        objects = kit.objects
+        colours, shares = np.array([o.colour for o in objects]), np.array([o.share for o in objects])
+        self.chooser = Chooser([o.name for o in objects], colours, shares, table)
+
+    @classmethod
+    def load(cls, folder: Path = SHIPPED) -> Catalogue:
+        """Open a kit.  PriorError where it, or the word table, is missing or damaged."""
+        return cls(Kit(folder), WordTable.load(SHIPPED))
+
+    def reader(self, number: int, choice: Choice) -> Read:
+        """How to read an object's pictures, dyed where the choice says so."""
+
+        def read() -> NDArray[np.uint8]:
+            views, to = self.kit.views(number), choice.dyes.get(number)
+            return views if to is None else dye(views, self.kit.objects[number].colour, to)
+
+        return read
+
+    def anything(self) -> tuple[list[Read], list[int]]:
+        """Pictures of objects from all over the kit, and their cameras; the same for every run."""
+        rng = np.random.default_rng(0)
+        numbers = rng.permutation(len(self.kit))[:ANYTHING]
+        cameras = rng.integers(len(grid_cameras()), size=len(numbers))
+        return [lambda n=n: self.kit.views(n) for n in numbers.tolist()], cameras.tolist()
+
+
+def drawn(weights: NDArray[np.float32], count: int, seed: int) -> NDArray[np.int64]:
+    """Numbers of `count` objects, without repetition, each as likely as its weight (N,); all of them for count 0.
+
+    Gumbel's trick: the largest of log-weights with Gumbel noise added are such a draw.
+    """
+    fit = np.flatnonzero(weights >= NEAR_BEST * weights.max())
+    if not count or len(fit) <= count:
+        return fit
+    noise = np.random.default_rng(seed).gumbel(size=len(weights))[fit]
+    return np.sort(fit[np.argsort(-(np.log(weights[fit]) + noise), kind="stable")[:count]])
+
+
+class CataloguePrior:
+    """A `Prior` for one run: its prompt's objects, as its seed draws them."""
+
+    channels = 4
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        prompt: str,
+        negative: str = "",
+        settings: CatalogueSettings = CatalogueSettings(),  # noqa: B008 (frozen)
+        seed: int = 0,
+        side: int = SIDE,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.catalogue, self.prompt, self.negative, self.settings = catalogue, prompt, negative, settings
+        self.image_size, self.device, self.cameras = side, torch.device(device), grid_cameras()
+        self.alphas_cumprod = noise_levels().to(self.device)
+        choice = catalogue.chooser.choose(prompt, negative)
+        self.notes, self.numbers = choice.notes, drawn(choice.weights, settings.objects, seed)
+        self.sources, self.log_pi = self._sources(choice)
+        self._embed = lru_cache(64)(self._tokens)
+        self._groups: dict[str, int] = {}
+
+    def _sources(self, choice: Choice) -> tuple[tuple[Source, ...], dict[str, Tensor]]:
+        """What is drawn from, and for each text the log-weight of everything in it."""
+        wanted = [self.catalogue.reader(n, choice) for n in self.numbers.tolist()]
+        pushed = self._pushed()
+        sources = (
+            Objects(wanted, self.device),
+            Objects([self.catalogue.reader(n, choice) for n in pushed.tolist()], self.device),
+            Anything(*self.catalogue.anything(), self.device),
+        )
+        never = [torch.full((source.count,), NEVER) for source in sources]
+        pi = torch.from_numpy(choice.weights[self.numbers]).float()
+        rows = {
+            self.prompt: [pi.log(), never[1], never[2]],
+            "": [never[0], never[1], torch.zeros(sources[2].count)],
+        }
+        if self.negative:
+            said = len(pushed) > 0
+            rows[self.negative] = [never[0], torch.zeros(len(pushed)), never[2]] if said else rows[""]
+        return sources, {text: torch.cat(parts).to(self.device) for text, parts in rows.items()}
+
+    def _pushed(self) -> NDArray[np.int64]:
+        """The objects of the negative prompt, where it names any."""
+        if not self.negative or not self.catalogue.chooser.understands(self.negative):
+            return np.zeros(0, np.int64)
+        return drawn(self.catalogue.chooser.choose(self.negative).weights, PUSHED, 0)
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Colour over middle grey and alpha (B,S,S,4) in [0,1] -> x (B,4,S,S) in [-1,1], S at most the kit's side."""
+        return pixels(images, min(images.shape[1], SIDE))
+
+    def decode(self, x: Tensor) -> Tensor:
+        """x (B,4,S,S) -> colour over middle grey (B,S,S,3) in [0,1]."""
+        return pictures(x[:, :3])
+
+    def condition(self, texts: Sequence[str], cameras: Cameras | None = None) -> Condition:
+        """B texts and cameras -> log-weights as tokens (B,1,K); `extra`: "camera" (B,) and "group" (B,).
+
+        Rows of one group (-1: none) are views of one thing.
+
+        A text that names a view (", back view") which its camera does not have is of the nearest camera that has it:
+        what Perp-Neg pushes away from.
+        """
+        words = [found and found[1] for found in map(VIEW.search, texts)]
+        plain = [VIEW.sub("", text) for text in texts]
+        views = [ANY] * len(texts) if cameras is None else nearest(self.cameras, cameras)
+        moved = views if cameras is None else nearest(self.cameras, cameras, words)
+        alone = [view == ANY or view != own for view, own in zip(moved, views, strict=True)]
+        groups = [-1 if only else self._groups.setdefault(text, len(self._groups)) for text, only in zip(plain, alone)]
+        extra = {"camera": torch.tensor(moved), "group": torch.tensor(groups)}
+        tokens = torch.stack([self._embed(text) for text in plain])[:, None]
+        return Condition(tokens, extra={name: value.to(self.device) for name, value in extra.items()})
+
+    def _tokens(self, text: str) -> Tensor:
+        """Log-weights (K,) of a text without its view."""
+        if text in self.log_pi:
+            return self.log_pi[text]
+        weights = torch.from_numpy(self.catalogue.chooser.choose(text).weights[self.numbers]).float()
+        rest = torch.full((sum(source.count for source in self.sources[1:]),), NEVER)
+        return torch.cat([weights.log().clamp(min=NEVER), rest]).to(self.device)
+
+    @torch.no_grad()
+    def predict(self, x_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
+        """ε (B,4,S,S) for x_t at integer levels t (B,), without gradient."""
+        return self.eps(x_t, t, condition)
+
+    def eps(self, x_t: Tensor, t: Tensor, condition: Condition, offset: Tensor | None = None) -> Tensor:
+        """As `predict`, with gradient to the tokens and to `offset` (B,4,S,S), which is added to the clean guess."""
+        alpha_bar = self.alphas_cumprod[t].view(-1, 1, 1, 1)
+        alpha, sigma = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
+        variance = (alpha * STD) ** 2 + sigma**2
+        guess = self._guesses(x_t.float(), t, condition)
+        clean = guess if offset is None else guess + offset
+        return sigma / variance * (x_t - alpha * clean)
+
+    def twin(self, rank: int, seed: int) -> CatalogueTwin:
+        """A twin that learns how the scene's pictures differ from those that the prior believes in."""
+        return CatalogueTwin(self, rank, seed)
+
+    def _guesses(self, x_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
+        """The clean picture that each row is thought to show (B,4,S,S)."""
+        levels, views, groups = t.tolist(), condition.extra["camera"].tolist(), condition.extra["group"].tolist()
+        seen = [self._seen(tokens[0], view, x_t.shape[-1]) for tokens, view in zip(condition.tokens, views, strict=True)]
+        found = [self._likelihood(x, level, row[1]) for x, level, row in zip(x_t, levels, seen, strict=True)]
+        if self.settings.joint:
+            found = joined(found, list(zip(groups, levels, strict=True)), views)
+        rows = zip(seen, found, strict=True)
+        return torch.stack([denoised(log_pi[:, None, None] + likelihood, p.x) for (log_pi, p), likelihood in rows])
+
+    def _seen(self, tokens: Tensor, view: int, side: int) -> tuple[Tensor, Pictures]:
+        """The log-weights (M,) and pictures of what the tokens (K,) allow."""
+        parts = tokens.split([source.count for source in self.sources])
+        chosen = [(s, part) for s, part in zip(self.sources, parts, strict=True) if bool((part > NEVER / 2).any())]
+        pictures = [source.pictures(view, side) for source, _ in chosen]
+        weights = [part.repeat(len(p.x) // len(part)) for p, (_, part) in zip(pictures, chosen, strict=True)]
+        return torch.cat(weights), Pictures.cat(pictures)
+
+    def _likelihood(self, x_t: Tensor, level: int, pictures: Pictures) -> Tensor:
+        alpha_bar = float(self.alphas_cumprod[level])
+        alpha, sigma = alpha_bar**0.5, (1 - alpha_bar) ** 0.5
+        side = window_side(sigma, self.settings.mix, x_t.shape[-1])
+        return log_likelihood(x_t, pictures.x, pictures.squares, alpha, (alpha * STD) ** 2 + sigma**2, side)
+
+
+def joined(found: list[Tensor], groups: list[tuple[int, int]], views: list[int]) -> list[Tensor]:
+    """Log-likelihoods (M,1,1) of whole pictures, added up over the different views of each group and level.
+
+    Those of windows (M,S,S), and of rows in no group (-1), are left as they are.
+    """
+    whole: dict[tuple[int, int], dict[int, Tensor]] = {}
+    for likelihood, group, view in zip(found, groups, views, strict=True):
+        if group[0] >= 0 and likelihood.shape[-1] == 1:
+            whole.setdefault(group, {})[view] = likelihood
+    return [
+        torch.stack(list(whole[group].values())).sum(0) if group in whole and likelihood.shape[-1] == 1 else likelihood
+        for likelihood, group in zip(found, groups, strict=True)
+    ]
+
+
+def noise_levels() -> Tensor:
+    """Stable Diffusion's alpha_bar (1000,), shifted so that the last is noise alone (Lin et al., 2305.08891)."""
+    root = scaled_linear().sqrt()
+    return (((root - root[-1]) * root[0] / (root[0] - root[-1])) ** 2).float()
+
+
+def nearest(grid: Cameras, cameras: Cameras, words: Sequence[str | None] = ()) -> list[int]:
+    """The grid's camera nearest to each of B cameras, among those whose view has its word where one is given."""
+    place, wanted = (c.positions.cpu() / c.distance.cpu()[:, None] for c in (grid, cameras))
+    likeness = wanted @ place.T  # (B,C)
+    views = [view_word(float(a), float(e)) for a, e in zip(grid.azimuth, grid.elevation, strict=True)]
+    for row, word in zip(likeness, words, strict=False):
+        if word is not None:
+            row[torch.tensor([view != word for view in views])] = -2
+    return likeness.argmax(1).tolist()

@@ -1,0 +1,16 @@
+"""How a run uses its kit of objects: the settings of the catalogue prior, as a part of the recipe."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+
+class CatalogueSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What is drawn from, and how; priors that are no kit take no notice of it."""
+
+    mix: Annotated[float, Meta(ge=0, le=1, description="0: things of the kit, 1: new ones of their parts")] = 0.5
+    objects: Annotated[int, Meta(ge=0, description="Objects that a seed draws from all that fit, 0: all")] = 12
+    joint: Annotated[bool, Meta(description="One posterior for all views of a step, while windows are whole")] = True

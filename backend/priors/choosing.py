@@ -140,7 +140,7 @@ class Chooser:
     def _has(self, word: Word, among: Marks) -> Marks:
         """Whose names say a word or, where few do, who look it."""
         said = self._said(word, among)
-        if said.sum() >= FEW:
+        if said.sum() >= FEW or self.naming.headed([word.root])[said].any():
             return said
         for material in MATERIALS.keys() & ADJECTIVES.get(word.root, frozenset()):
             said = said | (MATERIALS[material](self.colours) & among)

@@ -43,8 +43,8 @@ SHADES = {  # towards which colour, and how far
 # Names of colours that name things as well: colours only where they describe something else.
 THINGS = frozenset(
     "orange rose cherry lemon peach plum apricot lime olive mint salmon coral violet lavender lilac chocolate caramel "
-    "cream copper bronze brass gold silver rust sand slate walnut chestnut emerald ruby jade sapphire tomato orchid "
-    "snow wheat linen seashell thistle moccasin champagne mustard charcoal amber".split()
+    "cream copper bronze brass gold silver rust sand slate walnut chestnut emerald ruby jade sapphire champagne "
+    "mustard charcoal amber".split()
 )
 # CSS colours that are said of other things than colour.
 NO_COLOURS = frozenset("peru bisque gainsboro linen snow wheat seashell thistle moccasin orchid tomato".split())

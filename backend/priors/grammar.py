@@ -121,7 +121,7 @@ def name_of(text: str) -> Name:
     heads = {first[-1]} | {word for word in first[-2:-1] if word in kinds(first[-1])}
     after = frozenset(word for row in rows[1:] for word in row)
     parts = {root(part) for chunk in chunks_of(text)[:1] for word in chunk.words for part in word.said.split()[:-1]}
-    return Name(frozenset(heads), frozenset(first) | parts - heads, after)
+    return Name(frozenset(heads), (frozenset(first) | parts) - heads, after)
 
 
 @lru_cache(1024)

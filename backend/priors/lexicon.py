@@ -129,7 +129,7 @@ IDIOMS = {
     "macbook air": "laptop", "play station": "console", "game console": "console", "vw beetle": "car",
     "vw new beetle": "car", "volkswagen beetle": "car", "seat leon": "car", "ford focus": "car",
     "ford mustang": "car", "renault scenic": "car", "smart car": "car", "range rover": "car", "land rover": "car",
-    "rolls royce": "car", "alfa romeo": "car", "harley davidson": "motorbike", "motor bike": "motorbike",
+    "roll royce": "car", "alfa romeo": "car", "harley davidson": "motorbike", "motor bike": "motorbike",
     "fork lift": "forklift", "pickup truck": "truck", "fire engine": "truck", "soccer ball": "football",
     "basket ball": "basketball", "wine glass": "wineglass", "book shelf": "bookcase", "arm chair": "armchair",
     "easy chair": "armchair", "wheel chair": "wheelchair", "chest of drawer": "dresser", "night stand": "nightstand",
@@ -193,8 +193,9 @@ IRREGULAR = {
     "hoes": "hoe", "canoes": "canoe", "cacti": "cactus", "fungi": "fungus", "deer": "deer", "fishes": "fish",
     "sheep": "sheep", "scissors": "scissors", "pliers": "pliers", "trousers": "trousers", "clothes": "clothes",
     "jeans": "jeans", "pants": "pants", "fries": "fries", "cookies": "cookie", "pies": "pie", "ties": "tie",
-    "movies": "movie", "lens": "lens", "christmas": "christmas", "canvas": "canvas", "gas": "gas", "axes": "axe",
-    "spectacles": "spectacles", "tennis": "tennis", "slacks": "slacks",
+    "movies": "movie", "lens": "lens", "lenses": "lens", "buses": "bus", "tomatoes": "tomato", "potatoes": "potato",
+    "christmas": "christmas", "canvas": "canvas", "gas": "gas", "axes": "axe", "spectacles": "spectacles",
+    "tennis": "tennis", "slacks": "slacks",
 }  # fmt: skip
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.priors.grammar import chunks_of, name_of, words_of
+from backend.priors.lexicon import KINDS, ROOTS
 from backend.priors.words import WordTable
 
 Marks = NDArray[np.bool_]  # (N,) one an object
@@ -62,4 +63,7 @@ class Naming:
         for name in self.names:
             for word in words_of(name):
                 said.setdefault(word.root, Counter())[word.said] += 1
-        return {root: root if root in words else words.most_common(1)[0][0] for root, words in said.items()}
+        plain = {*ROOTS.values(), *KINDS}  # others may be made up: "coffeemaker"
+        return {
+            root: root if root in words or root in plain else words.most_common(1)[0][0] for root, words in said.items()
+        }

@@ -15,8 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+
+from backend.priors.base import PriorError
 
 MAX_TOKENS = 16
 NEAR = 0.6  # cosine above which a word the prior never saw counts as one that it did
@@ -52,10 +55,14 @@ class WordTable:
 
     @classmethod
     def load(cls, folder: Path) -> WordTable:
-        """Read `words.txt` and `words.safetensors` of a prior's folder."""
-        tensors = load_file(folder / "words.safetensors")
-        words = (folder / "words.txt").read_text(encoding="utf-8").split()
-        return cls(words, tensors["vectors"], tensors["seen"])
+        """Read `words.txt` and `words.safetensors` of a prior's folder; PriorError where they cannot be read."""
+        try:
+            tensors = load_file(folder / "words.safetensors")
+            words = (folder / "words.txt").read_text(encoding="utf-8").split()
+            vectors = tensors["vectors"]
+            return cls(words, vectors, tensors.get("seen", torch.zeros(len(vectors))))
+        except (OSError, ValueError, KeyError, SafetensorError) as error:
+            raise PriorError(f"the word table in {folder} cannot be read ({error}): restore that folder") from error
 
     def save(self, folder: Path) -> None:
         """Write the table as fp16."""

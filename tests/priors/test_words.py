@@ -5,7 +5,9 @@ import tiny_pipelines as tiny
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import save
 
+from backend.priors.base import PriorError
 from backend.priors.embedded import WEIGHTS
 from backend.priors.words import MAX_TOKENS, WordTable, split_words
 
@@ -90,3 +92,24 @@ def test_any_text(text):
     assert tokens.shape == (2, 1 + len(reading.vectors), SHIPPED.dim)
     assert mask.sum(1).tolist() == [1 + len(reading.vectors), 1]
     assert all(SHIPPED.seen[SHIPPED.find(word)] for word in SHIPPED.suggest(text))
+
+
+def test_near_among_others():
+    assert SHIPPED.near("guns", ["rifle", "trumpet", "castle", "no such word"], 0.6) == "rifle"
+    assert SHIPPED.near("guns", ["trumpet", "castle"], 0.6) is None
+    assert SHIPPED.near("xyzzy", ["rifle"], -1) is None
+    assert SHIPPED.near("gun", [], -1) is None
+
+
+@pytest.mark.parametrize("damage", ["missing", "empty", "short", "other"])
+def test_a_damaged_table_is_named(tmp_path, damage):
+    TABLE.save(tmp_path)
+    if damage == "missing":
+        (tmp_path / "words.txt").unlink()
+    elif damage == "short":
+        (tmp_path / "words.txt").write_text("chair\n")
+    else:
+        content = save({"other": torch.zeros(1)}) if damage == "other" else b""
+        (tmp_path / "words.safetensors").write_bytes(content)
+    with pytest.raises(PriorError, match=r"the word table in .* cannot be read \(.+\): restore that folder"):
+        WordTable.load(tmp_path)

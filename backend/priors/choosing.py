@@ -123,6 +123,12 @@ class Chooser:
                 draft.keep(has)
             else:
                 self._leave(draft, word)
+        for word in draft.wish.without:
+            has = self._has(word, draft.chosen)
+            if has.any() and (draft.chosen & ~has).any():
+                draft.keep(~has)
+            else:
+                self._leave(draft, word)
         if not draft.wish.after:
             draft.weights[self.naming.longer] *= LONGER
 

@@ -15,9 +15,11 @@ from functools import lru_cache
 from backend.priors.lexicon import IDIOMS, IRREGULAR, KINDS, ROOTS, WEAK
 
 STOPS = frozenset(
-    "a an the with without of in on at by and or under over near beside behind between into from for to as than that "
-    "which who is are was made wearing having , ; : . ! ? / ( ) - & +".split()
+    "a an the with without no not of in on at by and or under over near beside behind between into from for to as than "
+    "that which who is are was made wearing having , ; : . ! ? / ( ) - & +".split()
 )
+WITHOUT = frozenset(["without", "no", "not"])
+ALSO = frozenset(["and", "or"])  # after these it is still without
 FRESH = frozenset(", ; : . ! ?".split())  # after these a sentence may start anew
 ES = ("ches", "shes", "sses", "xes", "zes", "oes")
 
@@ -32,10 +34,11 @@ class Word:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Words between two stops; `fresh` where the sentence started anew before them."""
+    """Words between two stops."""
 
     words: tuple[Word, ...]
-    fresh: bool
+    fresh: bool  # the sentence started anew before them
+    without: bool = False  # they are denied
 
 
 @dataclass(frozen=True)
@@ -96,15 +99,15 @@ def chunks_of(text: str) -> list[Chunk]:
     """The phrases of a sentence."""
     chunks: list[Chunk] = []
     words: list[Word] = []
-    fresh = True
+    fresh, without = True, False
     for word in [*words_of(text), Word(".", ".")]:
         if word.said not in STOPS:
             words.append(word)
             continue
         if words:
-            chunks.append(Chunk(tuple(words), fresh))
-            words, fresh = [], False
-        fresh = fresh or word.said in FRESH
+            chunks.append(Chunk(tuple(words), fresh, without))
+            words, fresh, without = [], False, without and word.said in ALSO
+        fresh, without = fresh or word.said in FRESH, without or word.said in WITHOUT
     return chunks
 
 

@@ -23,11 +23,11 @@ kettle teakettle / hamburger burger cheeseburger / mushroom fungus toadstool / b
 plant houseplant / flower bloom / bush shrub / pillow cushion / shovel spade / hammer mallet / phone telephone /
 smartphone cellphone mobile / laptop notebook / computer pc desktop / screen monitor / speaker loudspeaker / headphone
 earphone headset / joystick gamepad controller / cctv surveillance / fan ventilator / heater radiator / fireplace
-hearth / crib cot cradle / stroller pram buggy pushchair / ladder stepladder / bucket pail / box carton / chest coffer
-trunk trunck / jar jug / pencil crayon / marker highlighter / gift present / doll dolly / bear teddybear / mailbox
-letterbox postbox / candle taper / statue sculpture bust figurine statuette / rock boulder stone / shell seashell /
-starfruit carambola / hut shed cabin / house home building / mower lawnmower / puff pouf pouffe hassock / ashtray
-hashtray / grey gray
+hearth / crib cot cradle / lounge lounger / stroller pram buggy pushchair / ladder stepladder / bucket pail / box
+carton / chest coffer trunk trunck / jar jug / pencil crayon / marker highlighter / gift present / doll dolly / bear
+teddybear / mailbox letterbox postbox / candle taper / statue sculpture bust figurine statuette / rock boulder stone /
+shell seashell / starfruit carambola / hut shed cabin / house home building / mower lawnmower / puff pouf pouffe
+hassock / ashtray hashtray / grey gray
 """
 
 _KINDS = """
@@ -79,6 +79,8 @@ clothes: shirt jacket trousers skirt dress suit
 shoe: sneaker slipper boot sandal mocassin heel loafer
 footwear: shoe
 hat: cap beret
+pencil: pen
+perfume: flacon
 bag: handbag backpack
 toy: doll teddy train bear puzzle
 teddy: bear
@@ -96,7 +98,7 @@ house: hut
 # Kinds that look so much alike that one stands for the other: without a taxi, any car.
 ALIKE = frozenset(
     "armchair car van truck bus boat plane dog cat fish child flower tree shoe hat bag bottle glass cup vase bed shell "
-    "lamp sofa house".split()
+    "lamp sofa house pencil".split()
 )
 
 _ADJECTIVES = """
@@ -121,9 +123,10 @@ SIZES = frozenset("small large tall low long wide narrow".split())
 
 # Several words that are one thing, in the singular: its root.
 IDIOMS = {
-    "hot dog": "hotdog", "french fry": "fries", "french fries": "fries", "table tennis": "tabletennis",
-    "t shirt": "shirt", "ping pong": "tabletennis", "ping pong table": "tabletennis", "rocking horse": "rockinghorse",
-    "cup cake": "cupcake", "cell phone": "smartphone", "mobile phone": "smartphone", "smart phone": "smartphone",
+    "hot dog": "hotdog", "tea pot": "teapot", "lip stick": "lipstick", "sofa bed": "sofa", "french fry": "fries",
+    "french fries": "fries", "table tennis": "tabletennis", "t shirt": "shirt", "ping pong": "tabletennis",
+    "ping pong table": "tabletennis", "rocking horse": "rockinghorse", "cup cake": "cupcake",
+    "cell phone": "smartphone", "mobile phone": "smartphone", "smart phone": "smartphone",
     "apple iphone": "smartphone", "apple ipad": "tablet", "apple watch": "watch", "apple imac": "computer",
     "apple ibook": "laptop", "apple macbook": "laptop", "mac book": "laptop", "macbook pro": "laptop",
     "macbook air": "laptop", "play station": "console", "game console": "console", "vw beetle": "car",
@@ -166,19 +169,19 @@ MASSES = frozenset("furniture food fruit cutlery clothing clothes crockery footw
 WEAK = frozenset("unit set model piece object item thing asset mesh prop".split())
 # What a description says before it comes to the thing: "a statue of a horse".
 CARRIERS = frozenset(
-    "pair bunch piece slice group couple pile lot kind sort type set sculpture statue figurine bust drawing painting "
-    "sketch style version scene toy miniature description design concept art".split()
+    "sculpture statue figurine bust drawing painting sketch style version scene toy miniature description design "
+    "concept art".split()
 )
 FLUFF = frozenset(
-    "some view photo photograph picture image render rendering rendered model object 3d cg cgi 4k 8k hd uhd hdr "
-    "dslr raw very really quite high highly quality best masterpiece detailed detail intricate realistic "
-    "photorealistic hyperrealistic photorealism beautiful nice lovely pretty cute cool amazing awesome elegant "
-    "stunning good great perfect professional award winning trending artstation octane unreal engine blender "
-    "cycle studio lighting light soft sharp focus background isolated centered plain simple single one two three "
-    "four five front side back dark resolution ultra super photography product shot closeup close up full body i "
-    "want need would like please make me give show draw create generate there this these my your it its his her "
-    "our their typical ordinary normal real colored coloured color colour painted dyed all be being aesthetic "
-    "bright deep pale".split()
+    "but some pair bunch piece slice group couple pile lot kind sort type set view photo photograph picture image "
+    "render rendering rendered model object 3d cg cgi 4k 8k hd uhd hdr dslr raw very really quite high highly "
+    "quality best masterpiece detailed detail intricate realistic photorealistic hyperrealistic photorealism "
+    "beautiful nice lovely pretty cute cool amazing awesome elegant stunning good great perfect professional "
+    "award winning trending artstation octane unreal engine blender cycle studio lighting light soft sharp focus "
+    "background isolated centered plain simple single one two three four five front side back dark resolution "
+    "ultra super photography product shot closeup close up full body i want need would like please make me give "
+    "show draw create generate there this these my your it its his her our their typical ordinary normal real "
+    "colored coloured color colour painted dyed all be being aesthetic bright deep pale".split()
 )
 # What negative prompts say of every picture.
 NEGATIVE_FLUFF = frozenset(

@@ -28,6 +28,7 @@ class Wish:
     like: str | None = None  # the head that the thing was taken for
     described: tuple[Word, ...] = ()  # "office" chair
     after: tuple[Word, ...] = ()  # bowl of "fruit"
+    without: tuple[Word, ...] = ()  # chair without "cushion"
     colour: Colour | None = None
     shade: str = ""  # the colour as it was said
     left: tuple[Word, ...] = ()  # further colours
@@ -59,6 +60,8 @@ def read_wish(text: str, vocabulary: Vocabulary) -> Wish | None:
     chunks = [replace(chunk, words=_split_idioms(chunk.words, vocabulary)) for chunk in chunks_of(text)]
     skipped: list[Word] = []
     for number, chunk in enumerate(chunks):
+        if chunk.without:
+            continue
         passed = all(word.root in PASSED or _is_colour(word) for word in skipped)
         if not (passed or chunk.fresh):
             continue
@@ -99,9 +102,11 @@ def _wish(
     if not roots:
         like = vocabulary.like(thing)
         roots = kinds(like) & vocabulary.heads if like else roots
-    described, colours = _colours((*skipped, *words[:position], *words[position + 1 :]))
+    parts = [_colours(part) for part in (skipped, words[:position], words[position + 1 :])]
+    described, colours = [word for part, _ in parts for word in part], [colour for _, part in parts for colour in part]
     after: list[Word] = []
-    for chunk in others:
+    without = [word for chunk in others if chunk.without for word in chunk.words if not is_fluff(word)]
+    for chunk in (chunk for chunk in others if not chunk.without):
         plain, more = _colours(chunk.words)
         telling = [word for word in plain if not is_fluff(word)]
         if all(word.root in ADJECTIVES for word in telling):  # "a chair, red and made of wood"
@@ -111,7 +116,7 @@ def _wish(
             after += telling
     shade, colour = colours[0] if colours else ("", None)
     left = tuple(Word(said, said) for said, _ in colours[1:] if said != shade)
-    return Wish(thing, roots, like, tuple(described), tuple(after), colour, shade, left)
+    return Wish(thing, roots, like, tuple(described), tuple(after), tuple(without), colour, shade, left)
 
 
 def _colours(words: Iterable[Word]) -> tuple[list[Word], list[tuple[str, Colour]]]:
@@ -126,6 +131,9 @@ def _colours(words: Iterable[Word]) -> tuple[list[Word], list[tuple[str, Colour]
             rest.append(word)
             continue
         said = word.said
+        if i and colours and queue[i - 1].said == colours[-1][0].split()[-1]:  # "lime green" is a lime
+            colours[-1] = (" ".join(dict.fromkeys([*colours[-1][0].split(), said])), colours[-1][1])
+            continue
         if rest and queue[i - 1] is rest[-1] and rest[-1].said in SHADES:
             shade = rest.pop().said
             colour, said = shaded(colour, shade), f"{shade} {said}"

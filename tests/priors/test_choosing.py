@@ -96,6 +96,8 @@ LAMPS = {"Desk lamp", "Pendant lamp", "Street light", "Chandelier lamp"}
         ("a round table of wood", {"Round table"}),
         ("a rose", {"Tulips"}),
         ("a bottle of wine", {"Wine bottle"}),
+        ("a chair without cushions or wood", CHAIRS - {"Chair with cushion", "chair.001", "Oak chair"}),
+        ("a bowl with no fruit", {"Bowl"}),
         ("a taxi", {"Ford Focus", "Concept Sedan 01"}),
     ],
 )
@@ -213,6 +215,7 @@ def test_negative_prompt_that_takes_everything():
         ("a green couch", "", "Draws from 2 couches ('Corner sofa' and 'Couch'), all of them dyed green."),
         ("a blue vase-like bowl with yellow", "", "Draws from 2 bowls ('Bowl' and 'Bowl with fruits'), all of them"),
         ("a cat on a table", "", "Draws from one object, 'Siamese cat'; leaves out 'table'."),
+        ("an olive green or black bear", "", "'Teddy bear', dyed olive green; leaves out 'black'."),
         ("a green teddy bear", "", "Draws from one object, 'Teddy bear', dyed green."),
         ("a round wooden table", "", "Draws from one object, 'Round table'; none of these is 'wooden'."),
         ("a taxi", "", "Draws from 2 cars ('Ford Focus' and 'Concept Sedan 01'); reads 'taxi' as 'car'."),

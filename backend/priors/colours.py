@@ -52,6 +52,7 @@ NO_COLOURS = frozenset("peru bisque gainsboro linen snow wheat seashell thistle 
 GREY = 0.08  # chroma, next to lightness, below which a colour has no hue to go by
 SHADES_OF_GREY = 0.13  # lightness by which greys of one name differ
 SAME_HUE = 0.95  # cosine of 18 degrees
+MUTED = 0.065  # distance of muted colours that are near whatever their hue: browns
 PALER, STRONGER = 0.65, 1.8  # chroma, next to that of a named colour, that still has the name
 LIGHTER_OR_DARKER = 0.16
 
@@ -95,11 +96,12 @@ def same_colour(srgb: ArrayLike, wanted: Colour) -> NDArray[np.bool_]:
     tints, tint = lab[..., 1:] / np.maximum(lab[..., :1], 0.25), other[1:] / max(float(other[0]), 0.25)
     length, lengths = float(np.hypot(*tint)), np.hypot(*np.moveaxis(tints, -1, 0))
     apart = np.abs(lab[..., 0] - other[0])
+    near = np.hypot(*np.moveaxis(tints - tint, -1, 0))
     if length < GREY:
-        return np.asarray((np.hypot(*np.moveaxis(tints - tint, -1, 0)) < GREY / 2) & (apart < SHADES_OF_GREY))
+        return np.asarray((near < GREY / 2) & (apart < SHADES_OF_GREY))
     alike = tints @ tint / np.maximum(lengths * length, 1e-6)
     strong = (lengths > length * PALER) & (lengths < length * STRONGER)
-    return np.asarray((alike > SAME_HUE) & strong & (apart < LIGHTER_OR_DARKER))
+    return np.asarray(((alike > SAME_HUE) | (near < MUTED)) & strong & (apart < LIGHTER_OR_DARKER))
 
 
 def wooden(srgb: ArrayLike) -> NDArray[np.bool_]:

@@ -74,6 +74,7 @@ def test_basic_colours_are_themselves_and_no_others():
         ("green", (0.3, 0.5, 0.15), (0.5, 0.45, 0.1)),
         ("blue", (0.12, 0.14, 0.59), (0.2, 0.24, 0.36)),
         ("brown", (0.4, 0.23, 0.11), (0.9, 0.5, 0.1)),
+        ("brown", (0.41, 0.23, 0.18), (0.41, 0.1, 0.1)),
     ],
 )
 def test_colours_of_things(name, yes, no):

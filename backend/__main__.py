@@ -64,7 +64,7 @@ def _steps(steps: int | None) -> int | None:
 def _serve(args: argparse.Namespace) -> int:
     from backend.serve import serve
 
-    return serve(args.listen or f"127.0.0.1:{args.port}", args.jobs, tuple(args.prior))
+    return serve(args.listen or f"127.0.0.1:{args.port}", args.jobs, tuple(args.prior), args.kits)
 
 
 def _image(args: argparse.Namespace) -> int:
@@ -139,6 +139,7 @@ def _parser() -> argparse.ArgumentParser:
     where.add_argument("--port", type=int, default=DEFAULT_PORT, help="on this machine alone; 0 takes a free one")
     where.add_argument("--listen", metavar="HOST:PORT", help="for other machines too; prints the key that they need")
     serve.add_argument("--jobs", type=Path, metavar="DIR", help="folder for the jobs and their results")
+    serve.add_argument("--kits", type=Path, metavar="DIR", help="folder whose kits are offered; the user's own")
     serve.add_argument("--prior", action="append", default=[], help="offer this diffusers folder or hub id as well")
     image = commands.add_parser("image", help="text-to-2D: every objective on a plain picture, and a sheet of all")
     image.set_defaults(run=_image)

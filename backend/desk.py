@@ -194,7 +194,7 @@ class Desk:
         if isinstance(preview, Preview):
             entry.keep_thumbnail(preview.image)
         kept = entry.record.text if ended.state == "done" else ""
-        entry.update(state=ended.state, text=ended.text or kept, detail=ended.detail)
+        entry.end(ended.state, ended.text or kept, ended.detail)
         self._tell(entry)
 
     def _tell(self, entry: Entry) -> None:

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from backend.credits import credits
 from backend.errors import UserError
 from backend.export.files import replacing
 from backend.folder import JobFolder
@@ -47,6 +48,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     of: int
     text: str = ""
     detail: str = ""
+    credits: tuple[str, ...] = ()
     to_scene: Matrix = IDENTITY
 
 
@@ -86,6 +88,10 @@ class Entry:
             self.write()
         except OSError:
             log.exception("the state of job %s could not be written", self.id)
+
+    def end(self, state: State, text: str, detail: str) -> None:
+        """It is over; whose objects its results are made of is taken from their figures."""
+        self.update(state=state, text=text, detail=detail, credits=credits(self.folder))
 
     def write(self) -> None:
         """Put the record on the disk."""

@@ -1,4 +1,4 @@
-"""What the server has to offer: the objectives with their options, as a panel draws them."""
+"""What the server has to offer beside priors: the objectives with their settings, as a panel draws them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import msgspec
 import torch
 
 from backend.assemble import OBJECTIVES
+from backend.priors.settings import CatalogueSettings
 from backend.recipe import EMBEDDED, QUALITIES, default_recipe
 from shared import VERSION
 from shared.messages import PROTOCOL_VERSION, Objective, Option, Welcome
@@ -16,16 +17,16 @@ from shared.messages import PROTOCOL_VERSION, Objective, Option, Welcome
 KINDS = {"integer": "int", "number": "float", "boolean": "bool"}
 
 
-def welcome(priors: tuple[str, ...] = ()) -> Welcome:
-    """The answer to Hello; `priors` are offered beside the embedded one."""
+def welcome(kits: str = "") -> Welcome:
+    """The answer to Hello; `kits` is the folder whose kits are offered."""
     cards = tuple(f"cuda:{index}" for index in range(torch.cuda.device_count()))
     return Welcome(
         protocol=PROTOCOL_VERSION,
         version=VERSION,
         objectives=tuple(map(objective, OBJECTIVES)),
         qualities=QUALITIES,
-        priors=(EMBEDDED, *priors),
         devices=("auto", "cpu", *cards),
+        kits=kits,
     )
 
 
@@ -34,13 +35,17 @@ def objective(name: str) -> Objective:
     rule = OBJECTIVES[name]
     first_line = (sys.modules[rule.__module__].__doc__ or "").strip().splitlines()[0]
     title, _, description = first_line.partition(": ")
-    fields = msgspec.json.schema(rule.Options)["$defs"][rule.Options.__name__]["properties"]
-    own_first = sorted(fields, key=lambda key: key not in rule.Options.__annotations__)  # panels show the first few
-    tuned = default_recipe(name, EMBEDDED).options
-    options = tuple(
-        _option(key, fields[key] | {"default": tuned.get(key, fields[key]["default"])}) for key in own_first
-    )
-    return Objective(name=name, title=title, description=description, options=options)
+    recipe = default_recipe(name, EMBEDDED)
+    options = _options(rule.Options, recipe.options)
+    catalogue = _options(CatalogueSettings, msgspec.to_builtins(recipe.catalogue))
+    return Objective(name=name, title=title, description=description, options=options, catalogue=catalogue)
+
+
+def _options(settings: type[msgspec.Struct], tuned: dict[str, Any]) -> tuple[Option, ...]:
+    """A struct's fields; its own come first, for panels show the first few."""
+    fields = msgspec.json.schema(settings)["$defs"][settings.__name__]["properties"]
+    own_first = sorted(fields, key=lambda key: key not in settings.__annotations__)
+    return tuple(_option(key, fields[key] | {"default": tuned.get(key, fields[key]["default"])}) for key in own_first)
 
 
 def _option(name: str, field: dict[str, Any]) -> Option:

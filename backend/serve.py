@@ -18,6 +18,7 @@ from backend.jobs import Jobs
 from backend.keys import curve
 from backend.offers import welcome
 from backend.server import Server, router
+from backend.shelf import Shelf
 from shared import VERSION
 from shared.address import Address, AddressError, parse_address
 
@@ -26,8 +27,10 @@ class ServeError(UserError):
     """A server that cannot start: one sentence that says what to do."""
 
 
-def serve(listen: str, folder: Path | None, priors: tuple[str, ...] = ()) -> int:
+def serve(listen: str, folder: Path | None, priors: tuple[str, ...] = (), kits: Path | None = None) -> int:
     """Serve until SIGINT or SIGTERM; the exit code.  `folder` is that of the jobs, or None for the user's own.
+
+    On offer are `priors` and every kit in the folder `kits`, or the user's own.
 
     Raises ServeError where the address cannot be used or another server has the folder.
     """
@@ -43,7 +46,8 @@ def serve(listen: str, folder: Path | None, priors: tuple[str, ...] = ()) -> int
         key = "" if address.loopback else stack.enter_context(curve(socket, root / "keys"))
         stack.callback(socket.close)
         _bind(socket, address)
-        server = Server(socket, Jobs(root), Local(root / "worker.log"), welcome(priors))
+        shelf = Shelf((kits or data_folder() / "kits").absolute(), priors)
+        server = Server(socket, Jobs(root), Local(root / "worker.log"), welcome(str(shelf.folder)), shelf)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: server.stop())
         _announce(socket.getsockopt_string(zmq.LAST_ENDPOINT).removeprefix("tcp://"), root, key)

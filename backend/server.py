@@ -15,6 +15,7 @@ import zmq
 from backend.desk import Desk
 from backend.executors import Executor
 from backend.jobs import Jobs
+from backend.shelf import Shelf
 from shared import VERSION
 from shared.codec import MOST_BYTES, Frame, ProtocolError, decode_request, encode
 from shared.mailbox import Mailbox
@@ -32,6 +33,7 @@ from shared.messages import (
     Welcome,
 )
 
+LOOK_AT_KITS = 2.0  # seconds from one look at the folder of kits to the next
 SILENCE = 60.0  # seconds until a client that says nothing is forgotten; Blender may be busy for long
 AT_ONCE = 100  # messages read before anything else is looked at
 IDLE, RETRY = 1000, 5  # milliseconds: between looks at the clock, and until a full pipe is tried again
@@ -55,10 +57,13 @@ class Session:
 class Server:
     """Serves on a bound ROUTER socket (see `router`) until it is told to stop."""
 
-    def __init__(self, socket: zmq.Socket[bytes], jobs: Jobs, executor: Executor, offers: Welcome) -> None:
-        self.socket, self.offers = socket, offers
+    def __init__(
+        self, socket: zmq.Socket[bytes], jobs: Jobs, executor: Executor, offers: Welcome, shelf: Shelf
+    ) -> None:
+        self.socket, self.offers, self.shelf = socket, offers, shelf
         self.desk = Desk(jobs, executor, self)
         self.sessions: dict[bytes, Session] = {}
+        self._looked = time.monotonic()
         self._stopping = False
         self._poller = zmq.Poller()
         self._poller.register(socket, zmq.POLLIN)
@@ -71,6 +76,7 @@ class Server:
             while not self._stopping:
                 self._listen()
                 self.desk.go_on()
+                self._look_at_kits()
                 self._flush()
                 self._forget_silent()
                 waiting = any(len(session.outbox) for session in self.sessions.values())
@@ -135,6 +141,7 @@ class Server:
         if hello.protocol == PROTOCOL_VERSION:
             session.greeted = True
             self.to(client, self.offers)
+            self.to(client, self.shelf.offers)
             self.desk.answer(client, ListJobs())  # unasked: every client wants them first
             return
         older, newer = f"add-on ({hello.version:.20})", f"backend ({VERSION})"
@@ -142,6 +149,13 @@ class Server:
             older, newer = newer, older
         text = f"The {older} is older than the {newer}, and they do not speak: update the {older}."
         self.to(client, Error(text=text))
+
+    def _look_at_kits(self) -> None:
+        """Tell everybody of kits that have come, changed or gone."""
+        if time.monotonic() - self._looked > LOOK_AT_KITS:
+            if self.shelf.look():
+                self.to_all(self.shelf.offers)
+            self._looked = time.monotonic()
 
     def _flush(self) -> None:
         """Send what every client can take; forget those that are gone."""

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
-from .messages import NEWEST_WINS, FromServer, Jobs, JobState, Mesh, Pong, Splats, Welcome
+from .messages import NEWEST_WINS, FromServer, Jobs, JobState, Mesh, Pong, Priors, Splats, Welcome
 
 T = TypeVar("T")
 
@@ -48,6 +48,6 @@ def slot(message: FromServer) -> Hashable:
         return kind, message.job, message.final
     if isinstance(message, (*NEWEST_WINS, JobState, Mesh)):
         return kind, message.job
-    if isinstance(message, Jobs | Pong | Welcome):
+    if isinstance(message, Jobs | Pong | Priors | Welcome):
         return kind
     return next(_serial)

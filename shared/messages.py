@@ -15,7 +15,7 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 DEFAULT_PORT = 47800
 
 JobId = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
@@ -134,23 +134,46 @@ class Option(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 class Objective(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One rule of score distillation; the defaults of its options are those of the embedded prior's recipe."""
+    """One rule of score distillation; the defaults are those of its recipe for the embedded prior.
+
+    `options` are the rule's own, a job's recipe.options; `catalogue` those of a prior that is a kit, recipe.catalogue.
+    """
 
     name: str
     title: str
     description: str
     options: tuple[Option, ...]
+    catalogue: tuple[Option, ...] = ()
+
+
+class Prior(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One image model that is on offer: `name` is a job's field, `title` what a menu shows, no two the same."""
+
+    name: str
+    title: str
+    description: str = ""
+    kit: bool = False  # a kit of objects, of which recipe.catalogue tells how it is used
+
+
+class Priors(Message, frozen=True, kw_only=True):
+    """What is on offer now: after every Welcome, and to every client when a kit has come, changed or gone.
+
+    `notes` tell of the kits that cannot be used, a sentence each.
+    """
+
+    priors: tuple[Prior, ...]
+    notes: tuple[str, ...] = ()
 
 
 class Welcome(Message, frozen=True, kw_only=True):
-    """The answer to Hello."""
+    """The answer to Hello; Priors and Jobs follow unasked."""
 
     protocol: int
     version: str
     objectives: tuple[Objective, ...]
     qualities: tuple[str, ...]
-    priors: tuple[str, ...]
     devices: tuple[str, ...]
+    kits: str = ""  # the folder on the server's machine whose kits it offers
 
 
 class Pong(Message, frozen=True, kw_only=True):
@@ -180,6 +203,7 @@ class JobState(Message, frozen=True, kw_only=True):
     of: int
     text: str = ""  # the reason of a failure, or the last warning
     detail: str = ""  # its traceback
+    credits: tuple[str, ...] = ()  # whose objects the result is made of, a line each, the largest share first
     to_scene: Matrix
     has_splats: bool = False
     has_mesh: bool = False
@@ -257,6 +281,6 @@ class Warning(Message, frozen=True, kw_only=True):
 
 
 FromClient = Hello | Ping | Generate | Cancel | Continue | Watch | Fetch | Forget | ListJobs
-FromServer = Welcome | Pong | Error | JobState | Jobs | Progress | Preview | Splats | Mesh | Warning
+FromServer = Welcome | Priors | Pong | Error | JobState | Jobs | Progress | Preview | Splats | Mesh | Warning
 # Of these the newest of a job is enough; a slow client never sees the ones between.
 NEWEST_WINS = (Progress, Preview, Splats)

@@ -19,7 +19,7 @@ from shared.messages import PROTOCOL_VERSION, Generate, SceneMesh, Splats, Welco
 
 COUNT = 1_000_000  # vertices, or splats
 PAUSES = (0.001, 0.003, 0.006)  # seconds from the first byte to the goodbyes
-WELCOME = Welcome(protocol=PROTOCOL_VERSION, version=VERSION, objectives=(), qualities=(), priors=(), devices=())
+WELCOME = Welcome(protocol=PROTOCOL_VERSION, version=VERSION, objectives=(), qualities=(), devices=())
 MESH = SceneMesh(
     vertices=np.zeros((COUNT, 3), np.float32),
     faces=np.zeros((COUNT, 3), np.int32),

@@ -1,5 +1,6 @@
 """The book of jobs on disk, what is offered, what sittings cost: no server needed."""
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -9,7 +10,7 @@ from backend.events import Preview, Progress, Snapshot
 from backend.folder import JobFolder
 from backend.jobs import Jobs, UnknownJobError
 from backend.offers import welcome
-from backend.recipe import QUALITIES, make_job
+from backend.recipe import QUALITIES, default_recipe, make_job
 from backend.session import Session
 from shared.codec import decode_answer, encode
 from shared.messages import new_job_id
@@ -63,14 +64,15 @@ def test_a_full_disk_does_not_stop_a_job(tmp_path, caplog):
 
 
 def test_what_is_offered_can_be_had():
-    offers = decode_answer(encode(welcome(("my/model",))))
+    offers = decode_answer(encode(welcome("/kits")))
     assert [objective.name for objective in offers.objectives] == list(OBJECTIVES)
-    assert offers.priors == ("embedded", "my/model")
-    assert offers.qualities == QUALITIES
+    assert (offers.kits, offers.qualities) == ("/kits", QUALITIES)
     for objective in offers.objectives:
         assert objective.title
         make_objective(objective.name, {option.name: option.default for option in objective.options})
-        for option in objective.options:
+        tuned = default_recipe(objective.name, "embedded").catalogue
+        assert {option.name: option.default for option in objective.catalogue} == msgspec.to_builtins(tuned)
+        for option in (*objective.options, *objective.catalogue):
             assert option.description
             assert (option.kind == "choice") == bool(option.choices)
             if option.low is not None and option.high is not None:

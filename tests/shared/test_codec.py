@@ -60,6 +60,7 @@ BUILDERS = {
     m.Watch: st.builds(m.Watch, jobs=st.lists(ids, max_size=3).map(tuple)),
     m.Continue: st.builds(m.Continue, job=ids, steps=st.integers(1, 100_000)),
     m.Welcome: st.builds(m.Welcome, protocol=numbers, objectives=st.lists(objectives, max_size=2).map(tuple)),
+    m.Priors: st.builds(m.Priors, priors=st.lists(st.builds(m.Prior), max_size=2).map(tuple)),
     m.Error: st.builds(m.Error, job=st.none() | ids),
     m.JobState: states,
     m.Jobs: st.builds(m.Jobs, jobs=st.lists(states, max_size=3).map(tuple)),

@@ -1,0 +1,137 @@
+"""The kits on offer: found without a restart, told apart, and left out with a reason."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from serving import Person, serving, until
+
+from backend.credits import credits
+from backend.folder import JobFolder
+from backend.jobs import Jobs
+from backend.priors.kit import KitObject, new_index, write_atlas, write_index
+from backend.shelf import Shelf
+from blender_addon.shared import messages as m
+from shared.messages import Prior
+
+
+def make_kit(folder, name, objects=1):
+    folder.mkdir(parents=True)
+    write_atlas(np.full((48, 128, 128, 4), 200, np.uint8), folder / "0.webp")
+    things = [KitObject(file="0.webp", name="Chair", source=f"chair {i}") for i in range(objects)]
+    write_index(new_index(name, things), folder)
+    return folder
+
+
+def told(person, titles):
+    """The offer with these titles, once it has come."""
+    person.listen()
+    offers = (message for message in person.heard if isinstance(message, m.Priors))
+    return next((offer for offer in offers if [prior.title for prior in offer.priors] == titles and offer.notes), None)
+
+
+def titles(shelf):
+    return [prior.title for prior in shelf.offers.priors]
+
+
+def test_kits_come_change_and_go(tmp_path):
+    shelf = Shelf(tmp_path / "kits", ("some/model",))
+    assert titles(shelf) == ["embedded", "some/model"]
+    assert not shelf.look()
+    oak = make_kit(tmp_path / "kits/a", "Oak chairs", objects=2)
+    assert shelf.look()
+    assert titles(shelf) == ["embedded", "some/model", "Oak chairs"]
+    described = f"2 objects, in {oak}"
+    assert shelf.offers.priors[-1] == Prior(name=str(oak), title="Oak chairs", description=described, kit=True)
+    assert not shelf.look()
+    shutil.rmtree(oak)
+    assert shelf.look()
+    assert titles(shelf) == ["embedded", "some/model"]
+
+
+def test_kits_of_one_name_are_told_apart(tmp_path):
+    for folder, name in (("kits/a", "Oak"), ("kits/b", "Oak"), ("kits/c", "embedded"), ("else/a", "Oak")):
+        make_kit(tmp_path / folder, name)
+    shelf = Shelf(tmp_path / "kits", (str(tmp_path / "else/a"),))
+    expected = ["embedded", f"Oak ({tmp_path / 'else/a'})", f"Oak ({tmp_path / 'kits/a'})", "Oak (b)", "embedded (c)"]
+    assert titles(shelf) == expected
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"), [(b"{", "is damaged"), (None, "holds no object"), (b'{"format": 9}', "is damaged")]
+)
+def test_a_kit_that_cannot_be_used_is_left_out_with_the_reason(tmp_path, damage, words):
+    make_kit(tmp_path / "whole", "Whole")
+    broken = make_kit(tmp_path / "broken", "Broken", objects=0 if damage is None else 1)
+    if damage is not None:
+        (broken / "kit.json").write_bytes(damage)
+    (tmp_path / "a file").write_bytes(b"")
+    (tmp_path / "no kit").mkdir()
+    shelf = Shelf(tmp_path)
+    assert titles(shelf) == ["embedded", "Whole"]
+    (note,) = shelf.offers.notes
+    assert words in note
+    assert str(broken) in note
+
+
+def test_a_folder_that_cannot_be_read_is_told(tmp_path):
+    (tmp_path / "kits").write_bytes(b"")
+    shelf = Shelf(tmp_path / "kits")
+    assert titles(shelf) == ["embedded"]
+    assert "cannot be read" in shelf.offers.notes[0]
+    assert not shelf.look()
+
+
+def test_everybody_hears_of_a_new_kit_and_a_job_can_have_it(tmp_path):
+    make_kit(tmp_path / "kits/first", "First")
+    with serving(tmp_path / "jobs", "--port", "0", "--kits", str(tmp_path / "kits")) as backend:
+        people = [Person(backend), Person(backend)]
+        for person in people:
+            assert person.waits(m.Welcome).kits == str(tmp_path / "kits")
+            assert [prior.title for prior in person.waits(m.Priors).priors] == ["embedded", "First"]
+            person.heard.clear()
+        kit = make_kit(tmp_path / "kits/second", "Second")
+        (tmp_path / "kits/first/kit.json").write_bytes(b"")
+        for person in people:
+            news = until(lambda person=person: told(person, ["embedded", "Second"]))
+            assert any("is damaged" in note for note in news.notes)
+        job = people[0].generates(1, prior=str(kit), prompt="a chair", recipe={"catalogue": {"mix": 0.25}})
+        people[0].waits(m.JobState, job)
+        assert json.loads((tmp_path / "jobs" / job / "job.json").read_text())["recipe"]["catalogue"]["mix"] == 0.25
+        people[0].asks(m.Cancel(job=job))
+        people[0].waits(m.JobState, job)
+        for person in people:
+            person.client.stop()
+
+
+CREDITS = [
+    {"name": "Oak chair", "creator": "Scopia", "licence": "CC-BY-3.0", "source": "s", "share": 0.614},
+    {"name": "Stool", "creator": "", "licence": "", "source": "t", "share": 0.004},
+]
+LINES = ("Oak chair by Scopia (CC-BY-3.0), 61 %", "Stool, under 1 %")
+
+
+def test_a_job_that_ended_tells_whose_objects_it_is_made_of(tmp_path):
+    from test_book import add
+
+    jobs = Jobs(tmp_path)
+    job = add(jobs, state="running")
+    jobs.folder(job).write_metrics({"credits": CREDITS, "steps": 4})
+    assert jobs[job].state().credits == ()
+    jobs[job].end("done", "", "")
+    assert Jobs(tmp_path)[job].state().credits == jobs[job].state().credits == LINES
+    (tmp_path / job / "metrics.json").unlink()
+    jobs[job].end("stopped", "", "")
+    assert jobs[job].state().credits == ()
+
+
+@pytest.mark.parametrize("damage", [b"{", b"\xff", b'{"credits": [{"name": 3}]}'])
+def test_damaged_credits_are_told(tmp_path, damage):
+    (tmp_path / "metrics.json").write_bytes(damage)
+    assert "cannot be read" in credits(JobFolder(tmp_path))[0]
+
+
+def test_figures_without_credits_have_none(tmp_path):
+    (tmp_path / "metrics.json").write_bytes(b'{"steps": 4}')
+    assert credits(JobFolder(tmp_path)) == ()

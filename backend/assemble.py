@@ -25,7 +25,8 @@ from backend.guidance.ssd import SSD
 from backend.guidance.vdm import VDM
 from backend.guidance.vsd import VSD
 from backend.priors.base import Counted, Prior
-from backend.priors.catalogue import SHIPPED, Catalogue, CataloguePrior
+from backend.priors.catalogue import Catalogue, CataloguePrior
+from backend.priors.kit import SHIPPED
 from backend.prompts import Prompts
 from backend.recipe import Job, JobError, kit_folder
 from backend.scenes.image import ImageScene

@@ -17,23 +17,33 @@ from backend.recipe import EMBEDDED, Backgrounds, Recipe, Stage
 from backend.scenes.settings import SplatSettings
 from backend.timesteps import Timesteps
 
-# As the embedded prior was trained: 40° of view, the object filling the picture, these backgrounds.
-SMALL_CAMERAS = CameraRange(overhead_share=0.1)
-SMALL_BACKGROUNDS = Backgrounds(middle=0.9, white=0.05, grey=0.05)
-# Few splats: at 64 px more would cost time and show nothing.
+# The grid's cameras, from all heights; of the recipe's range only these are taken.
+SMALL_CAMERAS = CameraRange(elevation=(-10.0, 70.0), framing=(1.05, 1.05))
+SMALL_BACKGROUNDS = Backgrounds(middle=1.0, white=0.0)  # the prior reads alpha, and needs no other
+# No regularisers: silhouettes have a gradient of their own, and leave no haze to be held back.
 SMALL_SPLATS = SplatSettings(
-    initial_count=2000,
+    initial_count=3000,
     initial_radius=0.6,
-    cap_max=3000,
-    lr_means=3e-3,
-    lr_means_end=5e-4,
-    lr_colour=5e-3,
+    cap_max=8000,
+    lr_means=4e-3,
+    lr_means_end=1e-3,
+    lr_colour=0.02,
+    lr_scale=0.015,
+    lr_rotation=0.01,
+    lr_end_factor=0.1,
     prune_opacity=0.02,
-    sparse_weight=16.0,
-    scale_weight=100.0,
+    scale_weight=0.0,
+    tv_colour_weight=0.0,
+    tv_disparity_weight=0.0,
 )
-# Shapes come from high levels; below half of the schedule the small prior's colours drift.
-HIGH_FIRST = Timesteps(low_start=0.75, high_start=0.98, low_end=0.5, high_end=0.85)
+# Shapes come from high levels, detail from low ones; the score is exact at all of them.
+HIGH_FIRST = Timesteps(low_start=0.75, high_start=0.98, low_end=0.1, high_end=0.5)
+# At 64 px a step is four times cheaper, and what a thing is is decided there.
+SMALL_STAGES = {
+    "draft": (Stage(side=64),),
+    "normal": (Stage(side=64), Stage(start=0.6, side=128)),
+    "high": (Stage(side=64), Stage(start=0.3, side=128)),
+}
 
 # DreamMapping's cameras (distance 5.2-5.5 with a ball of 1) and backgrounds (2/3 augmented).
 LARGE_CAMERAS = CameraRange(elevation=(-15.0, 45.0), fov=(18.0, 34.0), framing=(1.0, 1.4))
@@ -49,17 +59,17 @@ LARGE_SPLATS = SplatSettings(
 )
 LARGE_STAGES = (Stage(start=0.0, side=256), Stage(start=0.2, side=512))
 
-# Two views a step: what a run has spent on the U-Net decides how far it is, and at equal spending twice the steps of half
-# the views get much further (a lamp has its foot after 800 pictures, where four views had shown a cloud).
-# Longer runs gain little but ever stronger colours, and their complement beside them.
+# Without guidance: the score of the objects that were asked for leads to them, and more of it to stronger colours.
 SMALL = Recipe(
-    steps=300,
-    views=2,
+    steps=400,
+    views=4,
+    stages=SMALL_STAGES["normal"],
     cameras=SMALL_CAMERAS,
     backgrounds=SMALL_BACKGROUNDS,
     splats=SMALL_SPLATS,
     timesteps=HIGH_FIRST,
-    options={"guidance_scale": 5.0},
+    view_prompts=False,  # it knows the camera itself
+    options={"guidance_scale": 1.0, "weight": "sigma^2"},
 )
 LARGE = Recipe(
     steps=5000,
@@ -73,24 +83,21 @@ LARGE = Recipe(
 # What differs from these two, by objective.
 PLAIN = {EMBEDDED: SMALL, "large": LARGE}
 RECIPES: dict[tuple[str, str], Recipe] = {
+    # The mapping is what this rule learns by, and its jitter what speckles: it learns slowly, after a quarter of the run
+    # in which the noise itself is subtracted.
     ("vdm", EMBEDDED): replace(
-        SMALL, options={"guidance_scale": 5.0, "weight": "sigma^2", "fold": 2, "train_every": 4},
+        SMALL, options={"guidance_scale": 1.0, "weight": "sigma^2", "fold": 2, "learning_rate": 1e-3, "warm_up": 100},
     ),
-    # Measured: in Eq. 12 the fresh noise of the second sample has 40 times the size of the gradient's mean on this prior;
-    # the released rule, which takes both noises off, has it below the mean (see docs/prior.md), which is twice that of SDS.
-    # Two steps of inversion come as near to the prior's own pictures as ten (docs/objectives.md).
+    # Eq. 12.  Its fresh noise is 40 times as long as the gradient's mean; drawn with its opposite, it falls away.
     ("jsd", EMBEDDED): replace(
-        SMALL, views=1, splats=replace(SMALL_SPLATS, sparse_weight=40.0),
-        options={"rule": "released", "weight": "sigma^2", "guidance_scale": 3.0, "inversion_steps": 2, "inversion_start": "noise"},
+        SMALL, options={"guidance_scale": 1.0, "weight": "sigma^2", "inversion_steps": 4, "antithetic": True},
     ),
-    ("vsd", EMBEDDED): replace(
-        SMALL, views=1, options={"guidance_scale": 5.0, "learning_rate": 1e-3, "learn_low": 0.4, "learn_high": 0.99},
-    ),
+    ("vsd", EMBEDDED): replace(SMALL, options={"guidance_scale": 1.0, "learning_rate": 1e-3, "learn_low": 0.1, "learn_high": 0.99}),
     ("asd", EMBEDDED): replace(
-        SMALL, views=1, options={"guidance_scale": 5.0, "weight": "sigma^2", "learning_rate": 1e-3, "learn_low": 0.4, "learn_high": 0.99},
+        SMALL, options={"guidance_scale": 1.0, "weight": "sigma^2", "learning_rate": 1e-3, "learn_low": 0.1, "learn_high": 0.99},
     ),
     ("lods", EMBEDDED): replace(
-        SMALL, views=1, options={"guidance_scale": 5.0, "learning_rate": 1e-2, "learn_low": 0.4, "learn_high": 0.99},
+        SMALL, options={"guidance_scale": 2.0, "learning_rate": 1e-2, "learn_low": 0.1, "learn_high": 0.99},
     ),
     ("asd", "large"): replace(
         LARGE, views=2,
@@ -106,22 +113,18 @@ RECIPES: dict[tuple[str, str], Recipe] = {
         options=msgspec.to_builtins(RELEASED),
     ),
     # Below 0.7 T the prompt's own estimate takes over from the direction of guidance.
-    ("ssd", EMBEDDED): replace(SMALL, options={"guidance_scale": 5.0, "switch": 700}),
-    ("ism", EMBEDDED): replace(
-        SMALL, views=1,
-        options={"guidance_scale": 5.0, "weight": "sigma^2", "inversion_steps": 4, "inversion_start": "noise"},
-    ),
+    ("ssd", EMBEDDED): replace(SMALL, options={"guidance_scale": 1.0, "weight": "sigma^2", "switch": 700}),
+    ("ism", EMBEDDED): replace(SMALL, options={"guidance_scale": 1.0, "weight": "sigma^2", "inversion_steps": 4}),
     ("sdi", EMBEDDED): replace(
-        SMALL, views=1,
+        SMALL,
         options={
-            "guidance_scale": 5.0, "weight": "sigma^2", "inversion_steps": 4, "inversion_guidance_scale": 1.0, "inversion_eta": 0.0,
-            "inversion_start": "noise",
+            "guidance_scale": 1.0, "weight": "sigma^2", "inversion_steps": 4, "inversion_guidance_scale": 1.0, "inversion_eta": 0.0,
         },
     ),
     # Its level is the lower one of two.
     ("consistent3d", EMBEDDED): replace(
-        SMALL, views=1, timesteps=Timesteps(low_start=0.6, high_start=0.8, low_end=0.4, high_end=0.6),
-        options={"guidance_scale": 20.0, "guidance_scale_end": 10.0, "weight": "sigma^2"},
+        SMALL, timesteps=Timesteps(low_start=0.6, high_start=0.8, low_end=0.05, high_end=0.4),
+        options={"guidance_scale": 1.0, "guidance_scale_end": 1.0, "weight": "sigma^2"},
     ),
     # As strong against the regularisers as the others.
     ("csd", "large"): replace(LARGE, options={"guidance_scale": 7.5}),
@@ -134,6 +137,11 @@ RECIPES: dict[tuple[str, str], Recipe] = {
         LARGE, steps=3000, timesteps=Timesteps(low_start=0.7, high_start=0.7, low_end=0.1, high_end=0.1)
     ),
 }  # fmt: skip
+
+
+def for_kit(recipe: Recipe, quality: str) -> Recipe:
+    """The sides of the pictures at this quality, of a prior that is a kit."""
+    return replace(recipe, stages=SMALL_STAGES[quality])
 
 
 @dataclass(frozen=True)

@@ -119,7 +119,7 @@ def show(run: Run, side: int = 192) -> Iterator[Event]:
 
 
 def draw_cameras(run: Run) -> Cameras:
-    """The step's cameras: of the recipe's range, and of those that the prior knows, none twice before all were taken."""
+    """The step's cameras: of the recipe's range and, of those a prior knows, none twice before all were taken."""
     window, count = run.recipe.cameras, run.recipe.views
     if run.prior.cameras is None:
         return sample_cameras(window, count, run.generator)

@@ -8,6 +8,7 @@ neighbouring views and pushes away from the views that a camera does not look at
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -68,7 +69,12 @@ class Prompts:
             (near, torch.where(plain, zero, first)),
             (_choose(ahead, side, front), torch.where(plain, zero, second)),
         )
-        return _choose(plain, y, blended), away
+        return _choose(plain, y, replace(blended, extra=_as_seen(y, blended))), away
+
+
+def _as_seen(y: Condition, blended: Condition) -> dict[str, Tensor]:
+    """What the blended prompt is told beside its words: where the camera stands is never a blend."""
+    return {key: value if value.is_floating_point() else y.extra[key] for key, value in blended.extra.items()}
 
 
 def _decay(a: float, b: float, c: float) -> Callable[[Tensor], Tensor]:
@@ -77,11 +83,20 @@ def _decay(a: float, b: float, c: float) -> Callable[[Tensor], Tensor]:
 
 
 def _blend(share: Tensor, one: Condition, other: Condition) -> Condition:
-    """share (B,) of one condition's tokens, the rest of the other's."""
-    part = share.view(-1, 1, 1).to(one.tokens)
-    return Condition(part * one.tokens + (1 - part) * other.tokens, one.mask, one.extra)
+    """share (B,) of one condition's numbers, the rest of the other's; what is no real number is the first one's."""
+    return _joined(lambda a, b: torch.lerp(b, a, _rows(share, a)) if a.is_floating_point() else a, one, other)
 
 
 def _choose(where: Tensor, one: Condition, other: Condition) -> Condition:
-    """Row by row: `one` where true, else `other`."""
-    return _blend(where.float(), one, other)
+    """Row by row: `one` where true, else `other`, in all that they hold."""
+    return _joined(lambda a, b: torch.where(_rows(where, a).bool(), a, b), one, other)
+
+
+def _joined(join: Callable[[Tensor, Tensor], Tensor], one: Condition, other: Condition) -> Condition:
+    extra = {key: join(value, other.extra[key]) for key, value in one.extra.items()}
+    return Condition(join(one.tokens, other.tokens), extra)
+
+
+def _rows(values: Tensor, like: Tensor) -> Tensor:
+    """(B,) as (B,1,...) beside a tensor, where it is and in its precision."""
+    return values.to(like).view(-1, *[1] * (like.dim() - 1))

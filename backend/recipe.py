@@ -105,11 +105,13 @@ def default_recipe(objective: str, prior: str, quality: str = "normal", keep_sha
     `quality` is one of QUALITIES.  `keep_shape` in [0,1] is for runs that start from a mesh: the higher, the less of
     the first, shape-making noise levels they see, and the slower their splats move, turn and change their size.
     """
-    from backend.defaults import PLAIN, RECIPES, at_quality, shape_kept  # the tables are data; they need our classes
+    # The tables are data; they need our classes.
+    from backend.defaults import PLAIN, RECIPES, at_quality, for_kit, shape_kept
 
     kind = "large" if kit_folder(prior) is None else EMBEDDED
     recipe = RECIPES.get((objective, kind), PLAIN[kind])
-    return shape_kept(at_quality(recipe, quality), keep_shape)
+    scaled = at_quality(recipe, quality)
+    return shape_kept(for_kit(scaled, quality) if kind == EMBEDDED else scaled, keep_shape)
 
 
 def make_job(fields: dict[str, Any]) -> Job:

@@ -19,7 +19,7 @@ from typing import IO, Literal
 
 import torch
 
-from backend.assemble import choose_device, embedded_prior
+from backend.assemble import choose_device, open_kit
 from backend.cameras import orbit
 from backend.distill import DivergedError, show
 from backend.errors import UserError
@@ -132,9 +132,9 @@ def _work(task: Task, orders: Orders, send: Send) -> Outcome:
 
 
 def _warm_up() -> None:
-    """Load the small prior and compile the renderer, so that the first job finds both ready."""
+    """Open the kit that ships and compile the renderer, so that the first job finds both ready."""
     device = choose_device("auto")
-    embedded_prior(device)
+    open_kit()
     scene = SplatScene(sphere(16, 0.5, torch.Generator()), SplatSettings(), 1, device)
     scene.render(orbit(1), 32, 32, torch.ones(1, 3)).rgb.sum().backward()  # type: ignore[no-untyped-call]
 

@@ -17,7 +17,7 @@ from tools.environments import Environment, environments
 SET_UP = "python build.py setup"
 SPACE_NEEDED = 8.0  # GB for both environments, with CUDA's libraries
 MEMORY_NEEDED = 3.5  # GB
-WEIGHTS = Path("backend/priors/weights")
+OBJECTS = Path("backend/priors/objects")
 
 # Runs in the environment: versions of the distributions named on the command line, as JSON.
 VERSIONS = """
@@ -71,7 +71,7 @@ def examine(root: Path) -> list[Finding]:
             else []
         ),
         _environment(blender, "run", "bpy", "numpy", "pytest"),
-        _prior(root / WEIGHTS),
+        _prior(root / OBJECTS),
     ]
 
 
@@ -125,12 +125,14 @@ def _differs(installed: str | None, pin: str) -> bool:
     return installed is None or installed.partition("+")[0] != pin
 
 
-def _prior(weights: Path) -> Finding:
-    files = sorted((weights / "unet").glob("*.safetensors"))
-    if not files or not (weights / "words.safetensors").exists():
-        return Finding("embedded prior", f"is not in {WEIGHTS}", f"git checkout -- {WEIGHTS}")
-    size = sum(file.stat().st_size for file in weights.rglob("*.safetensors")) / 1e6
-    return Finding("embedded prior", f"{WEIGHTS}, {size:.1f} MB")
+def _prior(objects: Path) -> Finding:
+    index, words = objects / "kit.json", objects / "words.safetensors"
+    named = json.loads(index.read_text(encoding="utf-8"))["objects"] if index.exists() else []
+    missing = [entry["file"] for entry in named if not (objects / entry["file"]).exists()]
+    if not named or missing or not words.exists():
+        return Finding("embedded prior", f"is not whole in {OBJECTS}", f"git checkout -- {OBJECTS}")
+    size = sum(file.stat().st_size for file in objects.iterdir()) / 1e6
+    return Finding("embedded prior", f"{len(named)} objects in {OBJECTS}, {size:.1f} MB")
 
 
 def _ask(environment: Environment, program: str, *arguments: str) -> str:

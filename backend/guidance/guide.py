@@ -91,7 +91,7 @@ def directed(prior: Prior, x_t: Tensor, t: Tensor, conditions: Conditions, *more
     towards = eps_y - eps_away
     direction = towards
     for eps_other, (_, weights) in zip(eps[2 : len(asked)], conditions.perp, strict=True):
-        direction = direction + weights.view(-1, 1, 1, 1) * _perpendicular(eps_other - eps_away, towards)
+        direction = direction + weights.to(towards).view(-1, 1, 1, 1) * _perpendicular(eps_other - eps_away, towards)
     more_eps = tuple(eps[len(asked) :])
     return Directed(eps_y, eps_away, direction, more_eps, x_t, alpha_sigma(prior, t), conditions.rescale)
 

@@ -33,18 +33,21 @@ def linear(levels: int = 1000, first: float = 1e-4, last: float = 0.02) -> Tenso
 class Analytic:
     """Modes `means` (K,C,h,w), all `std` wide and equally likely; points of a plane are (K,2,1,1).
 
-    They are of colour, or with four channels of colour over middle grey and alpha.  Texts "0" to "K-1" name a mode, "" is all of them.  Cameras are ignored.
+    They are of colour, or with four channels of colour over middle grey and alpha.  Texts "0" to "K-1" name a mode, ""
+    is all of them.  Cameras are ignored.
     """
+
+    cameras: Cameras | None = None
 
     def __init__(self, means: Tensor, std: float | Tensor, alphas_cumprod: Tensor | None = None) -> None:
         self.means, self.std = means, std
         schedule = scaled_linear() if alphas_cumprod is None else alphas_cumprod
         self.alphas_cumprod = schedule.to(means)
         self.image_size, self.device = means.shape[-1], means.device
-        self.channels, self.cameras = 4 if means.shape[1] == 4 else 3, None
+        self.channels = 4 if means.shape[1] == 4 else 3
 
     def encode(self, images: Tensor) -> Tensor:
-        """Pictures (B,H,W,C) in [0,1] -> x (B,C,h,w) in [-1,1], resized to the means' sides; means of 3 or 4 channels."""
+        """Pictures (B,H,W,C) in [0,1] -> x (B,C,h,w) in [-1,1], resized to the means' sides; C is 3 or 4."""
         x = images.permute(0, 3, 1, 2) * 2 - 1
         return F.interpolate(x, self.means.shape[2:], mode="bilinear", antialias=True)
 

@@ -34,7 +34,7 @@ class Pictures:
     @classmethod
     def cat(cls, parts: Sequence[Pictures]) -> Pictures:
         """One after the other."""
-        return parts[0] if len(parts) == 1 else cls(*(torch.cat(p) for p in zip(*((q.x, q.squares) for q in parts))))
+        return cls(torch.cat([part.x for part in parts]), torch.cat([part.squares for part in parts]))
 
 
 class Source(Protocol):

@@ -24,16 +24,14 @@ class Condition:
     """What a prediction is conditioned on: tensors whose first axis is the batch."""
 
     tokens: Tensor  # (B, L, D)
-    mask: Tensor | None = None  # (B, L), 1 where a token counts
     extra: dict[str, Tensor] = field(default_factory=dict)  # (B, ...) each: camera, pooled text, sizes
 
     @staticmethod
     def cat(conditions: Sequence[Condition]) -> Condition:
         """One batch after the other."""
         first = conditions[0]
-        mask = None if first.mask is None else torch.cat([c.mask for c in conditions if c.mask is not None])
         extra = {key: torch.cat([c.extra[key] for c in conditions]) for key in first.extra}
-        return Condition(torch.cat([c.tokens for c in conditions]), mask, extra)
+        return Condition(torch.cat([c.tokens for c in conditions]), extra)
 
 
 class Twin(Protocol):

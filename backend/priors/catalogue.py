@@ -3,8 +3,8 @@
     words -> objects (`choosing`) -> a seed's draw of them -> their pictures from a step's cameras -> the score of these
 
 It knows its objects and nothing else, but it knows them exactly: there is no network, nothing was trained, and whatever
-a rule of distillation makes of it is the rule's own doing.  x is RGBA, so that silhouettes have a gradient of their own.
-`local_score` has the formula; `mix` says whether it makes things of the kit or new ones of their parts.
+a rule of distillation makes of it is the rule's own doing.  x is RGBA, so that silhouettes have a gradient of their
+own.  `local_score` has the formula; `mix` says whether it makes things of the kit or new ones of their parts.
 
 As long as windows are whole, all views of a step are judged together (`joint`): their likelihoods are multiplied before
 the softmax, and every view is then of the same object, which is what multi-view diffusion models are trained for.
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -71,7 +71,7 @@ class Catalogue:
         rng = np.random.default_rng(0)
         numbers = rng.permutation(len(self.kit))[:ANYTHING]
         cameras = rng.integers(len(grid_cameras()), size=len(numbers))
-        return [lambda n=n: self.kit.views(n) for n in numbers.tolist()], cameras.tolist()
+        return [partial(self.kit.views, number) for number in numbers.tolist()], cameras.tolist()
 
 
 def drawn(weights: NDArray[np.float32], count: int, seed: int) -> NDArray[np.int64]:
@@ -102,7 +102,9 @@ class CataloguePrior:
         device: torch.device | str = "cpu",
     ) -> None:
         self.catalogue, self.prompt, self.negative, self.settings = catalogue, prompt, negative, settings
-        self.image_size, self.device, self.cameras = side, torch.device(device), grid_cameras()
+        self.image_size, self.device = side, torch.device(device)
+        self.grid = grid_cameras()
+        self.cameras: Cameras | None = self.grid
         self.alphas_cumprod = noise_levels().to(self.device)
         choice = catalogue.chooser.choose(prompt, negative)
         self.notes, self.numbers = choice.notes, drawn(choice.weights, settings.objects, seed)
@@ -154,10 +156,12 @@ class CataloguePrior:
         """
         words = [found and found[1] for found in map(VIEW.search, texts)]
         plain = [VIEW.sub("", text) for text in texts]
-        views = [ANY] * len(texts) if cameras is None else nearest(self.cameras, cameras)
-        moved = views if cameras is None else nearest(self.cameras, cameras, words)
-        alone = [view == ANY or view != own for view, own in zip(moved, views, strict=True)]
-        groups = [-1 if only else self._groups.setdefault(text, len(self._groups)) for text, only in zip(plain, alone)]
+        views = [ANY] * len(texts) if cameras is None else nearest(self.grid, cameras)
+        moved = views if cameras is None else nearest(self.grid, cameras, words)
+        groups = [
+            self._groups.setdefault(text, len(self._groups)) if view == own != ANY else -1
+            for text, view, own in zip(plain, moved, views, strict=True)
+        ]
         extra = {"camera": torch.tensor(moved), "group": torch.tensor(groups)}
         tokens = torch.stack([self._embed(text) for text in plain])[:, None]
         return Condition(tokens, extra={name: value.to(self.device) for name, value in extra.items()})
@@ -191,7 +195,8 @@ class CataloguePrior:
     def _guesses(self, x_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
         """The clean picture that each row is thought to show (B,4,S,S)."""
         levels, views, groups = t.tolist(), condition.extra["camera"].tolist(), condition.extra["group"].tolist()
-        seen = [self._seen(tokens[0], view, x_t.shape[-1]) for tokens, view in zip(condition.tokens, views, strict=True)]
+        asked = zip(condition.tokens[:, 0], views, strict=True)
+        seen = [self._seen(tokens, view, x_t.shape[-1]) for tokens, view in asked]
         found = [self._likelihood(x, level, row[1]) for x, level, row in zip(x_t, levels, seen, strict=True)]
         if self.settings.joint:
             found = joined(found, list(zip(groups, levels, strict=True)), views)
@@ -200,11 +205,11 @@ class CataloguePrior:
 
     def _seen(self, tokens: Tensor, view: int, side: int) -> tuple[Tensor, Pictures]:
         """The log-weights (M,) and pictures of what the tokens (K,) allow."""
-        parts = tokens.split([source.count for source in self.sources])
+        parts = torch.split(tokens, [source.count for source in self.sources])
         chosen = [(s, part) for s, part in zip(self.sources, parts, strict=True) if bool((part > NEVER / 2).any())]
         pictures = [source.pictures(view, side) for source, _ in chosen]
         weights = [part.repeat(len(p.x) // len(part)) for p, (_, part) in zip(pictures, chosen, strict=True)]
-        return torch.cat(weights), Pictures.cat(pictures)
+        return torch.cat(weights), pictures[0] if len(pictures) == 1 else Pictures.cat(pictures)
 
     def _likelihood(self, x_t: Tensor, level: int, pictures: Pictures) -> Tensor:
         alpha_bar = float(self.alphas_cumprod[level])

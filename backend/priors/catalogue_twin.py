@@ -28,7 +28,7 @@ class CatalogueTwin:
         self.prior, self.parameters = prior, dict[str, Tensor]()
         if rank:
             side, dice = prior.image_size, torch.Generator().manual_seed(seed)
-            down = torch.randn(len(prior.cameras) + 1, rank, generator=dice).to(prior.device)
+            down = torch.randn(len(prior.grid) + 1, rank, generator=dice).to(prior.device)
             up = torch.zeros(rank, prior.channels, side, side, device=prior.device)
             self.parameters = {"down": down.requires_grad_(), "up": up.requires_grad_()}
 

@@ -69,8 +69,8 @@ def log_likelihood(x_t: Tensor, pictures: Tensor, squares: Tensor, alpha: float,
 def posterior(log_weights: Tensor) -> tuple[Tensor, Tensor]:
     """Responsibilities r (K',H,W) or (K',1,1) and which (K',) of the K pictures they are of.
 
-    log_weights (K,H,W) or (K,1,1).  A picture that is negligible at a pixel has r = 0 there, and one that is so at every
-    pixel is left out; what they would have had, at most (K - 1) e^-18 a pixel, is shared among the others.
+    log_weights (K,H,W) or (K,1,1).  A picture that is negligible at a pixel has r = 0 there, and one that is so at
+    every pixel is left out; what they would have had, at most (K - 1) e^-18 a pixel, is shared among the others.
     """
     matters = log_weights.detach() > log_weights.detach().amax(0, keepdim=True) - NEGLIGIBLE
     kept = matters.flatten(1).any(1).nonzero()[:, 0]

@@ -66,7 +66,8 @@ LEFT_OUT: dict[str, dict[str, Any]] = {
 class StableDiffusion:
     """A diffusers pipeline as a `Prior`; `pipeline` has the tokenizers, text encoders and perhaps a `vae`."""
 
-    channels, cameras = 3, None
+    channels = 3
+    cameras: Cameras | None = None
 
     def __init__(self, pipeline: Any, denoiser: Denoiser) -> None:
         self.pipeline, self.denoiser = pipeline, denoiser

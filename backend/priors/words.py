@@ -46,7 +46,8 @@ def split_words(text: str) -> list[str]:
 class WordTable:
     """`vectors` (V, D) for the V words of `words`; `seen` (V,) bool marks those of the training captions."""
 
-    def __init__(self, words: list[str], vectors: Tensor, seen: Tensor) -> None:
+    def __init__(self, words: list[str], vectors: Tensor, seen: Tensor | None = None) -> None:
+        seen = torch.zeros(len(vectors)) if seen is None else seen
         if len(words) != len(vectors) or len(words) != len(seen):
             raise ValueError(f"{len(words)} words, {len(vectors)} vectors and {len(seen)} marks do not belong together")
         self.words, self.vectors, self.seen = words, vectors.float(), seen.bool()
@@ -59,8 +60,7 @@ class WordTable:
         try:
             tensors = load_file(folder / "words.safetensors")
             words = (folder / "words.txt").read_text(encoding="utf-8").split()
-            vectors = tensors["vectors"]
-            return cls(words, vectors, tensors.get("seen", torch.zeros(len(vectors))))
+            return cls(words, tensors["vectors"], tensors.get("seen"))
         except (OSError, ValueError, KeyError, SafetensorError) as error:
             raise PriorError(f"the word table in {folder} cannot be read ({error}): restore that folder") from error
 

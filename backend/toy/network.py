@@ -60,6 +60,9 @@ def embedded(t: Tensor) -> Tensor:
 class Trained:
     """The network as a prior: texts "0" to "7" name a mode, "" is all of them, as with `Analytic`."""
 
+    channels = 2
+    cameras: Cameras | None = None
+
     def __init__(self, network: Network) -> None:
         self.network = network.eval().requires_grad_(False)
         self.alphas_cumprod = linear().float()

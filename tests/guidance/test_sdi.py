@@ -43,6 +43,9 @@ def test_on_the_exact_flow_of_a_gaussian(level, gaussians, x, stepped, spread):
 def test_cost_falls_with_t(level, calls, gaussians, x, stepped):
     counted = Counted(gaussians)
     stepped(SDI(PLAIN), counted, x, level)
+    assert (counted.calls, counted.rows) == (calls, 2 * calls)  # no prompt is asked for where guidance is 1
+    counted = Counted(gaussians)
+    stepped(SDI(msgspec.structs.replace(PLAIN, guidance_scale=2.0)), counted, x, level)
     assert (counted.calls, counted.rows) == (calls, 2 * (calls - 1) + 4)
 
 

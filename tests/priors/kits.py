@@ -1,6 +1,6 @@
 """A kit of eight simple things, made of boxes and balls that numpy ray-casts from the grid: no renderer is asked.
 
-Every face of a box has a light of its own (the front is brighter than the back), so that views tell where they are from.
+Every face of a box has a light of its own, so that views tell where they are from.
 """
 
 from dataclasses import dataclass

@@ -11,29 +11,18 @@ from backend.cameras import orbit
 from backend.guidance.base import Batch
 from backend.guidance.learned import Learned
 from backend.priors.base import Counted, PriorError
-from backend.priors.embedded import Embedded
-from backend.priors.loading import load_denoiser
 from backend.priors.lora import LoRA
-from backend.priors.words import WordTable
 from backend.prompts import Prompts
 
-FAMILIES = [*tiny.BUILDERS, "embedded"]
-
-
-@pytest.fixture(scope="module")
-def every(priors, tmp_path_factory):
-    """Each family's prior, and the embedded kind in float32."""
-    folder = tiny.save_embedded(tmp_path_factory.mktemp("embedded"))
-    cpu = torch.device("cpu")
-    return priors | {"embedded": Embedded(load_denoiser(folder, torch.float32, cpu), WordTable.load(folder))}
+FAMILIES = list(tiny.BUILDERS)
 
 
 @pytest.fixture
-def asked(every):
+def asked(priors):
     """A prior, noisy samples, their levels, and a condition."""
 
     def make(family):
-        prior = every[family]
+        prior = priors[family]
         with torch.no_grad():
             x = prior.encode(torch.rand(2, 64, 64, 3, generator=torch.Generator().manual_seed(2)))
         return prior, x, torch.tensor([300, 700]), prior.condition(["red chair"] * 2, orbit(2))
@@ -67,8 +56,8 @@ def test_a_lesson_teaches_the_twin_and_not_the_prior(family, asked):
     assert torch.equal(prior.twin(4, 1).predict(x_t, t, y), before)  # the next job begins anew
 
 
-def test_the_twin_holds_the_priors_own_weights(every):
-    prior = every["epsilon"]
+def test_the_twin_holds_the_priors_own_weights(priors):
+    prior = priors["epsilon"]
     twin = prior.twin(rank=3, seed=1)
     own = {id(value) for value in twin.parameters.values()}
     shared = {id(value) for value in twin.denoiser.unet.parameters()} - own
@@ -77,8 +66,8 @@ def test_the_twin_holds_the_priors_own_weights(every):
     assert prior.twin(rank=0, seed=1).parameters == {}
 
 
-def test_its_weights_are_single_in_a_half_precision_unet(every):
-    prior = every["epsilon"]
+def test_its_weights_are_single_in_a_half_precision_unet(priors):
+    prior = priors["epsilon"]
     unet = tiny.unet().to(torch.bfloat16).requires_grad_(False)
     twin = LoRA(type(prior.denoiser)(unet, prior.alphas_cumprod, "epsilon"), prior._eps, 4, 1)
     assert twin.denoiser.dtype == torch.bfloat16
@@ -94,8 +83,8 @@ def test_its_weights_are_single_in_a_half_precision_unet(every):
     assert 0 < (after - before).abs().max() < 3e-4
 
 
-def test_a_seed_decides_the_first_weights(every):
-    prior = every["epsilon"]
+def test_a_seed_decides_the_first_weights(priors):
+    prior = priors["epsilon"]
 
     def first(seed):
         return torch.cat([value.flatten() for value in prior.twin(4, seed).parameters.values()]).detach()
@@ -107,7 +96,7 @@ def test_a_seed_decides_the_first_weights(every):
     assert not torch.equal(one, first(2))
 
 
-def test_gradients_reach_the_condition(every, asked):
+def test_gradients_reach_the_condition(priors, asked):
     """Against a difference: what LODS' embedding is moved by."""
     prior, x_t, t, y = asked("epsilon")
     tokens = y.tokens.clone().requires_grad_()
@@ -123,18 +112,18 @@ def test_gradients_reach_the_condition(every, asked):
     assert rise.item() == pytest.approx(gradient.norm().item(), rel=0.05)
 
 
-def test_a_unet_without_attention_is_refused(every):
+def test_a_unet_without_attention_is_refused(priors):
     plain = tiny.unet(down_block_types=("DownBlock2D",) * 2, up_block_types=("UpBlock2D",) * 2, mid_block_type=None)
-    prior = every["epsilon"]
+    prior = priors["epsilon"]
     with pytest.raises(PriorError, match="no attention layers"):
         LoRA(type(prior.denoiser)(plain, prior.alphas_cumprod, "epsilon"), prior._eps, 4, 1)
 
 
 @pytest.mark.parametrize("name", ["vsd", "asd", "lods"])
-@pytest.mark.parametrize("family", ["epsilon", "xl", "embedded"])
-def test_a_run_on_a_unet_and_its_resuming(name, family, every):
+@pytest.mark.parametrize("family", ["epsilon", "xl"])
+def test_a_run_on_a_unet_and_its_resuming(name, family, priors):
     """Whole rules: gradients that are numbers, weights that move, exact resuming, and the prior as before."""
-    prior = every[family]
+    prior = priors[family]
     prompts, cameras = Prompts(prior, "red chair"), orbit(2)
     with torch.no_grad():
         x = prior.encode(torch.rand(2, 64, 64, 3, generator=torch.Generator().manual_seed(2)))

@@ -32,10 +32,6 @@ from transformers import (
     T5Tokenizer,
 )
 
-from backend.priors.camera import FEATURES
-from backend.priors.places import PLACES, RAYS
-from backend.priors.words import WordTable
-
 BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
 DDIM = BETAS | {"clip_sample": False, "steps_offset": 1}
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -162,29 +158,6 @@ def save_if(folder: Path) -> Path:
         watermarker=None,
         requires_safety_checker=False,
     ).save_pretrained(folder)
-    return folder
-
-
-def word_table() -> WordTable:
-    """Six trained words at right angles to each other, one that is near to "red", one that is near to none."""
-    words = ["chair", "lamp", "sofa", "apple", "red", "glass", "crimson", "quality"]
-    vectors = torch.eye(len(words), 32)
-    vectors[6] = 0.8 * vectors[4] + 0.6 * vectors[6]
-    return WordTable(words, vectors, torch.arange(len(words)) < 6)
-
-
-def save_embedded(folder: Path) -> Path:
-    """Like the prior that ships: pixels folded by four beside their places, the camera as a class, words of a table."""
-    torch.manual_seed(0)
-    unet(
-        sample_size=16,
-        in_channels=48 + PLACES + RAYS,
-        out_channels=48,
-        class_embed_type="projection",
-        projection_class_embeddings_input_dim=FEATURES + 32,
-    ).half().save_pretrained(folder / "unet")
-    DDIMScheduler(**DDIM, prediction_type="v_prediction").save_pretrained(folder / "scheduler")
-    word_table().save(folder)
     return folder
 
 

@@ -42,7 +42,7 @@ class Prompts:
         count = len(cameras)
         angles = zip(cameras.azimuth.tolist(), cameras.elevation.tolist(), strict=True)
         y = self.prior.condition([self.said(view_word(*angle)) for angle in angles], cameras)
-        null = self.prior.condition([""] * count)
+        null = self.prior.condition([""] * count, cameras)
         neg = self.prior.condition([self.negative] * count) if self.negative else None
         perp: tuple[tuple[Condition, Tensor], ...] = ()
         if self.perp_neg:

@@ -64,7 +64,7 @@ class Prior(Protocol):
         """Clean samples x (B,C,h,w) -> pictures (B,H,W,3) in [0,1]."""
 
     def condition(self, texts: Sequence[str], cameras: Cameras | None = None) -> Condition:
-        """Texts, and the cameras where the prior knows them -> Condition; "" without camera is no condition.
+        """Texts, and the cameras where the prior knows them -> Condition; "" is no condition, with or without camera.
 
         All conditions of one prior have the same L, so that `Condition.cat` joins them.
         """

@@ -12,6 +12,7 @@ the softmax, and every view is then of the same object, which is what multi-view
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from functools import lru_cache, partial
@@ -125,12 +126,17 @@ class CataloguePrior:
         pi = torch.from_numpy(choice.weights[self.numbers]).float()
         rows = {
             self.prompt: [pi.log(), never[1], never[2]],
-            "": [never[0], never[1], torch.zeros(sources[2].count)],
+            # Every picture of the kit, but for what is far from the run's own: a few stand for the many.
+            "": [torch.zeros(sources[0].count), never[1], torch.full((sources[2].count,), self._share())],
         }
         if self.negative:
             said = len(pushed) > 0
             rows[self.negative] = [never[0], torch.zeros(len(pushed)), never[2]] if said else rows[""]
         return sources, {text: torch.cat(parts).to(self.device) for text, parts in rows.items()}
+
+    def _share(self) -> float:
+        """The log of how many pictures of the kit each of those stands for that stand for all."""
+        return math.log(len(self.catalogue.kit) * len(self.grid) / ANYTHING)
 
     def _pushed(self) -> NDArray[np.int64]:
         """The objects of the negative prompt, where it names any."""
@@ -149,7 +155,8 @@ class CataloguePrior:
     def condition(self, texts: Sequence[str], cameras: Cameras | None = None) -> Condition:
         """B texts and cameras -> log-weights as tokens (B,1,K); `extra`: "camera" (B,) and "group" (B,).
 
-        Rows of one group (-1: none) are views of one thing.
+        Rows of one group (-1: none) are views of one thing.  "" is every picture of the kit, whatever it shows and from
+        wherever it was taken; told the camera, it leaves out the run's objects as seen from others.
 
         A text that names a view (", back view") which its camera does not have is of the nearest camera that has it:
         what Perp-Neg pushes away from.
@@ -190,7 +197,7 @@ class CataloguePrior:
 
     def twin(self, rank: int, seed: int) -> CatalogueTwin:
         """A twin that learns how the scene's pictures differ from those that the prior believes in."""
-        return CatalogueTwin(self, rank, seed)
+        return CatalogueTwin(self, rank)
 
     def _guesses(self, x_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
         """The clean picture that each row is thought to show (B,4,S,S)."""

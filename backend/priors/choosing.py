@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from backend.priors.base import PriorError
 from backend.priors.colours import Colour, colour_of, metallic, same_colour, wooden
 from backend.priors.grammar import Word, chunks_of, kinds
-from backend.priors.lexicon import ADJECTIVES, COMPOUNDS, NEGATIVE_FLUFF, SIZES
+from backend.priors.lexicon import ADJECTIVES, COMPOUNDS, NEGATIVE_FLUFF, SIZES, WIDER
 from backend.priors.naming import Marks, Naming
 from backend.priors.notes import Draft, note
-from backend.priors.wishes import NEAR, Vocabulary, is_fluff, read_wish
+from backend.priors.wishes import NEAR, Vocabulary, Wish, is_fluff, read_wish
 from backend.priors.words import WordTable
 
 FEW = 4  # where fewer names say "wooden", objects that look so count as well
@@ -107,7 +107,13 @@ class Chooser:
                 self._guess(draft, word)
 
     def _guess(self, draft: Draft, word: Word) -> None:
-        """A describing word that no name carries: perhaps one means nearly that."""
+        """A describing word that no name carries: perhaps that of a like thing does, or one that means nearly that."""
+        for other in WIDER.get(draft.wish.thing.root, ()):
+            wider = self._said(word, self.naming.headed([other]))
+            if wider.any():
+                draft.weights = wider.astype(np.float32)
+                draft.reads.append(f"'{draft.wish.thing.said}' as '{self.naming.label(other)}'")
+                return
         near = self.table.near(word.said, self.naming.words(draft.chosen), NEAR)
         if near is None:
             self._leave(draft, word)
@@ -118,9 +124,11 @@ class Chooser:
     def _specify(self, draft: Draft) -> None:
         """Words after the thing, as the fruit of a bowl: names that carry them are meant, else they are left out."""
         for word in draft.wish.after:
-            has = self._said(word, draft.chosen)
+            has, both = self._said(word, draft.chosen), self._both(draft.wish, word)
             if has.any():
                 draft.keep(has)
+            elif both.any():  # a vase of flowers: "Flowers in a vase"
+                draft.weights = both.astype(np.float32)
             else:
                 self._leave(draft, word)
         for word in draft.wish.without:
@@ -131,6 +139,10 @@ class Chooser:
                 self._leave(draft, word)
         if not draft.wish.after:
             draft.weights[self.naming.longer] *= LONGER
+
+    def _both(self, wish: Wish, word: Word) -> Marks:
+        """Objects that are another thing, but have the one that was asked for beside it."""
+        return self.naming.headed(kinds(word.root)) & self.naming.carrying(wish.roots)
 
     def _leave(self, draft: Draft, word: Word) -> None:
         (draft.left if self._vocabulary.exact(word) else draft.unseen).append(word.said)

@@ -89,7 +89,7 @@ appliance: fridge oven stove dishwasher microwave toaster washer
 shelf: bookcase
 cupboard: cabinet wardrobe
 weapon: knife sword
-sofa: futon
+sofa: futon sofabed
 bed: crib
 pool: jacuzzi
 house: hut
@@ -100,6 +100,15 @@ ALIKE = frozenset(
     "armchair car van truck bus boat plane dog cat fish child flower tree shoe hat bag bottle glass cup vase bed shell "
     "lamp sofa house pencil".split()
 )
+
+# Kinds that count too where only they are as described: there is no rattan chair, but a rattan armchair.
+WIDER = {
+    "chair": ("armchair", "stool"),
+    "table": ("desk",),
+    "desk": ("table",),
+    "bookcase": ("shelf",),
+    "cup": ("glass",),
+}
 
 _ADJECTIVES = """
 wood wooden oak teak timber pine alder walnut bamboo birch beech mahogany teck plywood / metal metallic iron steel
@@ -123,7 +132,7 @@ SIZES = frozenset("small large tall low long wide narrow".split())
 
 # Several words that are one thing, in the singular: its root.
 IDIOMS = {
-    "hot dog": "hotdog", "tea pot": "teapot", "lip stick": "lipstick", "sofa bed": "sofa", "french fry": "fries",
+    "hot dog": "hotdog", "tea pot": "teapot", "lip stick": "lipstick", "sofa bed": "sofabed", "french fry": "fries",
     "french fries": "fries", "table tennis": "tabletennis", "t shirt": "shirt", "ping pong": "tabletennis",
     "ping pong table": "tabletennis", "rocking horse": "rockinghorse", "cup cake": "cupcake",
     "cell phone": "smartphone", "mobile phone": "smartphone", "smart phone": "smartphone",

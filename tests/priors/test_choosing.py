@@ -95,6 +95,7 @@ LAMPS = {"Desk lamp", "Pendant lamp", "Street light", "Chandelier lamp"}
         ("a chair made of plastic", {"Plastic chair"}),
         ("a round table of wood", {"Round table"}),
         ("a rose", {"Tulips"}),
+        ("a rattan chair", {"Rattan armchair"}),
         ("a bottle of wine", {"Wine bottle"}),
         ("a chair without cushions or wood", CHAIRS - {"Chair with cushion", "chair.001", "Oak chair"}),
         ("a bowl with no fruit", {"Bowl"}),

@@ -3,30 +3,48 @@
 from __future__ import annotations
 
 import logging
-from typing import Annotated
+from collections.abc import Sequence
 
 import msgspec
-from msgspec import Meta
+import torch
 
 from backend.folder import JobFolder
+from backend.priors import makers
+from backend.priors.base import Prior
+from backend.priors.catalogue import CataloguePrior
+from backend.priors.grid import SIDE
+from backend.priors.makers import Credit
+from backend.scenes.splats import Splats, render_splats
+
+VIEWS_AT_ONCE = 8
 
 log = logging.getLogger(__name__)
 
 
-class Credit(msgspec.Struct, frozen=True, kw_only=True):
-    """An object and its share of the result, as metrics.json has it."""
+def line(credit: Credit) -> str:
+    """One object with its creator, licence and share."""
+    by = f" by {credit.creator}" if credit.creator else ""
+    licence = f" ({credit.licence})" if credit.licence else ""
+    share = "under 1" if credit.share < 0.01 else f"{100 * credit.share:.0f}"
+    return f"{credit.title or credit.name}{by}{licence}, {share} %"
 
-    name: str
-    creator: str = ""
-    licence: str = ""
-    source: str = ""
-    share: Annotated[float, Meta(ge=0)]  # 1 is all of it
 
-    def line(self) -> str:
-        by = f" by {self.creator}" if self.creator else ""
-        licence = f" ({self.licence})" if self.licence else ""
-        share = "under 1" if self.share < 0.01 else f"{100 * self.share:.0f}"
-        return f"{self.name}{by}{licence}, {share} %"
+def copyright_of(found: Sequence[Credit]) -> str:
+    """All lines in one, for a file's metadata."""
+    return "Made of parts of: " + "; ".join(map(line, found)) if found else ""
+
+
+@torch.no_grad()
+def credits_of(prior: Prior, splats: Splats, side: int = SIDE) -> list[Credit]:
+    """Whose objects the splats are made of, the largest share first; nobody's where the prior is no kit."""
+    if not isinstance(prior, CataloguePrior):
+        return []
+    splats, views = splats.map(lambda value: value.to(prior.device)), []
+    for rows in torch.arange(len(prior.grid)).split(VIEWS_AT_ONCE):
+        cameras = prior.grid[rows]
+        render = render_splats(splats, cameras, side, side, torch.full((len(cameras), 3), 0.5))
+        views.append(prior.encode(render.picture(prior.channels)))
+    return makers.credits(prior, torch.cat(views))
 
 
 class _Figures(msgspec.Struct, frozen=True):
@@ -37,7 +55,7 @@ def credits(folder: JobFolder) -> tuple[str, ...]:
     """The lines of a job's metrics.json; none where there are no results, or of a prior that names no objects."""
     file = folder / "metrics.json"
     try:
-        return tuple(credit.line() for credit in msgspec.json.decode(file.read_bytes(), type=_Figures).credits)
+        return tuple(line(credit) for credit in msgspec.json.decode(file.read_bytes(), type=_Figures).credits)
     except FileNotFoundError:
         return ()
     except (OSError, msgspec.MsgspecError):

@@ -10,10 +10,12 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import torch
 from torch import Tensor
 
 from backend.assemble import assemble, choose_device, load_prior
+from backend.credits import copyright_of, credits_of
 from backend.distill import distill, show
 from backend.errors import UserError
 from backend.events import Event, Made, Progress, Warning
@@ -106,11 +108,13 @@ class Session:
         yield Made("turntable.png")
         turntable_webp(splats, self.folder / "turntable.webp")
         yield Made("turntable.webp")
-        figures: dict[str, Any] = {"splats": len(splats)}
+        credits = credits_of(self.run.prior.prior, splats)
+        figures: dict[str, Any] = {"splats": len(splats), "credits": [msgspec.to_builtins(one) for one in credits]}
         try:
             surface = extract_mesh(splats)
             yield Made("surface")
-            write_glb(bake(unwrap(surface), splats), self.folder / "mesh.glb", self.job.prompt)
+            textured = bake(unwrap(surface), splats)
+            write_glb(textured, self.folder / "mesh.glb", self.job.prompt, copyright_of(credits))
             yield Made("mesh.glb")
             figures |= {"vertices": len(surface.vertices), "faces": len(surface.faces)}
             notes = surface.warnings

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from backend.cameras import CameraRange, Cameras, orbit, sample_cameras, view_word
+from backend.cameras import CameraRange, Cameras, orbit, sample_cameras, view_word, within
 
 
 def project(cameras, point):
@@ -80,3 +80,15 @@ def test_rows_can_be_taken():
     cameras = orbit(6)
     assert isinstance(cameras[2:4], Cameras)
     torch.testing.assert_close(cameras[2:4].azimuth, torch.tensor([120.0, 180.0]))
+
+
+def test_those_within_a_window_are_taken_or_else_the_nearest():
+    ring = orbit(8, elevation=15.0)
+    both = Cameras(
+        *(torch.cat([a, b]) for a, b in zip(vars(ring).values(), vars(orbit(4, elevation=65.0)).values(), strict=True))
+    )
+    front = within(both, CameraRange(azimuth=(-50.0, 50.0)))
+    assert front.azimuth.tolist() == [0, 45, 315]
+    assert len(within(both, CameraRange(elevation=(10.0, 70.0)))) == 12
+    assert len(within(both, CameraRange(elevation=(10.0, 45.0), overhead_share=0.2))) == 12
+    assert within(both, CameraRange(azimuth=(30.0, 30.0), elevation=(15.0, 15.0))).azimuth.tolist() == [45]

@@ -1,12 +1,15 @@
 """The loop: what it yields, that it stops in time, that it goes on to the last bit, that it learns."""
 
+from collections import Counter
+
+import msgspec
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 from backend.assemble import make_objective
 from backend.cameras import CameraRange, orbit
-from backend.distill import DivergedError, Laps, Run, distill, draw_backgrounds
+from backend.distill import DivergedError, Laps, Run, backgrounds_of, distill, draw_backgrounds, draw_cameras
 from backend.events import Preview, Progress, Snapshot
 from backend.priors.analytic import Analytic
 from backend.priors.base import Counted
@@ -109,13 +112,44 @@ def test_a_number_that_is_none_stops_the_run_before_it_spoils_anything():
 
 def test_backgrounds_come_by_their_shares():
     generator = torch.Generator().manual_seed(0)
-    colours = draw_backgrounds(Backgrounds(white=2, black=1, grey=1, colour=0), 4000, generator)
+    colours = backgrounds_of(Backgrounds(white=2, black=1, grey=1, colour=0), 4000, generator)
     assert (colours == 1).all(1).float().mean().item() == pytest.approx(0.5, abs=0.03)
     assert (colours == 0).all(1).float().mean().item() == pytest.approx(0.25, abs=0.03)
     assert bool((colours == colours[:, :1]).all())
-    assert (draw_backgrounds(Backgrounds(white=0, middle=1), 5, generator) == 0.5).all()
-    mixed = draw_backgrounds(Backgrounds(white=0, colour=1), 100, generator)
+    assert (backgrounds_of(Backgrounds(white=0, middle=1), 5, generator) == 0.5).all()
+    mixed = backgrounds_of(Backgrounds(white=0, colour=1), 100, generator)
     assert float((mixed[:, 0] - mixed[:, 1]).abs().min()) > 0
+
+
+def test_a_prior_that_reads_alpha_gets_it_over_middle_grey():
+    """What it knows is a square that stands in nothing: the rest of the picture empties, whatever the backgrounds."""
+    picture = torch.zeros(4, SIDE, SIDE)
+    picture[3] = -1
+    picture[:, 8:24, 8:24] = torch.tensor([0.6, -0.8, -0.8, 1.0])[:, None, None]
+    run = make_run(steps=120, cameras=CameraRange(elevation=(0.0, 0.0)), backgrounds=Backgrounds(white=1.0))
+    run.prior = Counted(Analytic(picture[None], std=0.05))
+    run.prompts = Prompts(run.prior, "0", views=False)
+    assert (draw_backgrounds(run) == 0.5).all()
+    list(distill(run, 120))
+    render = render_splats(run.scene.splats(), orbit(4, elevation=0.0), SIDE, SIDE, torch.full((4, 3), 0.5))
+    assert render.alpha[:, 10:22, 10:22].mean() > 0.8
+    assert render.alpha[:, :4].mean() < 0.1
+
+
+def test_a_prior_that_knows_some_cameras_is_shown_no_others():
+    run, known = make_run(), orbit(6, elevation=15.0)
+    run.prior.cameras = known
+    run.recipe = msgspec.structs.replace(run.recipe, views=4)
+    drawn = [draw_cameras(run) for _ in range(20)]
+    for cameras in drawn:
+        assert len(set(cameras.azimuth.tolist())) == 4
+        assert set(cameras.azimuth.tolist()) <= set(known.azimuth.tolist())
+        assert set(cameras.distance.tolist()) == set(known.distance.tolist())
+    assert len({tuple(cameras.azimuth.tolist()) for cameras in drawn}) > 10
+    run.recipe = msgspec.structs.replace(run.recipe, views=8, cameras=CameraRange(azimuth=(-70.0, 70.0)))
+    counts = Counter(draw_cameras(run).azimuth.tolist())
+    assert set(counts) == {0.0, 60.0, 300.0}
+    assert set(counts.values()) == {2, 3}  # none a third time before all were taken twice
 
 
 def test_laps_add_up_to_the_run():

@@ -139,8 +139,10 @@ def splat_colours(splats: Splats, points: Array) -> Array:
     return np.asarray(np.einsum("tk,tkc->tc", weights, splats.rgb.numpy()[index]), np.float32)
 
 
-def write_glb(mesh: TexturedMesh, path: str | Path, name: str) -> None:
+def write_glb(mesh: TexturedMesh, path: str | Path, name: str, copyright: str = "") -> None:
     """Write a GLB with one object `name`, its normals, and a rough, non-metallic material with the texture.
+
+    `copyright` goes where glTF keeps it, into the asset's own field.
 
     glTF is Y-up with the front at +Z; Blender's importer turns it to Z-up with the front at -Y, which is where the
     surface came from.
@@ -161,4 +163,9 @@ def write_glb(mesh: TexturedMesh, path: str | Path, name: str) -> None:
     scene = trimesh.Scene()
     scene.add_geometry(body, node_name=name, geom_name=name)
     with replacing(path) as temporary:
-        temporary.write_bytes(scene.export(file_type="glb", include_normals=True))
+        asset = {"copyright": copyright} if copyright else {}
+        temporary.write_bytes(
+            scene.export(
+                file_type="glb", include_normals=True, tree_postprocessor=lambda tree: tree["asset"].update(asset)
+            )
+        )

@@ -25,7 +25,8 @@ def test_a_result_that_is_an_object_is_all_of_it(prior, number, side):
     x = pictures(prior, number, side)
     found = makers(prior, x)
     assert found.nearest == number
-    assert found.psnr[number] > 80 > 30 > found.psnr[[k for k in range(4) if k != number]].max()
+    assert found.psnr[number] > 80
+    assert found.psnr[[k for k in range(4) if k != number]].max() < 30
     assert found.psnr_rgba[number] > 80
     assert found.views.min(0).values[number] > 0.99  # from every side
     torch.testing.assert_close(found.cover, ((x[:, 3] + 1) / 2).sum((1, 2)))

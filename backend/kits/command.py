@@ -102,7 +102,7 @@ def _bar(files: Sequence[Subject]) -> Iterator[Tell]:
 
 @contextmanager
 def _stop_key() -> Iterator[list[float]]:
-    """Ctrl-C and a request to end fill the list, so that the object under way is finished; a second one stops at once."""
+    """Ctrl-C, and a request to end, fill the list: the object under way is finished.  A second one stops at once."""
     pressed: list[float] = []
 
     def press(_number: int, _frame: FrameType | None) -> None:

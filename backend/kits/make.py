@@ -37,7 +37,7 @@ from backend.scenes.meshes import Surface
 
 RESERVED = "embedded"  # the kit that ships
 LONGEST_NAME = 60
-LOOK = 1  # of the pictures: another one whenever the same object would come out otherwise
+LOOK = 2  # of the pictures: another one whenever the same object would come out otherwise
 SAVE_EVERY = 2.0  # seconds from one writing of kit.json to the next
 
 

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from backend.cameras import Cameras
 from backend.kits.layers import hidden_sides, thinned
+from backend.kits.textures import averaged
 from backend.priors.grid import SIDE, grid_cameras
 from backend.scenes.initial import DISC_THICKNESS, SOLID, discs, point_cloud
 from backend.scenes.meshes import Array, Surface
@@ -71,12 +72,13 @@ def photograph(surface: Surface, device: torch.device | str = "cpu") -> NDArray[
 def _cover(surface: Surface) -> _Covered | Splats:
     """Discs all over a mesh, or a round splat for each of a cloud's points; in the unit ball."""
     centre, radius = surface.bounding_sphere()
-    points, normals, colours = surface.sample(SPARE * DISCS, np.random.default_rng(0), even=False)
-    points = (points - centre) / radius
+    apart = math.sqrt(sum(float(mesh.area) for mesh in surface.meshes) / DISCS)
+    rng = np.random.default_rng(0)
+    points, normals, colours = averaged(surface, apart).sample(SPARE * DISCS, rng, even=False)
+    points, spacing = (points - centre) / radius, apart / radius
     if normals is None:
         points, colours = points[:DISCS], colours[:DISCS]
         return point_cloud(_tensor(points), _tensor(colours), opacity=SOLID)
-    spacing = math.sqrt(sum(float(mesh.area) for mesh in surface.meshes) / DISCS) / radius
     kept = thinned(points, normals, spacing)
     points, normals, colours = points[kept], normals[kept], colours[kept]
     hidden = [torch.from_numpy(side) for side in hidden_sides(points, normals, spacing)]

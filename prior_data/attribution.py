@@ -1,6 +1,4 @@
-"""Writes the attribution that goes with weights trained on this data, from its `objects*.json`.
-
-    python -m prior_data.attribution --data ../shared/prior-data --out backend/priors/weights/ATTRIBUTION.md
+"""Writes the attribution that goes with the kit that ships.
 
 CC-BY 3.0 (section 4b) asks for the creator's name, the title of the work, the licence's address, the copyright notice
 that came with it and word of what was changed.
@@ -8,12 +6,10 @@ that came with it and word of what was changed.
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections import defaultdict
 from collections.abc import Iterable
-from pathlib import Path
-from typing import Any
+
+from backend.priors.kit import KitObject
 
 # Name and address of each licence; only CC-BY asks for attribution.
 LICENCES = {
@@ -34,46 +30,35 @@ NOTICES = {
 }
 HEAD = """# Attribution
 
-The weights in this folder were trained on pictures of the works below. The works were rendered from many sides at
-64×64 pixels, the pictures mirrored and recoloured, and a network was trained on them. Neither the works nor the
-pictures are in this folder, and their authors have not endorsed it. All models come from Debian's package
-`sweethome3d-furniture` 1.8, collected and converted for Sweet Home 3D by Emmanuel Puybaret / eTeks.
+This folder holds pictures of the works below, 48 of each at 128x128 pixels, which were taken by Splatsmith: the models
+were turned upright, lit by one light without their gloss and transparency, and photographed from all sides; names in
+`kit.json` are ours, titles are the creators'. The models themselves are not here, and their authors have not endorsed
+any of this. What Splatsmith makes is made of these pictures; its results say of whose. All models come from Debian's
+package `sweethome3d-furniture` 1.8, collected and converted for Sweet Home 3D by Emmanuel Puybaret / eTeks.
 
-This file is written by `python -m prior_data.attribution`; do not edit it.
+This file is written by `python -m prior_data.ship`; do not edit it.
 """
 
 
-def read(folders: Iterable[Path]) -> list[dict[str, Any]]:
-    """The entries of all `objects*.json` in the folders, each source once; ValueError where there is none."""
-    entries: dict[str, dict[str, Any]] = {}
-    for folder in folders:
-        listings = sorted(folder.glob("objects*.json"))
-        if not listings:
-            raise ValueError(f"--data {folder} holds no objects*.json: name a folder of packed data")
-        for listing in listings:
-            entries |= {entry["source"]: entry for entry in json.loads(listing.read_text(encoding="utf-8"))}
-    return list(entries.values())
-
-
-def attribution(entries: Iterable[dict[str, Any]]) -> str:
+def attribution(things: Iterable[KitObject]) -> str:
     """The Markdown text; ValueError for an unknown licence, or a CC-BY work without its creator."""
-    by_licence: dict[str, list[dict[str, Any]]] = {licence: [] for licence in LICENCES}
-    for entry in entries:
-        if entry["licence"] not in LICENCES:
-            raise ValueError(f"{entry['source']} has the unknown licence {entry['licence']}: add it to LICENCES")
-        if entry["licence"].startswith("CC-BY") and not entry["creator"]:
-            raise ValueError(f"{entry['source']} is {entry['licence']} but names no creator: leave it out")
-        by_licence[entry["licence"]].append(entry)
+    by_licence: dict[str, list[KitObject]] = {licence: [] for licence in LICENCES}
+    for thing in things:
+        if thing.licence not in LICENCES:
+            raise ValueError(f"{thing.source} has the unknown licence {thing.licence}: add it to LICENCES")
+        if thing.licence.startswith("CC-BY") and not thing.creator:
+            raise ValueError(f"{thing.source} is {thing.licence} but names no creator: leave it out")
+        by_licence[thing.licence].append(thing)
     return HEAD + "".join(_section(licence, found) for licence, found in by_licence.items() if found)
 
 
-def _section(licence: str, entries: list[dict[str, Any]]) -> str:
+def _section(licence: str, things: list[KitObject]) -> str:
     name, address = LICENCES[licence]
-    title = f"\n## {name[0].upper()}{name[1:]}: {len(entries)} objects\n\n"
+    title = f"\n## {name[0].upper()}{name[1:]}: {len(things)} objects\n\n"
     if licence.startswith("CC-BY"):
-        return f"{title}Licence: <{address}>\n\n{_works(entries)}"
+        return f"{title}Licence: <{address}>\n\n{_works(things)}"
     if licence.startswith("CC0"):
-        creators = sorted({entry["creator"] for entry in entries if entry["creator"]}, key=str.casefold)
+        creators = sorted({thing.creator for thing in things if thing.creator}, key=str.casefold)
         return f"{title}<{address}> asks for no attribution; with thanks to {', '.join(creators)}.\n"
     return (
         f"{title}Made with infinigen 1.15.5, Copyright 2023 Princeton University: Raistrick et al., Infinite"
@@ -81,27 +66,12 @@ def _section(licence: str, entries: list[dict[str, Any]]) -> str:
     )
 
 
-def _works(entries: list[dict[str, Any]]) -> str:
+def _works(things: list[KitObject]) -> str:
     """A line for each creator in each catalogue: name, notice, titles."""
     works: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for entry in entries:
-        catalogue = entry["source"].split("/")[1]
-        works[catalogue, entry["creator"]].add(entry["name"])
+    for thing in things:
+        works[thing.source.split("/")[1], thing.creator].add(thing.title or thing.name)
     lines = []
     for (catalogue, creator), titles in sorted(works.items(), key=lambda work: [word.casefold() for word in work[0]]):
         lines.append(f"- **{creator}** ({NOTICES[catalogue]}): {', '.join(sorted(titles))}\n")
     return "".join(lines)
-
-
-def main() -> None:
-    """Read the command line and write the file."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, action="append", required=True, help="packed data, repeatable")
-    parser.add_argument("--out", type=Path, required=True, help="the Markdown file to write")
-    args = parser.parse_args()
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(attribution(read(args.data)), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()

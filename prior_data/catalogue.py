@@ -1,6 +1,4 @@
-"""Renders the models of Debian's `sweethome3d-furniture`: five catalogues of OBJ files, CC0 and CC-BY 3.0.
-
-    python -m prior_data.catalogue --out work/data --have ../shared/prior-data --minutes 60
+"""What is in Debian's `sweethome3d-furniture`: five catalogues of OBJ files, CC0 and CC-BY 3.0.
 
 The package is fetched with apt-get and unpacked without being installed.  A catalogue is a zip (`.sh3f`) of models
 and a Java properties file, `name#7=Armchair` and so on, that names them.
@@ -8,16 +6,11 @@ and a Java properties file, `name#7=Armchair` and so on, that names them.
 
 from __future__ import annotations
 
-import argparse
 import re
 import subprocess
 import zipfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-
-from prior_data.record import Record, sources_packed
-from prior_data.workers import Job, Views, run
 
 PACKAGE = "sweethome3d-furniture"
 LISTING = "PluginFurnitureCatalog.properties"
@@ -29,13 +22,11 @@ LICENCES = {
     "Reallusion": "CC-BY-3.0-US",
     "Scopia": "CC-BY-3.0",
 }
-FIRST = ("Vehicles", "Characters", "Living room", "Kitchen")  # what people ask for, and infinigen lacks
 # Parts of buildings, paint on the ground, and three dozen boxes on a wall.
 LEFT_OUT = re.compile(
     r"\b(plug|socket|switch|intercom|arrow|parking slot|crossing|rails|railing|entry|elevator|escalator)\b",
     re.IGNORECASE,
 )
-PATIENCE = 60.0  # seconds of processor time for a model
 ESCAPES = {"t": "\t", "n": "\n", "r": "\r", "f": "\f"}
 
 
@@ -51,9 +42,12 @@ class Model:
     rotation: str
 
     @property
-    def record(self) -> Record:
-        source = f"{PACKAGE}/{self.catalogue}/{self.path}"
-        return Record(self.name, source, LICENCES[self.catalogue], self.creator, front_known=True)
+    def source(self) -> str:
+        return f"{PACKAGE}/{self.catalogue}/{self.path}"
+
+    @property
+    def licence(self) -> str:
+        return LICENCES[self.catalogue]
 
 
 def parse_properties(text: str) -> dict[str, str]:
@@ -70,7 +64,7 @@ def _unescape(match: re.Match[str]) -> str:
 
 def models_of(catalogue: str, properties: dict[str, str]) -> list[Model]:
     """The models of a catalogue that are things of their own: no doors, windows, stairs, wall plugs."""
-    models = []
+    found = []
     for key, path in properties.items():
         if not key.startswith("model#"):
             continue
@@ -80,8 +74,8 @@ def models_of(catalogue: str, properties: dict[str, str]) -> list[Model]:
         )
         building = door == "true" or category in ("Doors and windows", "Staircases")
         if name and not building and not LEFT_OUT.search(name):
-            models.append(Model(catalogue, name, category, creator, path.lstrip("/"), rotation))
-    return models
+            found.append(Model(catalogue, name, category, creator, path.lstrip("/"), rotation))
+    return found
 
 
 def fetch(folder: Path) -> Path:
@@ -100,34 +94,9 @@ def fetch(folder: Path) -> Path:
     return half.rename(catalogues)
 
 
-def jobs(catalogues: Path) -> list[Job]:
-    """A job for each model worth rendering, the rarest kinds of thing first."""
-    models = []
+def models(catalogues: Path) -> list[Model]:
+    """All that are worth a picture, in the order of the catalogues."""
+    found = []
     for listing in sorted(catalogues.glob(f"*/{LISTING}")):
-        models += models_of(listing.parent.name, parse_properties(listing.read_text(encoding="latin-1")))
-    models.sort(key=lambda model: FIRST.index(model.category) if model.category in FIRST else len(FIRST))
-    return [
-        Job(model.record, model.path, (str((catalogues / model.catalogue / model.path).resolve()), model.rotation))
-        for model in models
-    ]
-
-
-def make_renderer() -> Callable[[Job], Views]:
-    """Called in the worker: the parent never loads Blender."""
-    from prior_data.wavefront import render
-
-    return render
-
-
-def main() -> None:
-    """Read the command line, fetch, render."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True, help="folder for the objects' files")
-    parser.add_argument("--have", type=Path, action="append", default=[], help="packed data to leave out, repeatable")
-    parser.add_argument("--minutes", type=float, default=60, help="stop after so long")
-    args = parser.parse_args()
-    run(jobs(fetch(args.out / "download")), make_renderer, args.out, sources_packed(args.have), args.minutes, PATIENCE)
-
-
-if __name__ == "__main__":
-    main()
+        found += models_of(listing.parent.name, parse_properties(listing.read_text(encoding="latin-1")))
+    return found

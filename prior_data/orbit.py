@@ -1,8 +1,8 @@
 """Where the camera stands for each picture of an object, in the conventions of `backend/cameras.py`.
 
-Z is up, azimuth 0° looks at the front and grows counter-clockwise seen from above.  The distance is k · r / sin(fov / 2):
-with k = 1 the object's bounding sphere of radius r just fills the picture.  All objects are seen from one grid, which is
-that of `backend/priors/grid.py` (a test compares the two); this package runs where torch is not.
+Z is up, azimuth 0° looks at the front and grows counter-clockwise seen from above.  The distance is k · r / sin(fov/2):
+with k = 1 the object's bounding sphere of radius r just fills the picture.  All objects are seen from one grid, which
+is that of `backend/priors/grid.py` (a test compares the two); this module runs where torch is not.
 """
 
 from __future__ import annotations

@@ -104,6 +104,12 @@ def load_prior(job: Job, device: torch.device) -> tuple[Prior, list[str]]:
     return prior, prior.notes
 
 
+def start_generator(job: Job, generator: torch.Generator) -> torch.Generator:
+    """Who draws what a run starts from: its own generator, or one of a seed that several runs share."""
+    seed = job.recipe.start_seed
+    return generator if seed is None else torch.Generator().manual_seed(seed)
+
+
 def first_splats(job: Job, generator: torch.Generator) -> tuple[Splats, torch.Tensor]:
     """What the run starts from, and the 4x4 transform from the unit ball back to where it came from."""
     settings = job.recipe.splats
@@ -120,7 +126,7 @@ def assemble_picture(job: Job, prior: Prior, device: torch.device, rate: float) 
     recipe, generator, counted = job.recipe, torch.Generator().manual_seed(job.seed), Counted(prior)
     objective = make_objective(job.objective, recipe.options)
     prompts = Prompts(counted, job.prompt, job.negative_prompt, recipe.view_prompts, False, recipe.guidance_rescale)
-    scene = ImageScene(recipe.views, recipe.side(0.0), rate, generator, device, prior.channels)
+    scene = ImageScene(recipe.views, recipe.side(0.0), rate, start_generator(job, generator), device, prior.channels)
     return Run(scene, counted, objective, prompts, recipe, generator), scene
 
 
@@ -129,7 +135,7 @@ def assemble(job: Job, prior: Prior, device: torch.device) -> tuple[Run, torch.T
     recipe = job.recipe
     objective = make_objective(job.objective, recipe.options)
     generator = torch.Generator().manual_seed(job.seed)
-    splats, to_scene = first_splats(job, generator)
+    splats, to_scene = first_splats(job, start_generator(job, generator))
     counted = Counted(prior)
     said = (job.prompt, job.negative_prompt, recipe.view_prompts, recipe.perp_neg, recipe.guidance_rescale)
     prompts = Prompts(counted, *said)

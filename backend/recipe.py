@@ -77,7 +77,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     options: dict[str, Any] = {}  # of the objective; what is left out takes the objective's default
     splats: SplatSettings = SplatSettings()
     catalogue: CatalogueSettings = CatalogueSettings()
-    # Draws what a run starts from in place of the job's seed, so that runs of several seeds differ in their noise alone.
+    # Draws what a run starts from in place of the job's seed: runs of several seeds then differ in their noise alone.
     start_seed: Annotated[int, Meta(ge=0, lt=2**62)] | None = None
     checkpoint_every: Annotated[int, Meta(ge=1)] = 100
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 import torch
+from torch import Tensor
 
 from backend.folder import JobFolder
 from backend.priors import makers
@@ -34,17 +35,19 @@ def copyright_of(found: Sequence[Credit]) -> str:
     return "Made of parts of: " + "; ".join(map(line, found)) if found else ""
 
 
-@torch.no_grad()
-def credits_of(prior: Prior, splats: Splats, side: int = SIDE) -> list[Credit]:
+def credits_of(prior: Prior, splats: Splats) -> list[Credit]:
     """Whose objects the splats are made of, the largest share first; nobody's where the prior is no kit."""
-    if not isinstance(prior, CataloguePrior):
-        return []
+    return makers.credits(prior, seen_by(prior, splats)) if isinstance(prior, CataloguePrior) else []
+
+
+@torch.no_grad()
+def seen_by(prior: CataloguePrior, splats: Splats, side: int = SIDE) -> Tensor:
+    """x (48,4,side,side): the splats from each of the grid's cameras."""
     splats, views = splats.map(lambda value: value.to(prior.device)), []
     for rows in torch.arange(len(prior.grid)).split(VIEWS_AT_ONCE):
-        cameras = prior.grid[rows]
-        render = render_splats(splats, cameras, side, side, torch.full((len(cameras), 3), 0.5))
+        render = render_splats(splats, prior.grid[rows], side, side, torch.full((len(rows), 3), 0.5))
         views.append(prior.encode(render.picture(prior.channels)))
-    return makers.credits(prior, torch.cat(views))
+    return torch.cat(views)
 
 
 class _Figures(msgspec.Struct, frozen=True):

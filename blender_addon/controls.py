@@ -9,10 +9,9 @@ from .buttons import Context, Result, can, refuse
 from .job_list import active_job
 from .launcher import LauncherError
 from .link import running, start_backend
-from .properties import chosen_objective, roll
+from .properties import offered_option, roll
 from .session import session
 from .shared.address import AddressError
-from .shared.messages import Option
 
 
 class SPLATSMITH_OT_start_backend(bpy.types.Operator):
@@ -84,16 +83,12 @@ class SPLATSMITH_OT_reset_option(bpy.types.Operator):
     @classmethod
     def description(cls, context: Context, properties: Any) -> str:
         """The tooltip: what the setting does, as the backend tells it."""
-        option = cls._option(context, properties.name)
+        option = offered_option(context.scene.splatsmith, properties.name)
         return f"{option.description}.  Press to go back to the default, {option.default}" if option else ""
 
-    @classmethod
-    def _option(cls, context: Context, name: str) -> Option | None:
-        rule = chosen_objective(context.scene.splatsmith)
-        return next((option for option in (rule.options if rule else ()) if option.name == name), None)
-
     def execute(self, context: Context) -> Result:
-        option, item = self._option(context, self.name), context.scene.splatsmith.option(self.name)
+        settings = context.scene.splatsmith
+        option, item = offered_option(settings, self.name), settings.option(self.name)
         if option is None or item is None:
             return refuse(self, "The backend has no such setting.")
         item.reset(option)

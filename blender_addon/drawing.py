@@ -33,8 +33,9 @@ def sentence(layout: Layout, context: Context, text: str, icon: str = "NONE") ->
     """A text over as many lines as the width of the region asks for; Blender cuts labels otherwise."""
     width = context.region.width if context.region else 260
     scale = context.preferences.system.ui_scale or 1.0  # 0 without a window
+    longest = max(int(width / (7.5 * scale)) - 6, 16)
     column = layout.column(align=True)
-    for number, line in enumerate(textwrap.wrap(text, max(int(width / (7.5 * scale)) - 6, 16))):
+    for number, line in enumerate(textwrap.wrap(text, longest, break_on_hyphens=False)):
         column.label(text=line, icon=icon if number == 0 else ("NONE" if icon == "NONE" else "BLANK1"))
 
 

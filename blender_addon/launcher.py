@@ -11,7 +11,7 @@ import shutil
 import socket
 import subprocess
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
 from .shared.address import Address
 
@@ -46,16 +46,7 @@ class Backend:
         self.log, self._stopping = log, False
         try:
             with log.open("wb") as output:
-                self._process = subprocess.Popen(
-                    [command[0], str(GUARD), *command],
-                    cwd=folder,
-                    env=_environment(),
-                    stdin=subprocess.PIPE,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,  # Ctrl-C in the terminal of Blender is not for the backend
-                    creationflags=NO_WINDOW,
-                )
+                self._process = guarded(command, folder, output, subprocess.STDOUT)
         except OSError as error:
             raise LauncherError(f"The backend in {folder} cannot be started ({error.strerror}).") from error
 
@@ -74,23 +65,50 @@ class Backend:
     def stop(self) -> None:
         """Ask it to end; returns at once, the guard sees to it."""
         self._stopping = True
-        if self._process.stdin is not None:
-            self._process.stdin.close()
+        let_go(self._process)
 
     def tail(self, lines: int = 8) -> list[str]:
         """The last lines of its log."""
         return log_tail(self.log, lines)
 
 
-def backend_command(folder: Path, port: int) -> list[str]:
-    """The command that serves, by the environment's own Python if it has one.  LauncherError where it cannot be."""
+def guarded(command: list[str], folder: Path, stdout: IO[bytes], stderr: IO[bytes] | int) -> subprocess.Popen[bytes]:
+    """Start a program of the backend under the guard, which ends it as soon as we are gone or `let_go`."""
+    return subprocess.Popen(
+        [command[0], str(GUARD), *command],
+        cwd=folder,
+        env=_environment(),
+        stdin=subprocess.PIPE,
+        stdout=stdout,
+        stderr=stderr,
+        start_new_session=True,  # Ctrl-C in the terminal of Blender is not for the backend
+        creationflags=NO_WINDOW,
+    )
+
+
+def let_go(process: subprocess.Popen[bytes]) -> None:
+    """Have the guard end its program: it is asked first."""
+    if process.stdin is not None:
+        process.stdin.close()
+
+
+def backend_python(folder: Path) -> Path | None:
+    """The Python of the backend's environment in the repository, once it is set up.
+
+    LauncherError where there is no backend in the folder.
+    """
     if not (folder / "backend" / "__main__.py").is_file():
         raise LauncherError(
             f"There is no backend in {folder}: choose the folder of the repository in the add-on's preferences."
         )
-    serve = ["serve", "--port", str(port)]
     python = folder / (".venv/Scripts/python.exe" if os.name == "nt" else ".venv/bin/python")
-    if python.exists():
+    return python if python.exists() else None
+
+
+def backend_command(folder: Path, port: int) -> list[str]:
+    """The command that serves, by the environment's own Python if it has one.  LauncherError where it cannot be."""
+    python, serve = backend_python(folder), ["serve", "--port", str(port)]
+    if python is not None:
         return [str(python), "-m", "backend", *serve]
     found = next(filter(None, map(shutil.which, ("python3.11", "python3", "python", "py"))), None)
     if found is None:

@@ -6,7 +6,7 @@ from . import results
 from .drawing import duration, pictures, sentence
 from .job_list import active_job
 from .placing import find
-from .properties import FIELDS, IMPORTANT, chosen_objective
+from .properties import IMPORTANT, OF_KITS, chosen_objective, kit_options
 from .session import Row, session
 from .shared.messages import Option
 
@@ -23,6 +23,7 @@ STATES = {
 }
 CONNECTIONS = {"connecting": "SORTTIME", "ready": "CHECKMARK", "unreachable": "UNLINKED", "refused": "ERROR"}
 LOG_LINES = 6
+CREDITS = 5
 
 
 class Sidebar:
@@ -46,6 +47,8 @@ class SPLATSMITH_PT_main(Sidebar, bpy.types.Panel):
         layout.prop(settings, "prompt", text="", placeholder="What to make")
         column = layout.column()
         column.use_property_split, column.use_property_decorate = True, False
+        column.prop(settings, "prior")
+        draw_kit_options(column, settings, important=True)
         column.prop(settings, "objective")
         draw_options(column, settings, important=True)
         column.prop(settings, "quality")
@@ -74,8 +77,9 @@ class SPLATSMITH_PT_more(Sidebar, bpy.types.Panel):
         """Draw it."""
         settings, column = context.scene.splatsmith, self.layout.column()
         column.use_property_split, column.use_property_decorate = True, False
-        for name in ("negative_prompt", "prior", "more_steps", "auto_import", "show_live"):
+        for name in ("negative_prompt", "more_steps", "auto_import", "show_live"):
             column.prop(settings, name)
+        draw_kit_options(column, settings, important=False)
         draw_options(column, settings, important=False)
 
 
@@ -177,17 +181,25 @@ def draw_options(layout: Layout, settings: bpy.types.PropertyGroup, important: b
     """The first few options of the objective, or the others."""
     rule = chosen_objective(settings)
     for option in (rule.options[:IMPORTANT] if important else rule.options[IMPORTANT:]) if rule else ():
-        item = settings.option(option.name)
-        if item is not None:
-            draw_option(layout, item, option)
+        draw_option(layout, settings, option, option.name)
 
 
-def draw_option(layout: Layout, item: bpy.types.PropertyGroup, option: Option) -> None:
+def draw_kit_options(layout: Layout, settings: bpy.types.PropertyGroup, important: bool) -> None:
+    """How the kit is used where the prior is one: the first setting, or the others."""
+    options = kit_options(settings)
+    for option in options[:1] if important else options[1:]:
+        draw_option(layout, settings, option, f"{OF_KITS}.{option.name}")
+
+
+def draw_option(layout: Layout, settings: bpy.types.PropertyGroup, option: Option, name: str) -> None:
     """One option, with a button that tells what it does and sets it back."""
+    item = settings.option(name)
+    if item is None:
+        return
     row = layout.row(align=True)
-    row.prop(item, FIELDS[option.kind], text=option.name.replace("_", " ").capitalize())
+    row.prop(item, item.field, text=option.name.replace("_", " ").capitalize())
     icon = "LOOP_BACK" if item.touched else "QUESTION"
-    row.operator("splatsmith.reset_option", text="", icon=icon).name = option.name
+    row.operator("splatsmith.reset_option", text="", icon=icon).name = name
 
 
 def draw_job(layout: Layout, context: Context, row: Row) -> None:
@@ -207,6 +219,7 @@ def draw_job(layout: Layout, context: Context, row: Row) -> None:
         sentence(layout, context, state.text, "ERROR" if state.state == "failed" else "INFO")
     if state.detail:
         layout.operator("splatsmith.copy_details", icon="COPYDOWN")
+    draw_credits(layout, context, state.credits)
     if state.job in session.deliveries:
         sentence(layout, context, "The result is on its way; it is placed in Object Mode.", "IMPORT")
     shown = results.shown(state.job)
@@ -215,6 +228,18 @@ def draw_job(layout: Layout, context: Context, row: Row) -> None:
         for what in ("splats", "mesh"):
             button = switch.operator("splatsmith.show_result", text=what.capitalize(), depress=shown == what)
             button.job, button.what = state.job, what
+
+
+def draw_credits(layout: Layout, context: Context, credits: tuple[str, ...]) -> None:
+    """Whose objects a result is made of."""
+    if not credits:
+        return
+    box = layout.box().column(align=True)
+    box.label(text="Made of parts of", icon="COMMUNITY")
+    for line in credits[:CREDITS]:
+        sentence(box, context, line, "DOT")
+    if len(credits) > CREDITS:
+        box.label(text=f"and {len(credits) - CREDITS} more, in the result's custom properties")
 
 
 CLASSES = (

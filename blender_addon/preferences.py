@@ -60,13 +60,17 @@ def preferences(context: bpy.types.Context) -> SPLATSMITH_AP_preferences:
     return context.preferences.addons[__package__].preferences
 
 
-def log_file() -> Path:
-    """Where the backend's log goes: the add-on's own folder of the user, or the session's where it has none."""
+def user_folder() -> Path:
+    """Where the add-on's own files go: its folder of the user, or the session's where it has none."""
     try:
-        folder = bpy.utils.extension_path_user(__package__, create=True)
+        return Path(bpy.utils.extension_path_user(__package__, create=True))
     except ValueError:  # not installed as an extension
-        folder = bpy.app.tempdir
-    return Path(folder) / "backend.log"
+        return Path(bpy.app.tempdir)
+
+
+def log_file() -> Path:
+    """Where the backend's log goes."""
+    return user_folder() / "backend.log"
 
 
 CLASSES = (SPLATSMITH_AP_preferences,)

@@ -19,15 +19,17 @@ from bpy.props import (
 )
 
 from . import results
+from .kit_controls import SPLATSMITH_PG_kit
 from .live_view import live_view
 from .menus import menu
-from .session import session
+from .options import SPLATSMITH_PG_option
+from .session import EMBEDDED, session
 from .shared.messages import Objective, Option
 
 SEEDS = 2**31 - 1
 IMPORTANT = 3  # so many options of an objective stand above the fold, in the backend's order
+OF_KITS = "catalogue"  # the settings of a prior that is a kit, as a recipe calls them
 QUALITIES = ("draft", "normal", "high")  # until a backend has named its own
-FIELDS = {"int": "count", "float": "number", "bool": "flag", "choice": "choice"}
 
 Group = bpy.types.PropertyGroup
 
@@ -41,67 +43,12 @@ def _quality_choices(_group: Group) -> list[tuple[str, str, str]]:
     return [(name, name.capitalize(), f"The recipe named {name}") for name in offered]
 
 
-def _option_choices(group: Group) -> list[tuple[str, str, str]]:
-    return [(choice, choice, "") for choice in group.choices.split("\n")]
-
-
-def _priors(_settings: Group, _context: bpy.types.Context, _typed: str) -> tuple[str, ...]:
-    return session.welcome.priors if session.welcome else ("embedded",)
-
-
-def _touch(option: Group, _context: bpy.types.Context) -> None:
-    """Keep a number within its limits, and remember that the artist chose it."""
-    if option.kind in ("int", "float"):
-        field = FIELDS[option.kind]
-        value = getattr(option, field)
-        inside = type(value)(min(max(value, option.low), option.high))
-        if inside != value:
-            setattr(option, field, inside)  # calls this function again
-    option.touched = True
+def _priors(_settings: Group, _context: bpy.types.Context, _typed: str) -> list[tuple[str, str]]:
+    return [(prior.title, prior.description) for prior in session.priors.priors]
 
 
 def _draw_switched(settings: Group, _context: bpy.types.Context) -> None:
     results.leave_to_live_view(live_view.draws and settings.show_live)
-
-
-class SPLATSMITH_PG_option(bpy.types.PropertyGroup):
-    """One setting of an objective; `name` is "objective.option"."""
-
-    kind: StringProperty(name="Kind", description="Which of the values counts")
-    count: IntProperty(name="Value", description="The value of this setting", update=_touch)
-    number: FloatProperty(name="Value", description="The value of this setting", update=_touch)
-    flag: BoolProperty(name="Value", description="Whether this setting is on", update=_touch)
-    chosen: StringProperty(name="Value", description="The value of this setting", update=_touch)
-    choice: menu("chosen", _option_choices, "Value", "The value of this setting")
-    choices: StringProperty(name="Choices", description="What can be chosen, one a line")
-    low: FloatProperty(name="Least", description="The least value")
-    high: FloatProperty(name="Most", description="The largest value")
-    told: StringProperty(name="Told", description="The option as the backend described it last")
-    touched: BoolProperty(name="Changed", description="Whether it is sent: what nobody changed is the backend's choice")
-
-    @property
-    def value(self) -> Any:
-        """The value that counts."""
-        return getattr(self, FIELDS[self.kind])
-
-    def describe(self, option: Option) -> None:
-        """Take the limits of an option, and its default where the artist has not chosen."""
-        if self.told == repr(option):
-            return
-        if self.kind != option.kind:
-            self.kind, self.touched = option.kind, False
-        self.told = repr(option)
-        self.choices = "\n".join(option.choices)
-        self.low = -1e9 if option.low is None else option.low
-        self.high = 1e9 if option.high is None else option.high
-        if not self.touched:
-            self.reset(option)
-
-    def reset(self, option: Option) -> None:
-        """Take the default, and leave it to the backend."""
-        field = "chosen" if option.kind == "choice" else FIELDS[option.kind]
-        setattr(self, field, option.default)
-        self.touched = False
 
 
 class SPLATSMITH_PG_settings(bpy.types.PropertyGroup):
@@ -113,8 +60,9 @@ class SPLATSMITH_PG_settings(bpy.types.PropertyGroup):
     objective: menu("objective_name", _objective_choices, "Objective", "The rule by which the prompt forms the splats")
     prior: StringProperty(
         name="Prior",
-        description="The image model that knows what things look like: embedded, or a diffusers folder or hub id",
-        default="embedded",
+        description="What knows what things look like: the objects that came with Splatsmith, a kit of your own, or "
+        "an image model as a diffusers folder or hub id",
+        default=EMBEDDED,
         search=_priors,
         search_options={"SUGGESTION"},
     )
@@ -160,10 +108,11 @@ class SPLATSMITH_PG_settings(bpy.types.PropertyGroup):
     options: CollectionProperty(
         type=SPLATSMITH_PG_option, name="Options", description="The settings of every objective that was seen"
     )
+    kit: PointerProperty(type=SPLATSMITH_PG_kit, name="Kit", description="What the next kit is made of")
 
     def option(self, name: str) -> SPLATSMITH_PG_option | None:
-        """The value of an option of the chosen objective."""
-        return self.options.get(f"{self.objective_name}.{name}")
+        """The value of an option of the chosen objective, or of kits, "catalogue.option"."""
+        return self.options.get(name if "." in name else f"{self.objective_name}.{name}")
 
 
 class SPLATSMITH_PG_job(bpy.types.PropertyGroup):
@@ -175,39 +124,60 @@ def chosen_objective(settings: SPLATSMITH_PG_settings) -> Objective | None:
     return next((rule for rule in session.objectives if rule.name == settings.objective_name), None)
 
 
-def describe_options(settings: SPLATSMITH_PG_settings) -> None:
-    """Give the settings an item for each option of the backend's objectives, where one is missing."""
-    for rule in session.objectives:
-        for option in rule.options:
-            name = f"{rule.name}.{option.name}"
-            item = settings.options.get(name)
-            if item is None:
-                item = settings.options.add()
-                item.name = name
-            item.describe(option)
+def kit_options(settings: SPLATSMITH_PG_settings) -> tuple[Option, ...]:
+    """How the chosen prior may be used, where it is a kit; the defaults are the chosen objective's."""
+    rule, prior = chosen_objective(settings), session.prior(settings.prior.strip() or EMBEDDED)
+    return rule.catalogue if rule and prior and prior.kit else ()
 
 
-def changed_options(settings: SPLATSMITH_PG_settings) -> dict[str, Any]:
-    """The options of the chosen objective that the artist has changed."""
+def offered_option(settings: SPLATSMITH_PG_settings, name: str) -> Option | None:
+    """An option of the chosen objective, or of kits, "catalogue.option", as the backend describes it."""
     rule = chosen_objective(settings)
-    items = [(option.name, settings.option(option.name)) for option in (rule.options if rule else ())]
-    return {name: item.value for name, item in items if item is not None and item.touched}
+    offered = {option.name: option for option in rule.options} if rule else {}
+    return (offered | {f"{OF_KITS}.{option.name}": option for option in kit_options(settings)}).get(name)
+
+
+def describe_options(settings: SPLATSMITH_PG_settings) -> None:
+    """Give the settings an item for each option of the backend's objectives and of kits, where one is missing."""
+    told = {f"{rule.name}.{option.name}": option for rule in session.objectives for option in rule.options}
+    told |= {f"{OF_KITS}.{option.name}": option for option in kit_options(settings)}
+    for name, option in told.items():
+        item = settings.options.get(name)
+        if item is None:
+            item = settings.options.add()
+            item.name = name
+        item.describe(option)
+
+
+def changed_options(settings: SPLATSMITH_PG_settings) -> dict[str, dict[str, Any]]:
+    """What of the recipe the artist has changed: options of the chosen objective, and of kits where one is chosen."""
+    rule = chosen_objective(settings)
+    groups = {"options": {option.name: option.name for option in (rule.options if rule else ())}}
+    groups[OF_KITS] = {option.name: f"{OF_KITS}.{option.name}" for option in kit_options(settings)}
+    items = {group: {key: settings.option(name) for key, name in names.items()} for group, names in groups.items()}
+    changed = {
+        group: {key: item.value for key, item in found.items() if item is not None and item.touched}
+        for group, found in items.items()
+    }
+    return {group: values for group, values in changed.items() if values}
 
 
 def job_fields(settings: SPLATSMITH_PG_settings, seed: int, with_mesh: bool) -> dict[str, Any]:
     """The fields of a job.json."""
+    said = settings.prior.strip() or EMBEDDED
+    prior = session.prior(said)
     fields: dict[str, Any] = {
         "prompt": settings.prompt.strip(),
         "negative_prompt": settings.negative_prompt.strip(),
         "objective": settings.objective_name,
-        "prior": settings.prior.strip() or "embedded",
+        "prior": prior.name if prior else said,
         "seed": seed,
         "quality": settings.quality_name,
     }
     if with_mesh:
         fields["keep_shape"] = round(settings.keep_shape, 4)
-    options = changed_options(settings)
-    return fields | ({"recipe": {"options": options}} if options else {})
+    recipe = changed_options(settings)
+    return fields | ({"recipe": recipe} if recipe else {})
 
 
 def roll() -> int:

@@ -30,6 +30,7 @@ from .shared.messages import (
     JobState,
     Mesh,
     Preview,
+    Priors,
     Progress,
     Splats,
     Warning,
@@ -62,6 +63,8 @@ def stop() -> None:
         session.client.stop()
     if session.backend is not None:
         session.backend.stop()
+    if session.kit is not None:
+        session.kit.cancel()
     session.clear()
 
 
@@ -97,6 +100,7 @@ def _tick(context: bpy.types.Context) -> None:
     sync_list(context.window_manager)
     session.watch(_watched(context))
     changed |= _place_one(context)
+    changed |= _make_kit(context)
     if began - _looked[0] > LOOK_AROUND:
         _looked[0] = began
         changed |= _look_around(context)
@@ -126,6 +130,8 @@ def dispatch(message: FromServer) -> None:
             _take_error(message)
         case Warning():
             session.warn(message.job, message.text)
+        case Priors():
+            session.priors = message
         case Welcome():
             session.greet(message)
 
@@ -183,9 +189,7 @@ def _place_one(context: bpy.types.Context) -> bool:
     job = next((job for job, delivery in session.deliveries.items() if delivery.whole), None)
     if job is None or context.window is None:
         return False
-    if any(running.bl_idname.startswith(BUSY) for running in context.window.modal_operators):
-        return False
-    if not bpy.ops.splatsmith.place_result.poll():
+    if _busy(context) or not bpy.ops.splatsmith.place_result.poll():
         return False
     try:
         bpy.ops.splatsmith.place_result("EXEC_DEFAULT", True, job=job)
@@ -194,6 +198,21 @@ def _place_one(context: bpy.types.Context) -> bool:
         if not session.notice:
             session.say(str(error))
     return True
+
+
+def _busy(context: bpy.types.Context) -> bool:
+    """Whether the artist is in the middle of something."""
+    return any(running.bl_idname.startswith(BUSY) for running in context.window.modal_operators)
+
+
+def _make_kit(context: bpy.types.Context) -> bool:
+    """One step of the kit that is being made; whether something is new.  Exporting waits for Object Mode."""
+    kit = session.kit
+    if kit is None or kit.ended:
+        return False
+    if kit.state == "exporting" and (context.window is None or context.mode != "OBJECT" or _busy(context)):
+        return False
+    return kit.go_on()
 
 
 def _look_around(context: bpy.types.Context) -> bool:
@@ -224,3 +243,5 @@ def _forget_file(*_file: object) -> None:
     live_view.clouds.clear()
     session.deliveries.clear()
     session.watched = ()
+    if session.kit is not None and session.kit.state == "exporting":
+        session.kit.cancel()

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import bpy
 
-from . import controls, drawing, operators, panels, preferences, properties, pump
+from . import controls, drawing, kit_controls, kit_panel, operators, panels, preferences, properties, pump
 from .live_view import live_view
 
 _register_classes, _unregister_classes = bpy.utils.register_classes_factory(
-    (*preferences.CLASSES, *properties.CLASSES, *operators.CLASSES, *controls.CLASSES, *panels.CLASSES)
+    (
+        *preferences.CLASSES,
+        *kit_controls.CLASSES,
+        *properties.CLASSES,
+        *operators.CLASSES,
+        *controls.CLASSES,
+        *panels.CLASSES,
+        *kit_panel.CLASSES,
+    )
 )
 
 

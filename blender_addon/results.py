@@ -15,6 +15,8 @@ from .ply import SplatCloud
 from .session import Delivery
 from .shared.messages import JobState, Mesh, Splats
 
+CREDITS = "splatsmith_credits"  # whose objects a result is made of, a line each: it travels with what is exported
+
 
 class ResultError(ValueError):
     """A result that cannot be imported: one sentence."""
@@ -38,6 +40,8 @@ def place_result(
     for holder in filter(None, (collection, splats, mesh)):
         holder["prompt"], holder["objective"], holder["seed"] = state.prompt, state.objective, str(state.seed)
         holder["backend_version"], holder[JOB] = version, state.job
+    for holder in filter(None, (find(state.job, "place"), splats, mesh)):
+        holder[CREDITS] = "\n".join(state.credits)
     let_light_through(scene)
     _quieten(state.job)
     show_only(state.job, "splats")

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
 from .client import Client, Connection
+from .kit_maker import KitMaker
 from .launcher import Backend
 from .shared.messages import (
     ENDED,
@@ -21,6 +23,8 @@ from .shared.messages import (
     JobState,
     Mesh,
     Objective,
+    Prior,
+    Priors,
     Progress,
     Splats,
     Watch,
@@ -28,6 +32,8 @@ from .shared.messages import (
 )
 
 IDENTITY = ((1.0, 0.0, 0.0, 0.0), (0.0, 1.0, 0.0, 0.0), (0.0, 0.0, 1.0, 0.0), (0.0, 0.0, 0.0, 1.0))
+EMBEDDED = "embedded"  # the prior that every backend has
+NO_PRIORS = Priors(priors=(Prior(name=EMBEDDED, title=EMBEDDED, kit=True),))
 OFFLINE = Connection("unreachable", "The add-on has not tried to reach the backend yet.", None)
 
 
@@ -75,6 +81,8 @@ class Session:
     rows: dict[str, Row] = field(default_factory=dict)
     deliveries: dict[str, Delivery] = field(default_factory=dict)
     watched: tuple[str, ...] = ()
+    priors: Priors = NO_PRIORS  # what the backend offered last
+    kit: KitMaker[Any] | None = None  # the kit that is being made, or was made last
 
     @property
     def connection(self) -> Connection:
@@ -92,6 +100,10 @@ class Session:
     def objectives(self) -> tuple[Objective, ...]:
         """The objectives of the backend that was spoken to last."""
         return self.welcome.objectives if self.welcome else ()
+
+    def prior(self, said: str) -> Prior | None:
+        """The prior of that title or name, where it is on offer."""
+        return next((prior for prior in self.priors.priors if said in (prior.title, prior.name)), None)
 
     def say(self, sentence: str, detail: str = "") -> None:
         """Show a sentence in the panel until the next request; the detail can be copied there."""

@@ -56,14 +56,14 @@ def installed(archive):
 
 
 @pytest.fixture
-def peer(addon):
-    """The other end of the add-on's connection, which stands."""
+def peer(addon, tmp_path):
+    """The other end of the add-on's connection, which stands; its kits are in a folder here."""
     from peer import Peer, until
 
     from blender_addon import pump
     from blender_addon.session import session
 
-    other = Peer()
+    other = Peer(kits=str(tmp_path / "kits"))
     addon.address = f"127.0.0.1:{other.port}"
     assert until(lambda: session.ready and session.welcome, between=pump.tick), session.connection
     yield other

@@ -4,6 +4,7 @@ import queue
 import threading
 import time
 
+import msgspec
 import zmq
 
 from blender_addon.shared.codec import decode_request, encode
@@ -16,6 +17,8 @@ from blender_addon.shared.messages import (
     Option,
     Ping,
     Pong,
+    Prior,
+    Priors,
     Welcome,
 )
 
@@ -26,27 +29,36 @@ OPTIONS = (
     Option(name="steps", kind="int", default=10, description="How many", low=1, high=50),
     Option(name="guided", kind="bool", default=False, description="With guidance"),
 )
+MIX = Option(name="mix", kind="float", default=0.25, description="How much it mixes", low=0, high=1)
+OBJECTS = Option(name="objects", kind="int", default=12, description="How many are drawn", low=0)
+CATALOGUE = (MIX, OBJECTS)
+BOLD = (Option(name="mix", kind="float", default=0.75, description="How much it mixes", low=0, high=1), OBJECTS)
 WELCOME = Welcome(
     protocol=PROTOCOL_VERSION,
     version="9.8.7",
     objectives=(
-        Objective(name="vdm", title="VDM", description="Denoised", options=OPTIONS),
-        Objective(name="new", title="Newest", description="An objective of tomorrow", options=(STRENGTH,)),
+        Objective(name="vdm", title="VDM", description="Denoised", options=OPTIONS, catalogue=CATALOGUE),
+        Objective(
+            name="new", title="Newest", description="An objective of tomorrow", options=(STRENGTH,), catalogue=BOLD
+        ),
     ),
     qualities=("draft", "normal", "high"),
-    priors=("embedded",),
     devices=("cpu",),
 )
+EMBEDDED = Prior(name="embedded", title="embedded", kit=True)
+OAK = Prior(name="/kits/oak", title="Oak chairs", description="40 objects, in /kits/oak", kit=True)
+MODEL = Prior(name="some/model", title="some/model")
 
 
 class Peer:
     """A ROUTER on a port of this computer, in a thread of its own."""
 
-    def __init__(self):
+    def __init__(self, kits=""):
         self.socket = zmq.Context.instance().socket(zmq.ROUTER)
         self.socket.linger = 1000  # with 0, libzmq may abort where the add-on leaves too (zeromq/libzmq#3442)
         self.port = self.socket.bind_to_random_port("tcp://127.0.0.1")
-        self.jobs = ()
+        self.jobs, self.priors = (), Priors(priors=(EMBEDDED, OAK, MODEL))
+        self.welcome = msgspec.structs.replace(WELCOME, kits=kits)
         self.heard, self._outbox, self._open = [], queue.SimpleQueue(), True
         self._clients = set()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -82,7 +94,8 @@ class Peer:
         match message:
             case Hello():
                 self._clients.add(client)
-                self._send(client, message=WELCOME)
+                self._send(client, message=self.welcome)
+                self._send(client, message=self.priors)
                 self._send(client, message=Jobs(jobs=self.jobs))
             case Ping():
                 self._send(client, message=Pong(token=message.token))

@@ -9,7 +9,7 @@ from peer import until
 from pressing import IMAGE, about, finish, generate, of, ticks
 from test_placing import splats
 
-from blender_addon import controls, link, operators, panels, pump
+from blender_addon import controls, kit_controls, kit_panel, link, operators, panels, pump
 from blender_addon.drawing import duration, pictures
 from blender_addon.job_list import active_job
 from blender_addon.launcher import LauncherError
@@ -29,7 +29,7 @@ def drawn(*classes):
     region = next(region for region in area.regions if region.type == "UI")
     with bpy.context.temp_override(window=window, area=area, region=region):
         layout = manager.popmenu_begin__internal("Test", icon="NONE").layout  # never shown: there is no window
-        for panel in classes or panels.CLASSES[1:]:
+        for panel in classes or (*panels.CLASSES[1:], *kit_panel.CLASSES):
             panel.draw(SimpleNamespace(layout=layout), bpy.context)
         return list(leaves(layout.introspect()))
 
@@ -65,7 +65,7 @@ def test_everything_is_there_before_a_backend_answers(addon):
     assert "Jobs appear here" in said
     assert "bpy.ops.splatsmith.generate()" in behind("operator")
     shown = {name.split(".")[1].split("[")[0] for name in behind("rna") if name.startswith("SPLATSMITH_PG_settings")}
-    hidden = {"objective_name", "quality_name", "options", "keep_shape", "name"}
+    hidden = {"objective_name", "quality_name", "options", "keep_shape", "name", "kit"}
     assert shown == set(SPLATSMITH_PG_settings.bl_rna.properties.keys()) - {"rna_type"} - hidden
 
 
@@ -83,8 +83,9 @@ def test_the_objective_s_options_are_drawn_the_first_few_above_the_fold(peer):
 
 
 def test_every_property_and_every_button_has_a_tooltip(addon):
-    groups = (SPLATSMITH_PG_option, SPLATSMITH_PG_settings, SPLATSMITH_PG_job)
-    buttons = [getattr(bpy.types, cls.__name__) for cls in (*operators.CLASSES, *controls.CLASSES)]
+    kit, *kit_buttons = kit_controls.CLASSES
+    groups = (SPLATSMITH_PG_option, SPLATSMITH_PG_settings, SPLATSMITH_PG_job, kit)
+    buttons = [getattr(bpy.types, cls.__name__) for cls in (*operators.CLASSES, *controls.CLASSES, *kit_buttons)]
     every = {*bpy.types.Operator.bl_rna.properties.keys(), *bpy.types.PropertyGroup.bl_rna.properties.keys()}
     for cls in (*groups, *buttons):
         for name, property in cls.bl_rna.properties.items():

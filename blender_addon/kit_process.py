@@ -1,0 +1,58 @@
+"""`python -m backend kit` as a process of its own: what it has done, how it ended, and how it is stopped.  No bpy.
+
+It writes a line of JSON for each event into a file, which is read as it grows; what it says last on its other output is
+the sentence of a failure.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from .launcher import LauncherError, backend_python, guarded, let_go, log_tail
+
+EVENTS, SAID = "events", "said"  # the files beside the parts
+DETAIL_LINES = 20
+
+
+class KitProcess:
+    """Photographs every mesh of a folder into a kit.
+
+    Raises:
+        LauncherError: the backend is not there or not set up, or does not start.
+    """
+
+    def __init__(self, repository: Path, parts: Path, out: Path, name: str, add: bool) -> None:
+        python = backend_python(repository)
+        if python is None:
+            raise LauncherError(f"The backend in {repository} is not set up: start it once, then make the kit.")
+        command = [str(python), "-m", "backend", "kit", str(parts), "--out", str(out), "--name", name, "--json"]
+        command += [] if add else ["--overwrite"]
+        self._folder, self._read = parts.parent, 0
+        try:
+            with (self._folder / EVENTS).open("wb") as events, (self._folder / SAID).open("wb") as said:
+                self._process = guarded(command, repository, events, said)
+        except OSError as error:
+            raise LauncherError(f"The kit cannot be made by {repository} ({error.strerror}).") from error
+
+    @property
+    def exit_code(self) -> int | None:
+        """How it ended; None while it runs."""
+        return self._process.poll()
+
+    def stop(self) -> None:
+        """Ask it to end after the object under way; returns at once."""
+        let_go(self._process)
+
+    def events(self) -> list[dict[str, Any]]:
+        """What has been told since the last call, whole lines alone."""
+        with (self._folder / EVENTS).open("rb") as file:
+            file.seek(self._read)
+            lines = file.read().rpartition(b"\n")[0]
+        self._read += len(lines) + 1 if lines else 0
+        return [json.loads(line) for line in lines.splitlines()]
+
+    def said(self) -> list[str]:
+        """The last lines that it said besides."""
+        return log_tail(self._folder / SAID, DETAIL_LINES)

@@ -27,6 +27,8 @@ RULES = (
     Rule("backend", ("bpy", "mathutils", "blender_addon", "tools", "prior_data", "tests")),
     Rule("blender_addon", ("torch", "diffusers", "backend", "tools", "prior_data", "tests")),
     Rule("blender_addon.client", ("bpy",)),
+    Rule("blender_addon.kit_maker", ("bpy",)),
+    Rule("blender_addon.kit_process", ("bpy",)),
     Rule("blender_addon.launcher", ("bpy",)),
     Rule("blender_addon.line", ("bpy",)),
     Rule("blender_addon.unanswered", ("bpy",)),

@@ -43,7 +43,6 @@ WELCOME = Welcome(
     version="0",
     objectives=(Objective(name="vdm", title="VDM", description="", options=()),),
     qualities=("normal",),
-    priors=("embedded",),
     devices=("cpu",),
 )
 

@@ -44,7 +44,7 @@ def credits_of(prior: Prior, splats: Splats) -> list[Credit]:
 def seen_by(prior: CataloguePrior, splats: Splats, side: int = SIDE) -> Tensor:
     """x (48,4,side,side): the splats from each of the grid's cameras."""
     splats, views = splats.map(lambda value: value.to(prior.device)), []
-    for rows in torch.arange(len(prior.grid)).split(VIEWS_AT_ONCE):
+    for rows in torch.split(torch.arange(len(prior.grid)), VIEWS_AT_ONCE):
         render = render_splats(splats, prior.grid[rows], side, side, torch.full((len(rows), 3), 0.5))
         views.append(prior.encode(render.picture(prior.channels)))
     return torch.cat(views)

@@ -16,7 +16,7 @@ from rich.console import Console
 from backend.assemble import OBJECTIVES, assemble_picture, choose_device, load_prior
 from backend.cameras import CameraRange
 from backend.distill import distill
-from backend.evaluate.references import weights_mark
+from backend.evaluate.references import prior_mark
 from backend.evaluate.sheet import table_sheet
 from backend.events import Progress
 from backend.export.files import replacing, slug
@@ -73,15 +73,15 @@ def picture_job(objective: str, prompt: str, seed: int, steps: int, count: int) 
 
 
 def drawn(job: Job, file: Path) -> bool:
-    """Whether an earlier call has drawn this very job, with the weights that the prior has now."""
+    """Whether an earlier call has drawn this very job, with the pictures that the prior has now."""
     try:
         before = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
         Image.open(file).verify()
     except (OSError, SyntaxError, ValueError):
         return False
-    return (before.get("job"), before.get("weights")) == (
+    return (before.get("job"), before.get("prior")) == (
         msgspec.json.decode(msgspec.json.encode(job)),
-        weights_mark(),
+        prior_mark(job.prior),
     )
 
 
@@ -94,10 +94,10 @@ def draw(job: Job, file: Path) -> dict[str, Any]:
     for event in distill(run, job.recipe.steps):
         if isinstance(event, Progress):
             last = event.metrics
-    figures = {"seconds": time.monotonic() - began, "unet_calls": run.prior.calls, "unet_rows": run.prior.rows, **last}
+    figures = {"seconds": time.monotonic() - began, "prior_calls": run.prior.calls, "prior_rows": run.prior.rows, **last}
     strip = np.concatenate(list((scene.pictures() * 255).round().byte().numpy()), axis=1)
     file.with_suffix(".json").write_text(
-        json.dumps({"job": msgspec.to_builtins(job), "weights": weights_mark(), **figures}) + "\n", encoding="utf-8"
+        json.dumps({"job": msgspec.to_builtins(job), "prior": prior_mark(job.prior), **figures}) + "\n", encoding="utf-8"
     )
     with replacing(file) as new:
         Image.fromarray(strip).save(new)

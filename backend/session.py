@@ -43,8 +43,8 @@ class Session:
         self.run, self.to_scene = assemble(job, prior, device)
         self.last: dict[str, float] = {}
         self.spent: dict[str, float] = {
-            "unet_calls": 0,
-            "unet_rows": 0,
+            "prior_calls": 0,
+            "prior_rows": 0,
             "seconds": 0.0,
         }  # in the sittings before this one
         self._saved = time.monotonic()
@@ -127,8 +127,8 @@ class Session:
     def cost(self) -> dict[str, float]:
         """What all sittings have cost so far."""
         now = {
-            "unet_calls": self.run.prior.calls,
-            "unet_rows": self.run.prior.rows,
+            "prior_calls": self.run.prior.calls,
+            "prior_rows": self.run.prior.rows,
             "seconds": time.time() - self.began,
         }
         return {name: self.spent[name] + value for name, value in now.items()}

@@ -26,7 +26,7 @@ def test_pictures_follow_the_prompt_and_are_kept(tmp_path, capsys):
     assert Image.open(first).size == (128, 64)
     assert red(first) > 10
     figures = json.loads(first.with_suffix(".json").read_text())
-    assert (figures["unet_calls"], figures["unet_rows"]) == (12, 48)
+    assert (figures["prior_calls"], figures["prior_rows"]) == (12, 24)
     stamp = first.stat().st_mtime_ns
     assert (
         main([*ASK, "--objective", "sds", "--objective", "jsd", "--prompt", "a wooden chair", "--out", str(out)]) == 0

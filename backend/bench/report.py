@@ -13,6 +13,7 @@ from rich.table import Table
 
 from backend.bench.mesh import mesh_rows
 from backend.bench.renderer import renderer_rows
+from backend.bench.runs import run_rows
 from backend.bench.steps import step_rows
 
 SIZES, RESOLUTIONS = (2_000, 10_000, 50_000), (64, 128, 256, 512)
@@ -21,18 +22,20 @@ SIZES, RESOLUTIONS = (2_000, 10_000, 50_000), (64, 128, 256, 512)
 def bench(file: Path | None) -> int:
     """Measure, print, write; the exit code."""
     renderer = renderer_rows(SIZES, RESOLUTIONS, reference_budget_s=20.0)
-    steps, mesh = step_rows(), mesh_rows()
+    steps, runs, mesh = step_rows(), run_rows(), mesh_rows()
     ratios = [row["speedup_vs_reference"] for row in renderer if row.get("speedup_vs_reference")]
     result = {
         "machine": machine(),
         "renderer": {"speedup_vs_reference": min(ratios) if ratios else None, "rows": renderer},
         "step": steps,
+        "run": runs,
         "mesh": mesh,
     }
     console = Console()
     console.print(_table("Renderer", renderer))
     console.print(_table("Step", [_whole(name, row) for name, row in steps.items()]))
     console.print(_table("Parts of a step, ms", [_parts(name, row) for name, row in steps.items()]))
+    console.print(_table("Run", runs))
     console.print(_table("Mesh", mesh))
     if file is not None:
         file.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""A step's time by part, its U-Net calls and the peak memory, for each objective at its default recipe."""
+"""A step's time by part, its calls of the prior and the peak memory, for each objective at its default recipe."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def step_rows(steps: int = 4) -> dict[str, dict[str, Any]]:
 
 
 def time_objective(name: str, steps: int) -> dict[str, Any]:
-    """Mean seconds of a step and of its parts, the U-Net's share, calls and rows a step, steps/s, peak MiB."""
+    """Mean seconds of a step and of its parts, the prior's share, calls and rows a step, steps/s, peak MiB."""
     job = make_job({"prompt": "a wooden chair", "objective": name})
     device = choose_device("auto")
     prior, _ = load_prior(job, device)
@@ -46,18 +46,19 @@ def time_objective(name: str, steps: int) -> dict[str, Any]:
         seconds += time.perf_counter() - began
     count = SPREAD * steps
     parts = {part: total / count for part, total in run.laps.seconds.items()}
-    parts["unet"] = run.prior.seconds / count
-    parts["objective"] -= parts["unet"]
+    parts["prior"] = run.prior.seconds / count
+    parts["objective"] -= parts["prior"]
     mean = seconds / count
     shares = {
-        "unet_share": parts["unet"] / mean,
-        "unet_calls": run.prior.calls / count,
-        "unet_rows": run.prior.rows / count,
+        "prior_share": parts["prior"] / mean,
+        "prior_calls": run.prior.calls / count,
+        "prior_rows": run.prior.rows / count,
+        "times_the_renderer": mean / (parts["render"] + parts["backward"]),
     }
-    return {"seconds": mean, "steps_per_second": 1 / mean, "peak_mib": _peak_mib(device), **shares, "parts": parts}
+    return {"seconds": mean, "steps_per_second": 1 / mean, "peak_mib": peak_mib(device), **shares, "parts": parts}
 
 
-def _peak_mib(device: torch.device) -> float:
+def peak_mib(device: torch.device) -> float:
     """Of the card where there is one, else of this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20

@@ -108,7 +108,9 @@ class CataloguePrior:
         self.cameras: Cameras | None = self.grid
         self.alphas_cumprod = noise_levels().to(self.device)
         choice = catalogue.chooser.choose(prompt, negative)
-        self.notes, self.numbers = choice.notes, drawn(choice.weights, settings.objects, seed)
+        self.numbers, fit = drawn(choice.weights, settings.objects, seed), len(drawn(choice.weights, 0, seed))
+        fewer = [f"This seed draws from {len(self.numbers)} of these {fit}, another seed from others."]
+        self.notes = choice.notes + fewer * (len(self.numbers) < fit)
         self.sources, self.log_pi = self._sources(choice)
         self._embed = lru_cache(64)(self._tokens)
         self._groups: dict[str, int] = {}

@@ -11,13 +11,13 @@ def test_parts_add_up_to_a_step(name, calls):
     row = time_objective(name, steps=1)
     assert sum(row["parts"].values()) == pytest.approx(row["seconds"], rel=0.1)
     assert row["steps_per_second"] == pytest.approx(1 / row["seconds"])
-    assert row["unet_share"] == pytest.approx(row["parts"]["unet"] / row["seconds"])
-    assert 0 < row["unet_share"] < 1
+    assert row["prior_share"] == pytest.approx(row["parts"]["prior"] / row["seconds"])
+    assert 0 < row["prior_share"] < 1
     assert row["peak_mib"] > 50
     if calls is None:  # inversion: more forwards where t is high, two scores always
-        assert 3 <= row["unet_calls"] <= 12
-        assert (row["unet_calls"] * SPREAD).is_integer()
+        assert 3 <= row["prior_calls"] <= 12
+        assert (row["prior_calls"] * SPREAD).is_integer()
     else:
-        assert row["unet_calls"] == calls
+        assert row["prior_calls"] == calls
         views = default_recipe(name, EMBEDDED).views
-        assert row["unet_rows"] == views * (1 + calls)  # at first with and without the prompt
+        assert row["prior_rows"] == views * calls  # of the prompt alone: without guidance nothing else is asked for

@@ -181,7 +181,7 @@ class Server:
 def router(context: zmq.Context[zmq.Socket[bytes]]) -> zmq.Socket[bytes]:
     """A ROUTER socket with the limits of the house: small queues, and errors for clients that are gone."""
     socket = context.socket(zmq.ROUTER)
-    socket.linger = 50  # with 0, libzmq 4.3.5 may abort where a client leaves too (zeromq/libzmq#3442)
+    socket.linger = 2000  # with little, libzmq 4.3.5 may abort where a client leaves too (zeromq/libzmq#3442)
     socket.maxmsgsize = MOST_BYTES
     socket.sndhwm, socket.rcvhwm = 2, 16
     socket.router_mandatory = True

@@ -91,7 +91,7 @@ class Client:
             return [self._inbox.pop() for _ in range(min(limit, len(self._inbox)))]
 
     def stop(self, timeout: float = 1.0) -> None:
-        """End the thread and the connection; what was not sent is not."""
+        """End the connection, and the thread once the line has sent what it took; waits no longer than `timeout`."""
         self._stopping.set()
         self._bell.ring()
         if self._thread.is_alive():

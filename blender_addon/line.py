@@ -24,7 +24,9 @@ Keys = tuple[bytes, bytes]  # the server's public, the client's secret
 Failure = Literal["unreachable", "refused"]
 
 TICK = 1000  # milliseconds; a socket or the bell wakes at once, and each waking thread takes Python's lock from Blender
-LINGER = 50  # milliseconds to send what was begun; with 0, libzmq 4.3.5 may abort the process (zeromq/libzmq#3442)
+# Milliseconds to send what was begun.  Where a socket gives up between two parts of a message, and the other end leaves
+# at that moment, libzmq 4.3.5 aborts the process (zeromq/libzmq#3442): with 0 often, with 50 where the machine is busy.
+LINGER = 5000
 PING_EVERY = 2.0  # seconds
 PATIENCE = 6.0  # seconds without an answer until the backend counts as hanging
 HANDSHAKE = 3.0  # seconds for a program to show that it speaks ZeroMQ
@@ -169,7 +171,7 @@ class Line:
 
 
 def _dealer(context: zmq.Context[zmq.Socket[bytes]], address: Address, keys: Keys | None) -> zmq.Socket[bytes]:
-    """An unconnected socket that keeps nobody waiting for long."""
+    """An unconnected socket; nobody but the thread that closes its context waits for it, LINGER at most."""
     socket = context.socket(zmq.DEALER)
     socket.linger = LINGER
     socket.immediate = True

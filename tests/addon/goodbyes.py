@@ -1,7 +1,8 @@
 """Goodbyes in the middle of a large message: `python goodbyes.py add-on|backend ROUNDS`.
 
 One end sends something large, and milliseconds later both leave at the same moment.  libzmq 4.3.5 ends the whole
-process where a socket that does not linger was closed between two parts of a message (zeromq/libzmq#3442).
+process where a socket gives up between two parts of a message (zeromq/libzmq#3442): at once where it does not linger,
+and on a busy machine also with a linger of 50 ms.
 """
 
 import sys

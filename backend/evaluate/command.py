@@ -20,29 +20,28 @@ from torch import Tensor
 
 from backend.assemble import choose_device, load_prior
 from backend.cameras import orbit
+from backend.evaluate.classes import classes_of
 from backend.evaluate.diversity import diversity
 from backend.evaluate.judge import NAME, Judge
 from backend.evaluate.labels import labels
 from backend.evaluate.measures import fid, inception_variance, janus, kid
 from backend.evaluate.others import OtherJudges
-from backend.evaluate.real import Real
-from backend.evaluate.references import references
-from backend.evaluate.results import DIVERSE, ELEVATION, VIEWS, EvaluationError, Result, look
+from backend.evaluate.references import ELEVATION, of_all, references
+from backend.evaluate.results import DIVERSE, VIEWS, EvaluationError, Result, agreement, look, top5
 from backend.evaluate.sheet import SheetError, grid, sheet
 from backend.evaluate.summary import Group, markdown, summary
 from backend.export.files import replacing
 from backend.priors.base import PriorError
 
-FIGURES = ("agreement", "top5", "t3", "quality", "saturation", "seconds", "unet_calls", "unet_rows")
+FIGURES = ("agreement", "top5", "t3", "quality", "saturation", "seconds", "prior_calls", "prior_rows")
+LIKENESS = ("psnr", "psnr_rgba", "largest", "largest_in_view", "turned", "second_faces")
 Drawn = dict[tuple[str, str], tuple[Tensor, Tensor]]  # by prior and prompt: features (R,D), azimuths (R,)
 TURN = orbit(VIEWS, elevation=ELEVATION).azimuth
 
 console = Console(stderr=True, highlight=False)
 
 
-def evaluate(
-    folders: Sequence[Path], out: Path, others: OtherJudges, with_references: bool = True, real: Real | None = None
-) -> int:
+def evaluate(folders: Sequence[Path], out: Path, others: OtherJudges, with_references: bool = True) -> int:
     """Evaluate the jobs in these folders; the exit code: 2 where none could be.
 
     The objective of the first that can be is what the others are compared with.
@@ -56,12 +55,10 @@ def evaluate(
     drawn = _references(results, judge, out) if with_references else {}
     alike = _alike(results)
     told = track(alike.items(), "comparing", console=console, transient=True)
-    groups = [_group(name, members, drawn, others) for (name, _), members in told]
+    groups = [_group(name, members, drawn, judge, others) for (name, _), members in told]
     baseline = groups[0]["objective"]
     rows = summary(groups, baseline)
     table: dict[str, Any] = {"judge": NAME, "views": VIEWS, "baseline": baseline, "groups": groups, "objectives": rows}
-    if real is not None:
-        table["real_agreement"] = {prompt: real.agreement(prompt, judge) for prompt in sorted({p for _, p in alike})}
     with replacing(out / "evaluation.json") as file:
         file.write_text(json.dumps(table, indent=2) + "\n", encoding="utf-8")
     text = markdown(rows, baseline)
@@ -106,17 +103,17 @@ def _references(results: list[Result], judge: Judge, out: Path) -> Drawn:
     jobs = {(result.job.prior, result.job.prompt): result.job for result in results}
     for (name, prompt), job in track(jobs.items(), "drawing", console=console, transient=True):
         try:
-            prior, _ = load_prior(job, choose_device("auto"))
+            prior, _ = load_prior(of_all(job), choose_device("auto"))
         except PriorError as error:
             said = escape(f"{prompt}: {error}")
-            console.print(f"[yellow]No FID, KID and Janus[/] for {said}", soft_wrap=True)
+            console.print(f"[yellow]No FID, KID, Janus and the prior's own agreement[/] for {said}", soft_wrap=True)
             continue
         pictures, azimuth = references(prior, name, prompt, out)
         found[name, prompt] = judge.features(pictures), azimuth
     return found
 
 
-def _group(name: str, members: list[Result], drawn: Drawn, others: OtherJudges) -> Group:
+def _group(name: str, members: list[Result], drawn: Drawn, judge: Judge, others: OtherJudges) -> Group:
     """The figures of one objective and prompt: each seed's, and those that only several have."""
     job = members[0].job
     found: Group = {"objective": name, "prompt": job.prompt, "seeds": [m.job.seed for m in members]}
@@ -126,8 +123,30 @@ def _group(name: str, members: list[Result], drawn: Drawn, others: OtherJudges) 
         found["diversity"] = diversity(torch.stack([member.features[DIVERSE] for member in members]))
         found["inception_variance"] = inception_variance(torch.stack([member.probabilities for member in members]))
     if (job.prior, job.prompt) in drawn:
-        found |= against(members, *drawn[job.prior, job.prompt])
-    return found | others.figures(members)
+        reference, azimuth = drawn[job.prior, job.prompt]
+        found |= against(members, reference, azimuth) | beside(members, judge.probabilities(reference))
+    return found | likenesses(members) | others.figures(members)
+
+
+def likenesses(members: list[Result]) -> dict[str, Any]:
+    """What each seed has of its kit's objects, and how many different ones the seeds are nearest to ("modes")."""
+    known = [member.known.likeness for member in members]
+    nearest = [one and one.nearest for one in known]
+    if not any(nearest):
+        return {}
+    figures = {figure: [one and getattr(one, figure) for one in known] for figure in LIKENESS}
+    return {**figures, "nearest": nearest, "modes": len({*nearest} - {None})}
+
+
+def beside(members: list[Result], own: Tensor) -> dict[str, Any]:
+    """Agreement and top five on the prior's own pictures, p (R,1000), and each seed's in units of these."""
+    found: dict[str, Any] = {}
+    for figure, measure in (("agreement", agreement), ("top5", top5)):
+        value = measure(own, classes_of(members[0].job.prompt))
+        if value:  # neither unknown to the judge nor never seen by it
+            theirs = [getattr(member.known, figure) for member in members]
+            found |= {f"own_{figure}": value, f"relative_{figure}": [one / value for one in theirs]}
+    return found
 
 
 def against(members: list[Result], reference: Tensor, azimuth: Tensor) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """`compare`: objectives, or variants of them, on the same prompts and seeds, in pieces; judged by `evaluate`.
 
-All have the same budget.  It counts pictures through the U-Net, for a call with two conditions of four views costs
+All have the same budget.  It counts pictures through the prior, for a call with two conditions of four views costs
 eight.  A rule that asks more often gets fewer steps: its schedule is stretched over what the budget buys.  A variant
 that says how many steps it takes gets those.  Seeds are the outermost loop, so that an interrupted comparison is a
 smaller one, and the next call goes on from there.
@@ -18,18 +18,18 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import track
 
-from backend.assemble import assemble, choose_device, embedded_prior, load_prior
+from backend.assemble import assemble, choose_device, load_prior, open_kit
 from backend.distill import DivergedError, distill
 from backend.errors import UserError
 from backend.evaluate.command import evaluate
 from backend.evaluate.others import OtherJudges
-from backend.evaluate.references import weights_mark
+from backend.evaluate.references import prior_mark
 from backend.export.files import slug
 from backend.export.ply import write_ply
 from backend.export.turntable import turntable_png
 from backend.folder import JobFolder
 from backend.priors.base import PriorError
-from backend.recipe import EMBEDDED, MOST_STEPS, Job, JobError, make_job, read_job
+from backend.recipe import EMBEDDED, MOST_STEPS, Job, JobError, kit_folder, make_job, read_job
 from backend.session import Session
 
 PROMPTS = (
@@ -55,8 +55,8 @@ def compare(
     `variants` are the fields of a job by a name of their own.  Raises UserError before anything is run where a variant
     cannot be used, or no prompt.
     """
-    if any(fields.get("prior", EMBEDDED) == EMBEDDED for fields in variants.values()):
-        prompts = [prompt for prompt in prompts if _understood(prompt)]
+    priors = dict.fromkeys(str(fields.get("prior", EMBEDDED)) for fields in variants.values())
+    prompts = [prompt for prompt in prompts if all(_understood(prompt, prior) for prior in priors)]
     if not prompts:
         raise JobError("prompts: none is left that can be used; write one a line, such as: a wooden chair.")
     jobs = ready(prompts, variants, budget)
@@ -87,14 +87,27 @@ def read_prompts(file: Path) -> list[str]:
     return [*dict.fromkeys(line for line in lines if line)]
 
 
-def _understood(prompt: str) -> bool:
-    """Whether the embedded prior knows a word of it; told where not."""
+def _understood(prompt: str, prior: str) -> bool:
+    """Whether a kit has what the prompt names, told where not; any other prior takes every prompt."""
+    folder = kit_folder(prior)
+    if folder is None:
+        return True
+    chooser = open_kit(folder).chooser
     try:
-        embedded_prior(choose_device("cpu")).check_prompt(prompt)
+        chooser.choose(prompt)
     except PriorError as error:
         console.print(f"[yellow]Left out:[/] {escape(str(error))}", soft_wrap=True)
         return False
     return True
+
+
+def one_start(fields: Fields) -> Fields:
+    """A variant whose seeds differ in nothing but their noise: all start from the same splats, with all that fits."""
+    recipe = fields.get("recipe", {})
+    catalogue = recipe.get("catalogue", {}) if isinstance(recipe, dict) else None
+    if not isinstance(catalogue, dict):
+        return fields  # which is refused where it is read
+    return {**fields, "recipe": {**recipe, "start_seed": 0, "catalogue": {**catalogue, "objects": 0}}}
 
 
 def ready(prompts: Sequence[str], variants: Mapping[str, Fields], budget: int) -> dict[str, Job]:
@@ -151,12 +164,14 @@ def lasting(job: Job, steps: int) -> Job:
 
 
 def finished(folder: JobFolder, job: Job) -> bool:
-    """Whether an earlier call ran this very job there to its end, with the weights that the prior has now."""
+    """Whether an earlier call ran this very job there to its end, with the prior as it is now."""
     try:
         before, figures = read_job(folder / "job.json"), read_job(folder / "metrics.json")
     except JobError:
         return False
-    return before == msgspec.json.decode(msgspec.json.encode(job)) and figures.get("weights") == weights_mark()
+    return before == msgspec.json.decode(msgspec.json.encode(job)) and figures.get("prior_mark") == prior_mark(
+        job.prior
+    )
 
 
 def run(job: Job, folder: JobFolder) -> None:
@@ -169,4 +184,4 @@ def run(job: Job, folder: JobFolder) -> None:
     write_ply(splats, folder / "splats.ply")
     turntable_png(splats, folder / "turntable.png")
     figures: dict[str, Any] = msgspec.to_builtins(session.figures())
-    folder.write_metrics(figures | {"weights": weights_mark()})
+    folder.write_metrics(figures | {"prior_mark": prior_mark(job.prior)})

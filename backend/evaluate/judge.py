@@ -2,6 +2,8 @@
 
 Its last layer before the classes stands in for what papers take from Inception or DINO: similar pictures have similar
 features.  It is neither of these, and figures measured with it compare with each other only.
+
+Lite2 was tried on pictures of 25 kinds of thing: its top five know half of them, as Lite0's do, at twice the time.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     python -m backend.evaluate.noise --out DIR
 
-For clean pictures x (the prior's own, by DDIM), each of 20 levels t and fresh noise eps: the variance of eps_y(x_t),
+For clean pictures x (the prior's own), each of 20 levels t and fresh noise eps: the variance of eps_y(x_t),
 its linear correlation with eps, and what DCA makes of it, lambda_t for each cut-off.  Beside it the measured
 coefficients: "share" is cov / var(eps), how much of eps there is in eps_y, which VDM's option `annealing` measures;
 "least noise" is cov / var(eps_y), the multiple of eps_y that leaves the least of eps when it is subtracted from it.
@@ -12,20 +12,22 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from backend.assemble import embedded_prior
-from backend.cameras import orbit
-from backend.evaluate.references import ELEVATION, SIDES, references, said
+from backend.assemble import load_prior
+from backend.evaluate.references import EACH, of_all, own_cameras, own_samples, said
 from backend.export.files import replacing
 from backend.guidance.base import correlation
 from backend.guidance.vdm import lambda_t
 from backend.priors.base import Condition, Prior, alpha_sigma
-from backend.recipe import EMBEDDED
+from backend.priors.catalogue import CataloguePrior
+from backend.priors.kit import INDEX
+from backend.recipe import EMBEDDED, make_job
 from backend.toy.chart import PALETTE, Chart, Panel, Span
 
 PROMPTS = ("a wooden chair", "a red apple", "a blue vase", "a red car")
@@ -33,12 +35,12 @@ LEVELS, CUT_OFFS = tuple(range(25, 1000, 50)), (100, 300, 500)
 
 
 @torch.no_grad()
-def measure(prior: Prior, condition: Condition, pictures: Tensor, seed: int = 0) -> dict[str, list[float]]:
-    """Variance, correlation and coefficients at each of LEVELS, for pictures (N*S,H,W,3) of the condition's S rows."""
+def measure(prior: Prior, condition: Condition, clean: Tensor, seed: int = 0) -> dict[str, list[float]]:
+    """Variance, correlation and coefficients at each of LEVELS, for x (N,S,C,h,w) of the condition's S rows."""
     generator = torch.Generator().manual_seed(seed)
     found: dict[str, list[float]] = {"variance": [], "correlation": [], "share": [], "least noise": []}
     for level in LEVELS:
-        pairs = [_pair(prior, x, level, condition, generator) for x in torch.split(pictures, len(condition.tokens))]
+        pairs = [_pair(prior, x, level, condition, generator) for x in clean]
         eps, eps_y = (torch.cat(parts).flatten() for parts in zip(*pairs, strict=True))
         variance = float(eps_y.var())
         covariance = float(((eps - eps.mean()) * (eps_y - eps_y.mean())).mean())
@@ -50,13 +52,18 @@ def measure(prior: Prior, condition: Condition, pictures: Tensor, seed: int = 0)
 
 
 def _pair(
-    prior: Prior, pictures: Tensor, level: int, condition: Condition, generator: torch.Generator
+    prior: Prior, x: Tensor, level: int, condition: Condition, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    x = prior.encode(pictures)
     t = torch.full((len(x),), level)
     alpha, sigma = alpha_sigma(prior, t)
     eps = torch.randn(x.shape, generator=generator)
     return eps, prior.predict(alpha * x + sigma * eps, t, condition)
+
+
+def on_its_own(prior: CataloguePrior) -> dict[str, list[float]]:
+    """`measure` of a kit's prior, on EACH of its own objects."""
+    around = prior.grid[own_cameras(prior)]
+    return measure(prior, said(prior, prior.prompt, around), own_samples(prior, EACH))
 
 
 def coefficients(prior: Prior) -> dict[str, list[float]]:
@@ -82,19 +89,18 @@ def main() -> None:
     """Measure, draw, and keep the figures as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
-    out = parser.parse_args().out
+    parser.add_argument("--prior", default=EMBEDDED, help="'embedded', or the folder of a kit")
+    args = parser.parse_args()
+    out: Path = args.out
     out.mkdir(parents=True, exist_ok=True)
-    prior = embedded_prior(torch.device("cpu"))
-    each = [
-        measure(
-            prior,
-            said(prior, prompt, orbit(SIDES, elevation=ELEVATION)),
-            references(prior, EMBEDDED, prompt, out)[0],
-        )
-        for prompt in PROMPTS
-    ]
-    mean = {name: np.mean([found[name] for found in each], 0).round(4).tolist() for name in each[0]}
-    curves = mean | coefficients(prior)
+    jobs = [of_all(make_job({"prompt": prompt, "prior": args.prior})) for prompt in PROMPTS]
+    found = [load_prior(job, torch.device("cpu"))[0] for job in jobs]
+    priors = [prior for prior in found if isinstance(prior, CataloguePrior)]
+    if len(priors) < len(jobs):
+        sys.exit(f"prior: {args.prior} is no kit, whose own pictures are known; name a folder with a {INDEX}.")
+    each = [on_its_own(prior) for prior in priors]
+    mean = {name: np.mean([one[name] for one in each], 0).round(4).tolist() for name in each[0]}
+    curves = mean | coefficients(priors[0])
     with replacing(out / "fig11.json") as file:
         file.write_text(json.dumps({"t": LEVELS, "prompts": PROMPTS, **curves}) + "\n", encoding="utf-8")
     shown = ("variance", "correlation", "share", "least noise", "cut-off 300")

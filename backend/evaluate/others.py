@@ -24,7 +24,8 @@ from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
 from backend.cameras import orbit
 from backend.evaluate.diversity import diversity
 from backend.evaluate.image_reward import Reward, image_reward
-from backend.evaluate.results import ELEVATION, Result
+from backend.evaluate.references import ELEVATION
+from backend.evaluate.results import Result
 from backend.export.ply import read_ply
 from backend.export.views import photograph
 

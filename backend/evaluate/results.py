@@ -1,4 +1,4 @@
-"""One finished job, looked at by the judge: its figures, kept in `evaluation.json` beside it."""
+"""One finished job, looked at by the judge and beside its prior's objects: figures, kept in `evaluation.json`."""
 
 from __future__ import annotations
 
@@ -14,21 +14,25 @@ import torch
 import trimesh
 from torch import Tensor
 
-from backend.assemble import make_objective
+from backend.assemble import choose_device, load_prior, make_objective
 from backend.cameras import Cameras, orbit
 from backend.errors import UserError
 from backend.evaluate.classes import classes_of
 from backend.evaluate.judge import Judge
 from backend.evaluate.measures import inception_quality, t3_score
+from backend.evaluate.nearest import GREY, Likeness, likeness
+from backend.evaluate.references import ELEVATION, prior_mark
 from backend.export.files import replacing
 from backend.export.ply import read_ply
 from backend.export.views import photograph
-from backend.recipe import Job, make_job, read_job
+from backend.priors.base import PriorError
+from backend.priors.catalogue import CataloguePrior
+from backend.recipe import Job, kit_folder, make_job, read_job
 from backend.scenes.image import saturation
 from backend.scenes.splats import Splats
 
-VIEWS, SIDE, ELEVATION, GREY = 120, 96, 15.0, 0.5
-VERSION = 2  # of what evaluation.npz holds; another one is made anew
+VIEWS, SIDE = 48, 128
+VERSION = 3  # of what evaluation.npz holds; another one is made anew
 log = logging.getLogger(__name__)
 DIVERSE = slice(None, None, VIEWS // 8)  # of the views, for comparisons between seeds: eight of fixed sides
 
@@ -37,23 +41,24 @@ class Spent(msgspec.Struct, frozen=True):
     """What metrics.json tells of what a run has cost."""
 
     seconds: float
-    unet_calls: float
-    unet_rows: float
+    prior_calls: float
+    prior_rows: float
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):
     """The figures of one result."""
 
     version: int
-    mark: str  # of the splats and the prompt that they were judged by
+    mark: str  # of the splats, of the job, and of the prior that they were compared with
     agreement: float | None  # mean probability of the prompt's classes over views; None: the judge knows no such thing
     top5: float | None  # share of views where one of them is among the five most likely
     t3: float | None  # T3Bench's quality on its sphere, of the same probability
     quality: float  # mean entropy over views
     saturation: float
     seconds: float
-    unet_calls: int
-    unet_rows: int
+    prior_calls: int
+    prior_rows: int
+    likeness: Likeness | None  # None: the prior is no kit
 
 
 @dataclass(frozen=True)
@@ -84,12 +89,17 @@ def look(folder: Path, judge: Judge) -> Result:
         job = make_job(read_job(folder / "job.json"))
         spent = msgspec.json.decode((folder / "metrics.json").read_bytes(), type=Spent)
         make_objective(job.objective, job.recipe.options)  # refuses options that there were once
-        mark = f"{zlib.crc32((folder / 'splats.ply').read_bytes(), zlib.crc32(job.prompt.encode())):08x}"
+        mark = _mark(folder, job)
         if (old := _read(folder, mark)) is not None:
             return Result(folder, job, *old)
         return _look(folder, job, spent, mark, judge)
     except (ValueError, OSError) as error:  # a MsgspecError is a ValueError
         raise EvaluationError(f"{folder}: a file of it is damaged or cannot be read ({error}).") from error
+
+
+def _mark(folder: Path, job: Job) -> str:
+    said = msgspec.json.encode(job) + prior_mark(job.prior).encode()
+    return f"{zlib.crc32((folder / 'splats.ply').read_bytes(), zlib.crc32(said)):08x}"
 
 
 def _look(folder: Path, job: Job, spent: Spent, mark: str, judge: Judge) -> Result:
@@ -106,8 +116,9 @@ def _look(folder: Path, job: Job, spent: Spent, mark: str, judge: Judge) -> Resu
         quality=inception_quality(probabilities),
         saturation=_saturation(splats),
         seconds=spent.seconds,
-        unet_calls=int(spent.unet_calls),
-        unet_rows=int(spent.unet_rows),
+        prior_calls=int(spent.prior_calls),
+        prior_rows=int(spent.prior_rows),
+        likeness=_likeness(job, splats),
     )
     try:
         _keep(folder, known, features, probabilities)
@@ -147,6 +158,19 @@ def _t3(splats: Splats, judge: Judge, classes: list[int]) -> float | None:
     cameras = Cameras(azimuth, elevation, front.distance.expand(len(corners)), front.fov.expand(len(corners)))
     seen = judge.probabilities(judge.features(_pictures(splats, cameras)))
     return t3_score(seen[:, classes].sum(-1))
+
+
+def _likeness(job: Job, splats: Splats) -> Likeness | None:
+    """Beside the objects that its seed drew; None where its prior is no kit, or one that cannot be used any more."""
+    if kit_folder(job.prior) is None:
+        return None
+    try:
+        prior, _ = load_prior(job, choose_device("auto"))
+        side = min(job.recipe.side(1.0), prior.image_size)  # a run is as sharp as the pictures that it saw
+        return likeness(prior, splats, side) if isinstance(prior, CataloguePrior) else None
+    except PriorError as error:
+        log.warning("The result of %r is not compared with the objects of its kit: %s", job.prompt, error)
+        return None
 
 
 def _pictures(splats: Splats, cameras: Cameras) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 from backend.evaluate.measures import interval
 
-ABOUT = ("objective", "prompt", "seeds")
+ABOUT = ("objective", "prompt", "seeds", "nearest")
 DIFFERENCE = "kid_difference"
 
 Group = dict[str, Any]  # of one objective and prompt: a figure of each seed in a list, or one of all seeds

@@ -51,7 +51,7 @@ class KitProcess:
             file.seek(self._read)
             lines = file.read().rpartition(b"\n")[0]
         self._read += len(lines) + 1 if lines else 0
-        return [json.loads(line) for line in lines.splitlines()]
+        return [json.loads(line) for line in lines.splitlines() if line.startswith(b"{")]
 
     def said(self) -> list[str]:
         """The last lines that it said besides."""

@@ -178,6 +178,7 @@ def _export(scene: bpy.types.Scene, file: Path) -> None:
         with redirect_stdout(io.StringIO()):  # the exporter tells of its progress there
             bpy.ops.export_scene.gltf(filepath=str(file), **EXPORT)
     except RuntimeError as error:
-        raise ThingError(f"the glTF exporter refuses it ({str(error).strip().splitlines()[-1]}).") from error
+        lines = [line for line in str(error).splitlines() if line.strip() and not line.startswith("Location:")]
+        raise ThingError(f"the glTF exporter refuses it ({lines[-1].strip()}).") from error
     finally:
         window.scene, window.view_layer = before, layer

@@ -9,7 +9,7 @@ import bpy
 from .client import Client
 from .launcher import Backend, LauncherError
 from .preferences import log_file, preferences
-from .session import session
+from .session import NO_PRIORS, session
 from .shared.address import AddressError, parse_address
 
 
@@ -22,6 +22,7 @@ def connect(context: bpy.types.Context) -> None:
     if session.client is not None:
         session.client.stop(0.0)
     session.client, session.client_for, session.problem, session.welcome = None, wanted, "", None
+    session.priors = NO_PRIORS
     try:
         if not parse_address(chosen.address).loopback and not bpy.app.online_access:
             session.problem = "The backend is on another computer: allow online access in Preferences > System first."

@@ -24,7 +24,7 @@ from .live_view import live_view
 from .menus import menu
 from .options import SPLATSMITH_PG_option
 from .session import EMBEDDED, session
-from .shared.messages import Objective, Option
+from .shared.messages import Objective, Option, Priors
 
 SEEDS = 2**31 - 1
 IMPORTANT = 3  # so many options of an objective stand above the fold, in the backend's order
@@ -122,6 +122,16 @@ class SPLATSMITH_PG_job(bpy.types.PropertyGroup):
 def chosen_objective(settings: SPLATSMITH_PG_settings) -> Objective | None:
     """The chosen objective as the backend describes it."""
     return next((rule for rule in session.objectives if rule.name == settings.objective_name), None)
+
+
+def take_priors(priors: Priors) -> None:
+    """What the backend offers now; a prior that was chosen stays chosen where only its title is another one."""
+    titles = {prior.name: prior.title for prior in priors.priors}
+    for scene in bpy.data.scenes:
+        before = session.prior(scene.splatsmith.prior)
+        if before is not None and titles.get(before.name, before.title) != before.title:
+            scene.splatsmith.prior = titles[before.name]
+    session.priors = priors
 
 
 def kit_options(settings: SPLATSMITH_PG_settings) -> tuple[Option, ...]:

@@ -19,7 +19,7 @@ from .job_list import active_job, sync_list
 from .link import autostart, connect, greet
 from .live_view import live_view
 from .placing import find, remove_place, splat_objects
-from .properties import describe_options
+from .properties import describe_options, take_priors
 from .results import cloud_of
 from .session import IDENTITY, session
 from .shared.messages import (
@@ -131,7 +131,7 @@ def dispatch(message: FromServer) -> None:
         case Warning():
             session.warn(message.job, message.text)
         case Priors():
-            session.priors = message
+            take_priors(message)
         case Welcome():
             session.greet(message)
 

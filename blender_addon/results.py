@@ -41,7 +41,8 @@ def place_result(
         holder["prompt"], holder["objective"], holder["seed"] = state.prompt, state.objective, str(state.seed)
         holder["backend_version"], holder[JOB] = version, state.job
     for holder in filter(None, (find(state.job, "place"), splats, mesh)):
-        holder[CREDITS] = "\n".join(state.credits)
+        if state.credits or CREDITS in holder:
+            holder[CREDITS] = "\n".join(state.credits)
     let_light_through(scene)
     _quieten(state.job)
     show_only(state.job, "splats")

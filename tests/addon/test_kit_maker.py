@@ -19,7 +19,7 @@ import json, pathlib, signal, sys, time
 asked = []
 signal.signal(signal.SIGTERM, lambda *_: asked.append(1))
 files = sorted(pathlib.Path(sys.argv[2]).iterdir())
-print("this is no event", file=sys.stderr)
+print("this is no event")
 for number, file in enumerate(files, 1):
     event = {"event": "object", "done": number, "of": len(files), "name": file.stem, "kept": False}
     if "Bad" in file.name:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import bpy
+import msgspec
 import pytest
 from peer import CATALOGUE, EMBEDDED, MODEL, OAK, until
 from pressing import finish, generate, of, ops, settings, ticks
@@ -49,6 +50,9 @@ def test_kits_are_in_the_prior_menu_and_a_job_gets_the_folder(peer):
     assert "recipe" not in job.fields
     assert generate(peer, prior="stabilityai/unknown")[0].fields["prior"] == "stabilityai/unknown"
     assert generate(peer, prior=" ")[0].fields["prior"] == "embedded"
+    settings().prior = "Oak chairs"
+    peer.say(Priors(priors=(EMBEDDED, msgspec.structs.replace(OAK, title="Oak chairs (oak)"))))
+    ticks(lambda: settings().prior == "Oak chairs (oak)")  # another one of that name has come
     peer.say(Priors(priors=(EMBEDDED,), notes=("/kits/oak/kit.json is damaged: make the kit again.",)))
     ticks(lambda: session.priors.notes)
     assert "is damaged" in texts(kit_panel.SPLATSMITH_PT_kit)

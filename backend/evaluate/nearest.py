@@ -11,13 +11,12 @@ import torch
 from torch import Tensor
 
 from backend.cameras import Cameras
-from backend.export.views import photograph
+from backend.credits import seen_by
 from backend.priors.catalogue import CataloguePrior
 from backend.priors.grid import RINGS, SIDE
 from backend.priors.makers import Makers, makers
 from backend.scenes.splats import Splats
 
-GREY = 0.5
 MAKER = 0.1  # share from which on an object's views count as what the result should look like
 CLEARLY = 0.9  # a view is of another side where that side's error is less than this part of the true one's
 FACE = 45.0  # degrees beyond which that is a second face
@@ -37,14 +36,7 @@ class Likeness(msgspec.Struct, frozen=True, kw_only=True):
 
 def likeness(prior: CataloguePrior, splats: Splats, side: int = SIDE) -> Likeness:
     """Of finished splats, in pictures of `side` pixels."""
-    return compared(prior, seen(prior, splats, side))
-
-
-def seen(prior: CataloguePrior, splats: Splats, side: int = SIDE) -> Tensor:
-    """Splats from the grid's cameras: x (48,4,side,side)."""
-    pictures = photograph(splats, prior.grid, side, background=GREY)
-    rgb, alpha = torch.from_numpy(pictures.rgb), torch.from_numpy(pictures.alpha)
-    return prior.encode(torch.cat([rgb, alpha[..., None]], -1).clamp(0, 1).to(prior.device))
+    return compared(prior, seen_by(prior, splats, side).clamp(-1, 1))
 
 
 def compared(prior: CataloguePrior, x: Tensor) -> Likeness:

@@ -20,7 +20,7 @@ from backend.errors import UserError
 from backend.evaluate.classes import classes_of
 from backend.evaluate.judge import Judge
 from backend.evaluate.measures import inception_quality, t3_score
-from backend.evaluate.nearest import GREY, Likeness, likeness
+from backend.evaluate.nearest import Likeness, likeness
 from backend.evaluate.references import ELEVATION, prior_mark
 from backend.export.files import replacing
 from backend.export.ply import read_ply
@@ -31,7 +31,7 @@ from backend.recipe import Job, kit_folder, make_job, read_job
 from backend.scenes.image import saturation
 from backend.scenes.splats import Splats
 
-VIEWS, SIDE = 48, 128
+VIEWS, SIDE, GREY = 48, 128, 0.5
 VERSION = 3  # of what evaluation.npz holds; another one is made anew
 log = logging.getLogger(__name__)
 DIVERSE = slice(None, None, VIEWS // 8)  # of the views, for comparisons between seeds: eight of fixed sides

@@ -86,19 +86,25 @@ LARGE = Recipe(
 # What differs from these two, by objective.
 PLAIN = {EMBEDDED: SMALL, "large": LARGE}
 RECIPES: dict[tuple[str, str], Recipe] = {
-    # The mapping is what this rule learns by, and its jitter what speckles: it learns slowly, after a quarter of the run
+    # The mapping is what this rule learns by, and its jitter what speckles: it learns slowly, after a hundred steps
     # in which the noise itself is subtracted.
     ("vdm", EMBEDDED): replace(
-        SMALL, options={"guidance_scale": 1.0, "weight": "sigma^2", "fold": 2, "learning_rate": 1e-3, "warm_up": 100},
+        SMALL, options={"guidance_scale": 1.0, "weight": "sigma^2", "fold": 4, "learning_rate": 1e-3, "warm_up": 100},
     ),
     # Eq. 12.  Its fresh noise is 40 times as long as the gradient's mean; drawn with its opposite, it falls away.  Smaller
     # windows let views disagree on the parts: 28 dB and haze in their place, 34 dB here.
     ("jsd", EMBEDDED): replace(
         SMALL, catalogue=WIDE, options={"guidance_scale": 1.0, "weight": "sigma^2", "inversion_steps": 4, "antithetic": True},
     ),
-    ("vsd", EMBEDDED): replace(SMALL, options={"guidance_scale": 1.0, "learning_rate": 1e-3, "learn_low": 0.1, "learn_high": 0.99}),
+    # What the twin learns of a view, it has a dozen steps for.
+    ("vsd", EMBEDDED): replace(
+        SMALL, catalogue=WIDE, options={"guidance_scale": 1.0, "learning_rate": 0.1, "learn_low": 0.1, "learn_high": 0.99},
+    ),
     ("asd", EMBEDDED): replace(
-        SMALL, options={"guidance_scale": 1.0, "weight": "sigma^2", "learning_rate": 1e-3, "learn_low": 0.1, "learn_high": 0.99},
+        SMALL, catalogue=WIDE,
+        options={
+            "guidance_scale": 1.0, "weight": "sigma^2", "gamma": -0.5, "learning_rate": 0.1, "learn_low": 0.1, "learn_high": 0.99,
+        },
     ),
     ("lods", EMBEDDED): replace(
         SMALL, options={"guidance_scale": 2.0, "learning_rate": 1e-2, "learn_low": 0.1, "learn_high": 0.99},

@@ -21,7 +21,7 @@ class MappingOptions(Options, frozen=True):
         Literal["residual", "plain"], Meta(description="Start as the identity, or as the paper's bare network")
     ] = "residual"
     fold: Annotated[
-        Literal[1, 2], Meta(description="Side of the pixel blocks folded into channels; 2 is faster in pixel space")
+        Literal[1, 2, 4], Meta(description="Side of the pixel blocks folded into channels: larger is faster")
     ] = 1
     learning_rate: Annotated[float, Meta(gt=0, le=1, description="Adam's rate for the noise mapping")] = 0.01
 

@@ -30,6 +30,12 @@ def linear(levels: int = 1000, first: float = 1e-4, last: float = 0.02) -> Tenso
     return (1 - torch.linspace(first, last, levels, dtype=torch.float64)).cumprod(0)
 
 
+def to_pure_noise(alphas_cumprod: Tensor) -> Tensor:
+    """A schedule's alpha_bar (T,), shifted so that the last level is noise alone (Lin et al., 2305.08891, alg. 1)."""
+    root = alphas_cumprod.sqrt()
+    return ((root - root[-1]) * root[0] / (root[0] - root[-1])) ** 2
+
+
 class Analytic:
     """Modes `means` (K,C,h,w), all `std` wide and equally likely; points of a plane are (K,2,1,1).
 

@@ -9,12 +9,13 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from backend.priors.grid import grid_rows
 from backend.priors.kit import Views
 from backend.priors.local_score import rgba_to_x
 
 ANY = -1  # no particular camera
 SIDES = 6  # cameras that stand for all where no particular one is asked for
-SINGLE_BYTES = 2**28  # above this the pictures are kept in half precision, and widened a camera at a time
+SINGLE_BYTES = 2**26  # above this the pictures are kept in half precision, and widened a camera at a time
 
 Read = Callable[[], Views]  # the pictures of one object
 
@@ -61,9 +62,10 @@ class Objects:
     def _all(self, side: int) -> Tensor:
         """x (C,count,4,side,side)."""
         if side not in self._x:
-            seen = [rgba_to_x(torch.from_numpy(read()), side) for read in self.read]
-            kept = torch.float32 if 4 * sum(x.numel() for x in seen) <= SINGLE_BYTES else torch.float16
-            self._x[side] = torch.stack([x.to(self.device, kept) for x in seen], 1)
+            small = self.count * len(grid_rows()) * 16 * side**2 <= SINGLE_BYTES
+            kept = torch.float32 if small else torch.float16
+            seen = [rgba_to_x(torch.from_numpy(read()), side).to(self.device, kept) for read in self.read]
+            self._x[side] = torch.stack(seen, 1)
         return self._x[side]
 
 

@@ -23,17 +23,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from backend.cameras import Cameras, view_word
-from backend.priors.analytic import scaled_linear
+from backend.cameras import Cameras
+from backend.priors.analytic import scaled_linear, to_pure_noise
 from backend.priors.bank import ANY, Anything, Objects, Pictures, Read, Source
 from backend.priors.base import Condition
 from backend.priors.catalogue_twin import CatalogueTwin
 from backend.priors.choosing import Choice, Chooser
 from backend.priors.dye import dye
-from backend.priors.grid import SIDE, grid_cameras
-from backend.priors.kit import SHIPPED, Kit
+from backend.priors.grid import SIDE, grid_cameras, nearest
+from backend.priors.kit import SHIPPED, Kit, KitError
 from backend.priors.loading import pictures, pixels
-from backend.priors.local_score import NEVER, denoised, log_likelihood, window_side
+from backend.priors.local_score import NEVER, denoised, joined, log_likelihood, window_side
 from backend.priors.settings import CatalogueSettings
 from backend.priors.words import WordTable
 
@@ -66,6 +66,19 @@ class Catalogue:
             return views if to is None else dye(views, self.kit.objects[number].colour, to)
 
         return read
+
+    def whole(self, numbers: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[str]]:
+        """Those objects whose pictures can be read, and a sentence for each other; KitError where there is no other."""
+        kept, left_out = [], list[str]()
+        for number in numbers.tolist():
+            try:
+                self.kit.views(number)
+                kept.append(number)
+            except KitError as error:
+                if len(left_out) + 1 == len(numbers):
+                    raise
+                left_out.append(f"“{self.kit.objects[number].name}” is left out: {error}")
+        return np.array(kept, np.int64), left_out
 
     def anything(self) -> tuple[list[Read], list[int]]:
         """Pictures of objects from all over the kit, and their cameras; the same for every run."""
@@ -106,11 +119,12 @@ class CataloguePrior:
         self.image_size, self.device = side, torch.device(device)
         self.grid = grid_cameras()
         self.cameras: Cameras | None = self.grid
-        self.alphas_cumprod = noise_levels().to(self.device)
+        self.alphas_cumprod = to_pure_noise(scaled_linear()).float().to(self.device)
         choice = catalogue.chooser.choose(prompt, negative)
-        self.numbers, fit = drawn(choice.weights, settings.objects, seed), len(drawn(choice.weights, 0, seed))
+        self.numbers, damaged = catalogue.whole(drawn(choice.weights, settings.objects, seed))
+        fit = len(drawn(choice.weights, 0, seed))
         fewer = [f"This seed draws from {len(self.numbers)} of these {fit}, another seed from others."]
-        self.notes = choice.notes + fewer * (len(self.numbers) < fit)
+        self.notes = choice.notes + fewer * (len(self.numbers) + len(damaged) < fit) + damaged
         self.sources, self.log_pi = self._sources(choice)
         self._embed = lru_cache(64)(self._tokens)
         self._groups: dict[str, int] = {}
@@ -225,35 +239,3 @@ class CataloguePrior:
         alpha, sigma = alpha_bar**0.5, (1 - alpha_bar) ** 0.5
         side = window_side(sigma, self.settings.mix, x_t.shape[-1])
         return log_likelihood(x_t, pictures.x, pictures.squares, alpha, (alpha * STD) ** 2 + sigma**2, side)
-
-
-def joined(found: list[Tensor], groups: list[tuple[int, int]], views: list[int]) -> list[Tensor]:
-    """Log-likelihoods (M,1,1) of whole pictures, added up over the different views of each group and level.
-
-    Those of windows (M,S,S), and of rows in no group (-1), are left as they are.
-    """
-    whole: dict[tuple[int, int], dict[int, Tensor]] = {}
-    for likelihood, group, view in zip(found, groups, views, strict=True):
-        if group[0] >= 0 and likelihood.shape[-1] == 1:
-            whole.setdefault(group, {})[view] = likelihood
-    return [
-        torch.stack(list(whole[group].values())).sum(0) if group in whole and likelihood.shape[-1] == 1 else likelihood
-        for likelihood, group in zip(found, groups, strict=True)
-    ]
-
-
-def noise_levels() -> Tensor:
-    """Stable Diffusion's alpha_bar (1000,), shifted so that the last is noise alone (Lin et al., 2305.08891)."""
-    root = scaled_linear().sqrt()
-    return (((root - root[-1]) * root[0] / (root[0] - root[-1])) ** 2).float()
-
-
-def nearest(grid: Cameras, cameras: Cameras, words: Sequence[str | None] = ()) -> list[int]:
-    """The grid's camera nearest to each of B cameras, among those whose view has its word where one is given."""
-    place, wanted = (c.positions.cpu() / c.distance.cpu()[:, None] for c in (grid, cameras))
-    likeness = wanted @ place.T  # (B,C)
-    views = [view_word(float(a), float(e)) for a, e in zip(grid.azimuth, grid.elevation, strict=True)]
-    for row, word in zip(likeness, words, strict=False):
-        if word is not None:
-            row[torch.tensor([view != word for view in views])] = -2
-    return likeness.argmax(1).tolist()

@@ -7,11 +7,12 @@ the other; on a grid, what is seen from a camera is compared with what was seen 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from backend.cameras import Cameras
+from backend.cameras import Cameras, view_word
 
 FOV = 40.0  # degrees
 FRAMING = 1.05  # distance, in units of that at which the object's bounding sphere just fills the picture
@@ -31,3 +32,14 @@ def grid_cameras() -> Cameras:
     azimuth, elevation, framing = grid_rows().unbind(-1)
     distance = framing / math.sin(math.radians(FOV) / 2)
     return Cameras(azimuth, elevation, distance, torch.full_like(azimuth, FOV))
+
+
+def nearest(grid: Cameras, cameras: Cameras, words: Sequence[str | None] = ()) -> list[int]:
+    """The grid's camera nearest to each of B cameras, among those whose view has its word where one is given."""
+    place, wanted = (c.positions.cpu() / c.distance.cpu()[:, None] for c in (grid, cameras))
+    likeness = wanted @ place.T  # (B,C)
+    views = [view_word(float(a), float(e)) for a, e in zip(grid.azimuth, grid.elevation, strict=True)]
+    for row, word in zip(likeness, words, strict=False):
+        if word is not None:
+            row[torch.tensor([view != word for view in views])] = -2
+    return likeness.argmax(1).tolist()

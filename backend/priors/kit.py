@@ -31,7 +31,7 @@ CHANNELS = "RGBA"
 COLUMNS = 8  # of an atlas: 48 views are 6 rows of 8
 # Of the WebP, colour and alpha: 45 dB and 50 dB at some 50 KB an object; a finer search for bits takes 4 s to save 2 %.
 QUALITY, ALPHA_QUALITY, METHOD = 75, 70, 4
-KEPT = 256  # atlases in memory, 3 MB each
+KEPT = 32  # atlases in memory, 3 MB each
 
 Views = NDArray[np.uint8]  # (C,S,S,4)
 

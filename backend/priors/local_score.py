@@ -66,6 +66,21 @@ def log_likelihood(x_t: Tensor, pictures: Tensor, squares: Tensor, alpha: float,
     return box_sum(alpha * products - alpha**2 / 2 * squares, side) / variance
 
 
+def joined(found: list[Tensor], groups: list[tuple[int, int]], views: list[int]) -> list[Tensor]:
+    """Log-likelihoods (M,1,1) of whole pictures, added up over the different views of each group and level.
+
+    Those of windows (M,S,S), and of rows in no group (-1), are left as they are.
+    """
+    whole: dict[tuple[int, int], dict[int, Tensor]] = {}
+    for likelihood, group, view in zip(found, groups, views, strict=True):
+        if group[0] >= 0 and likelihood.shape[-1] == 1:
+            whole.setdefault(group, {})[view] = likelihood
+    return [
+        torch.stack(list(whole[group].values())).sum(0) if group in whole and likelihood.shape[-1] == 1 else likelihood
+        for likelihood, group in zip(found, groups, strict=True)
+    ]
+
+
 def posterior(log_weights: Tensor) -> tuple[Tensor, Tensor]:
     """Responsibilities r (K',H,W) or (K',1,1) and which (K',) of the K pictures they are of.
 

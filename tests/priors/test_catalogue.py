@@ -8,9 +8,10 @@ from kits import NAMES, small_catalogue, views
 from backend.cameras import Cameras, orbit
 from backend.guidance.learned import Learned
 from backend.priors.base import PriorError
-from backend.priors.catalogue import CataloguePrior, drawn, joined, nearest
-from backend.priors.grid import grid_cameras
-from backend.priors.local_score import rgba_to_x
+from backend.priors.catalogue import CataloguePrior, drawn
+from backend.priors.grid import grid_cameras, nearest
+from backend.priors.kit import KitError
+from backend.priors.local_score import joined, rgba_to_x
 from backend.priors.settings import CatalogueSettings
 from backend.prompts import Prompts
 
@@ -142,6 +143,17 @@ def test_nothing_said_is_all_pictures_and_a_negative_prompt_its_own(catalogue):
 def test_what_leaves_nothing_is_refused(catalogue, prompt, negative, match):
     with pytest.raises(PriorError, match=match):
         CataloguePrior(catalogue, prompt, negative)
+
+
+def test_a_damaged_object_is_told_and_left_out(tmp_path):
+    catalogue = small_catalogue(tmp_path / "kit")
+    (tmp_path / "kit/0001.webp").write_bytes(b"no picture")
+    prior = CataloguePrior(catalogue, "a chair", settings=WHOLE, side=SIDE)
+    assert [NAMES[n] for n in prior.numbers] == ["Wooden chair", "Office chair", "Garden chair"]
+    assert any("Red chair" in note and "0001.webp is damaged" in note for note in prior.notes)
+    (tmp_path / "kit/0004.webp").unlink()
+    with pytest.raises(KitError, match=r"0004\.webp is missing"):
+        CataloguePrior(catalogue, "an apple", settings=WHOLE, side=SIDE)
 
 
 def test_the_nearest_camera_is_found_and_a_view_word_moves_it():

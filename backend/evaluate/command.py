@@ -104,11 +104,11 @@ def _references(results: list[Result], judge: Judge, out: Path) -> Drawn:
     for (name, prompt), job in track(jobs.items(), "drawing", console=console, transient=True):
         try:
             prior, _ = load_prior(of_all(job), choose_device("auto"))
+            pictures, azimuth = references(prior, name, prompt, out)
         except PriorError as error:
             said = escape(f"{prompt}: {error}")
-            console.print(f"[yellow]No FID, KID, Janus and the prior's own agreement[/] for {said}", soft_wrap=True)
+            console.print(f"[yellow]No FID, KID, Janus and own agreement[/] for {said}", soft_wrap=True)
             continue
-        pictures, azimuth = references(prior, name, prompt, out)
         found[name, prompt] = judge.features(pictures), azimuth
     return found
 

@@ -1,9 +1,10 @@
-"""A tiny ImageReward in the authors' format."""
+"""A tiny ImageReward in the authors' format, and the small kit as a prior."""
 
 import math
 
 import pytest
 import torch
+from kits import make_small_kit
 
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "red", "apple", "desk", "lamp", ",", "view"]
 
@@ -51,6 +52,12 @@ def waves(index, name, shape):
     values = values * (0.5 if len(shape) > 1 else 0.2)
     gain = name.endswith(("norm.weight", "norm1.weight", "norm2.weight", "LayerNorm.weight"))
     return (values + gain).float().view(shape)
+
+
+@pytest.fixture(scope="session")
+def kit(tmp_path_factory):
+    """The folder of the small kit."""
+    return str(make_small_kit(tmp_path_factory.mktemp("kits") / "small"))
 
 
 @pytest.fixture

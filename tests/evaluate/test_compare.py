@@ -27,7 +27,7 @@ def test_equal_budgets_and_going_on(tmp_path, capsys):
     assert main([*command, "--objective", "sds", "--objective", "jsd"]) == 0
     assert (first / "metrics.json").stat().st_mtime_ns == stamp
     rows = {
-        path.name.split("-")[0]: json.loads((path / "metrics.json").read_text())["unet_rows"]
+        path.name.split("-")[0]: json.loads((path / "metrics.json").read_text())["prior_rows"]
         for path in (tmp_path / "runs").iterdir()
     }
     assert rows["sds"] == 48
@@ -71,7 +71,7 @@ def test_variants_stand_beside_each_other_and_are_run_anew_when_their_settings_c
     (tmp_path / "variants.json").write_text(json.dumps({"CSD, low": low, "CSD, high": high}))
     assert main(command) == 0
     again = {path.name: (path / "metrics.json").stat().st_mtime_ns for path in (tmp_path / "runs").iterdir()}
-    rows = {g["objective"]: g["unet_rows"] for g in json.loads((tmp_path / "evaluation.json").read_text())["groups"]}
+    rows = {g["objective"]: g["prior_rows"] for g in json.loads((tmp_path / "evaluation.json").read_text())["groups"]}
     # Steps x views x conditions: judged anew as well.
     assert rows == {"csd steps=2 guidance_scale=9.0": [8], "csd steps=3 guidance_scale=2.0": [12]}
     assert [name for name in stamps if again[name] > stamps[name]] == [name for name in stamps if "low" in name]

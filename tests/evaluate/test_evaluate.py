@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,20 +20,22 @@ from transformers import (
 from backend.__main__ import main
 from backend.cameras import orbit
 from backend.evaluate import results
+from backend.evaluate.classes import classes_of
 from backend.evaluate.measures import fid, kid
 from backend.evaluate.others import OtherJudges
-from backend.evaluate.references import EACH, SIDES, weights_mark
 from backend.export.ply import read_ply, write_ply
 from backend.export.views import photograph
+from backend.priors.kit import Kit
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
+def runs(tmp_path_factory, kit):
     """Two seeds of one job and one of another, a few steps each."""
     root = tmp_path_factory.mktemp("runs")
     for objective, seed in (("sds", 0), ("sds", 1), ("csd", 0)):
         folder = root / f"{objective}-{seed}"
-        job = {"prompt": "a red apple", "objective": objective, "seed": seed, "recipe": {"steps": 2, "views": 1}}
+        job = {"prompt": "a red apple", "objective": objective, "seed": seed, "prior": kit, "quality": "draft"}
+        job["recipe"] = {"steps": 2, "views": 1}
         (root / "job.json").write_text(json.dumps(job))
         assert main(["generate", "--job", str(root / "job.json"), "--out", str(folder)]) == 0
     return root
@@ -51,7 +54,9 @@ def test_many_jobs_at_once(runs, tmp_path, capsys):
     assert sds["seeds"] == [0, 1]
     assert 0 < sds["diversity"] < 0.5
     assert all(0 <= value <= 1 for value in sds["agreement"])
-    assert sds["unet_rows"] == [4, 4]
+    assert sds["prior_rows"] == [2, 2]
+    assert (sds["nearest"], sds["modes"]) == (["test/4", "test/4"], 1)
+    assert all(5 < value < 30 for value in sds["psnr"])
     assert set(found["objectives"]) == {"sds", "csd"}
     assert "| csd |" in (tmp_path / "out/evaluation.md").read_text()
     assert all((tmp_path / f"out/{name}.png").stat().st_size > 1000 for name in ("sheet", "grid"))
@@ -84,7 +89,7 @@ def test_figures_are_kept_and_made_anew_where_the_splats_changed(runs, tmp_path,
     ("name", "damaged"),
     [
         ("evaluation.json", lambda whole: whole[:-20]),
-        ("evaluation.json", lambda whole: whole.replace(b'"version": 2', b'"version": 1')),
+        ("evaluation.json", lambda whole: whole.replace(b'"version": 3', b'"version": 2')),
         ("evaluation.json", lambda whole: b"[]"),
         ("evaluation.npz", lambda whole: b""),
         ("evaluation.npz", lambda whole: whole[:-200]),
@@ -101,7 +106,7 @@ def test_damaged_or_older_figures_are_made_anew(name, damaged, runs, tmp_path, m
     assert results.look(folder, None) == "made anew"
 
 
-@pytest.mark.parametrize("metrics", ["{", "[]", "{}", '{"seconds": null, "unet_calls": 1, "unet_rows": 1}', None])
+@pytest.mark.parametrize("metrics", ["{", "[]", "{}", '{"seconds": null, "prior_calls": 1, "prior_rows": 1}', None])
 def test_a_damaged_job_is_a_sentence(metrics, runs, tmp_path):
     folder = shutil.copytree(runs / "csd-0", tmp_path / "csd")
     (folder / "metrics.json").unlink()
@@ -117,7 +122,7 @@ def test_figures_that_cannot_be_kept_are_used_all_the_same(runs, tmp_path, caplo
     folder = shutil.copytree(runs / "csd-0", tmp_path / "csd")
     (folder / "evaluation.npz").unlink(missing_ok=True)
     (folder / "evaluation.npz").mkdir()
-    assert results.look(folder, results.Judge()).known.unet_rows > 0
+    assert results.look(folder, results.Judge()).known.prior_rows > 0
     assert "cannot be kept there" in caplog.text
 
 
@@ -179,17 +184,17 @@ def test_judges_given_by_path(runs, tiny_clip, image_reward_folder):
 
 
 def test_weights_that_are_not_there_are_told_and_the_rest_is_evaluated(runs, tiny_clip, capsys):
-    """Nowhere, of another kind, no TorchScript, no views: each is a sentence."""
+    """Nowhere, of another kind, no TorchScript: each is a sentence."""
     (tiny_clip / "no.pt").write_bytes(b"nothing")
     command = ["evaluate", str(runs / "sds-0"), "--out", str(tiny_clip / "out"), "--no-samples"]
     command += ["--dino", str(tiny_clip / "nowhere"), "--clip", str(tiny_clip / "dino")]
-    command += ["--inception", str(tiny_clip / "no.pt"), "--image-reward", str(tiny_clip), "--real", str(tiny_clip)]
+    command += ["--inception", str(tiny_clip / "no.pt"), "--image-reward", str(tiny_clip)]
     assert main(command) == 0
     said = " ".join(capsys.readouterr().err.split())
-    for name in ("DINO", "CLIP", "Inception", "ImageReward", "real"):
+    for name in ("DINO", "CLIP", "Inception", "ImageReward"):
         assert f"Left out: {name}" in said
     (group,) = json.loads((tiny_clip / "out/evaluation.json").read_text())["groups"]
-    assert group["unet_rows"] == [4]
+    assert group["prior_rows"] == [2]
     assert "clip" not in group
 
 
@@ -201,30 +206,43 @@ def painted(folder, where, more):
     return copy
 
 
-def test_against_the_priors_own_pictures(runs, tmp_path):
-    """Pictures that an earlier call drew are taken; each seed has its own distances, and the others' to the first."""
-    drawn = np.random.default_rng(0).integers(0, 256, (SIDES * EACH, 64, 64, 3), np.uint8)
-    (tmp_path / "out").mkdir()
-    file = tmp_path / "out" / f"references-a-red-apple-{weights_mark()}.npy"
-    np.save(file, drawn)
-    stamp = file.stat().st_mtime_ns
+def test_against_the_priors_own_pictures(runs, tmp_path, kit):
+    """Those of the kit's apple; each seed has its own distances, and the others' to the first."""
     folders = [runs / "sds-0", painted(runs / "sds-1", tmp_path, 2.0), painted(runs / "csd-0", tmp_path, -2.0)]
     assert main(["evaluate", *map(str, folders), "--out", str(tmp_path / "out")]) == 0
     found = json.loads((tmp_path / "out/evaluation.json").read_text())
-    judge = results.Judge()
-    reference = judge.features(torch.from_numpy(drawn).float() / 255)
+    judge, apple = results.Judge(), torch.from_numpy(Kit(Path(kit)).views(4)[12:28:2].copy()).float() / 255
+    reference = judge.features(apple[..., :3] * apple[..., 3:] + 0.5 * (1 - apple[..., 3:]))
     seen = [results.look(folder, judge).features for folder in folders]
     sds, csd = found["groups"]
-    assert sds["kid"] == pytest.approx([kid(features, reference) for features in seen[:2]], rel=1e-4)
-    assert sds["fid"] == pytest.approx([fid(features, reference) for features in seen[:2]], rel=1e-4)
+    assert sds["kid"] == pytest.approx([kid(features, reference) for features in seen[:2]], rel=1e-3)
+    assert sds["fid"] == pytest.approx([fid(features, reference) for features in seen[:2]], rel=1e-3)
     assert abs(sds["kid"][0] - sds["kid"][1]) > 1e-2
     assert abs(sds["fid"][0] - sds["fid"][1]) > 1
     assert len(sds["janus"]) == 2
+    own = judge.probabilities(reference)[:, classes_of("an apple")].sum(-1).mean()
+    assert sds["own_agreement"] == pytest.approx(float(own), rel=1e-3)
+    assert sds["relative_agreement"] == pytest.approx([one / float(own) for one in sds["agreement"]], rel=1e-3)
     assert found["baseline"] == "sds"
     mean, half, _ = found["objectives"]["csd"]["kid_difference"]
     assert (mean, half) == (pytest.approx(csd["kid"][0] - sds["kid"][0]), None)
     assert abs(mean) > 1e-2
-    assert file.stat().st_mtime_ns == stamp
+
+
+def test_a_kit_that_is_damaged_since_is_told_and_the_rest_is_evaluated(runs, tmp_path, kit, caplog, capsys):
+    copy = shutil.copytree(kit, tmp_path / "kit")
+    folder = shutil.copytree(runs / "sds-0", tmp_path / "sds")
+    job = json.loads((folder / "job.json").read_text())
+    (folder / "job.json").write_text(json.dumps({**job, "prior": str(copy)}))
+    (copy / "0004.webp").write_bytes(b"none")
+    assert main(["evaluate", str(folder), str(runs / "csd-0"), "--out", str(tmp_path / "out")]) == 0
+    assert "0004.webp is damaged" in caplog.text
+    said = " ".join(capsys.readouterr().err.split())
+    assert "No FID, KID, Janus and own agreement for a red apple" in said
+    sds, csd = json.loads((tmp_path / "out/evaluation.json").read_text())["groups"]
+    assert "psnr" not in sds
+    assert "kid" not in sds
+    assert csd["nearest"] == ["test/4"]
 
 
 def test_options_that_there_are_no_more_are_told_and_the_rest_is_evaluated(runs, tmp_path, capsys):

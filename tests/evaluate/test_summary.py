@@ -66,13 +66,13 @@ def test_differences_are_of_the_same_prompts_and_seeds():
 
 def test_a_table_leaves_places_blank_and_says_what_its_intervals_are_over():
     rows = {
-        "sds": {"kid": Spread(0.5, 0.25, "seeds"), "unet_rows": Spread(800.0, 0.0, "prompts")},
+        "sds": {"kid": Spread(0.5, 0.25, "seeds"), "prior_rows": Spread(800.0, 0.0, "prompts")},
         "csd": {"kid": Spread(0.4, None, "prompts"), "kid_difference": Spread(-0.1, 0.02, "prompts")},
     }
     lines = markdown(rows, "sds").splitlines()
-    assert lines[0] == "| objective | kid | unet rows | kid difference |"
+    assert lines[0] == "| objective | kid | prior rows | kid difference |"
     assert lines[2:4] == ["| sds | 0.5 ± 0.25 | 800 ± 0 |  |", "| csd | 0.4 |  | -0.1 ± 0.02 |"]
-    assert "over prompts for unet rows, kid difference." in lines[5]
+    assert "over prompts for prior rows, kid difference." in lines[5]
     assert "to sds" in lines[6]
     assert "+0.1 ± 0.02" in markdown({"csd": {"kid_difference": Spread(0.1, 0.02, "prompts")}}, "sds")
     assert "interval" not in markdown({"csd": {"kid": Spread(0.4, None, "prompts")}}, "csd")

@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from kits import small_catalogue
 from PIL import Image
 
-from backend.evaluate.noise import CUT_OFFS, LEVELS, coefficients, figure, measure
+from backend.evaluate.noise import CUT_OFFS, LEVELS, coefficients, figure, measure, on_its_own
 from backend.priors.analytic import Analytic
+from backend.priors.catalogue import STD, CataloguePrior
 
 
 @pytest.fixture(scope="module")
@@ -15,7 +17,7 @@ def prior():
 
 
 def test_of_a_point_the_prediction_is_the_noise(prior):
-    found = measure(prior, prior.condition(["0"] * 8), prior.decode(torch.zeros(16, 3, 8, 8)))
+    found = measure(prior, prior.condition(["0"] * 8), torch.zeros(2, 8, 3, 8, 8))
     high = [i for i, t in enumerate(LEVELS) if t > 100]
     for name in ("variance", "correlation", "share", "least noise"):
         np.testing.assert_allclose(np.array(found[name])[high], 1, atol=0.06)
@@ -26,13 +28,26 @@ def test_both_coefficients_of_a_known_prediction():
     its variance are both sigma^2 / v, as an expectation's are."""
     std = 0.25
     prior = Analytic(torch.zeros(1, 3, 8, 8), std)
-    x = std * torch.randn(400, 3, 8, 8, generator=torch.Generator().manual_seed(1))
-    found = measure(prior, prior.condition(["0"] * 8), prior.decode(x))
+    x = std * torch.randn(50, 8, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    found = measure(prior, prior.condition(["0"] * 8), x)
     for i, t in enumerate(LEVELS):
         alpha_bar = float(prior.alphas_cumprod[t])
         v = alpha_bar * std**2 + 1 - alpha_bar
         assert found["share"][i] == pytest.approx((1 - alpha_bar) / v, abs=0.02)
         assert found["least noise"][i] == pytest.approx(1, abs=0.05)
+
+
+def test_of_a_kits_own_objects_the_prediction_is_a_known_multiple_of_the_noise(tmp_path):
+    """Where its posterior is sure, a kit guesses the picture itself, so that eps_y = sigma^2 / v eps: cov / var(eps) is
+    sigma^2 / v, and its inverse is the least noise."""
+    prior = CataloguePrior(small_catalogue(tmp_path, ["Apple", "Sofa"]), "a sofa")
+    found = on_its_own(prior)
+    for i, t in enumerate(LEVELS):
+        alpha_bar = float(prior.alphas_cumprod[t])
+        share = (1 - alpha_bar) / (alpha_bar * STD**2 + 1 - alpha_bar)
+        assert found["share"][i] == pytest.approx(share, abs=1e-3)
+        assert found["least noise"][i] == pytest.approx(1 / share, rel=5e-3)
+        assert found["correlation"][i] == pytest.approx(1, abs=1e-3)
 
 
 def test_coefficients_are_those_of_eq_18(prior):

@@ -1,10 +1,26 @@
-"""What `evaluate` compares jobs with: pictures that their own priors draw."""
+"""What `evaluate` compares jobs with: the pictures that a kit has, those that another prior draws."""
 
+import shutil
+
+import pytest
 import torch
+from kits import make_small_kit
 
-from backend.assemble import embedded_prior, large_prior
+from backend.assemble import large_prior, load_prior
 from backend.cameras import orbit
-from backend.evaluate.references import EACH, SIDES, draw, references, weights_mark
+from backend.evaluate.references import EACH, SIDES, draw, of_all, own_cameras, prior_mark, references
+from backend.priors.catalogue import STD
+from backend.recipe import make_job
+
+
+@pytest.fixture(scope="module")
+def kit(tmp_path_factory):
+    return make_small_kit(tmp_path_factory.mktemp("kits") / "small")
+
+
+def prior_of(kit, prompt, **catalogue):
+    job = make_job({"prompt": prompt, "prior": str(kit), "recipe": {"catalogue": catalogue}})
+    return job, load_prior(of_all(job), torch.device("cpu"))[0]
 
 
 def test_another_priors_own_pictures(folders, tmp_path):
@@ -15,7 +31,6 @@ def test_another_priors_own_pictures(folders, tmp_path):
     assert pictures.shape[:1] == azimuth.shape == (SIDES * EACH,)
     assert 0 <= pictures.min() < pictures.max() <= 1
     (file,) = tmp_path.glob("references-a-red-apple-*.npy")
-    assert weights_mark() not in file.name
     kept, _ = references(None, name, "a red apple", tmp_path)
     torch.testing.assert_close(kept, pictures, rtol=0, atol=0.51 / 255)
     file.write_bytes(file.read_bytes()[:1000])
@@ -23,25 +38,46 @@ def test_another_priors_own_pictures(folders, tmp_path):
     torch.testing.assert_close(again, pictures)
 
 
-def test_references_are_of_these_weights(tmp_path):
-    marks = []
-    for number, (unet, words) in enumerate([(b"one", b"two"), (b"one", b"three"), (b"two", b"one"), (b"one", b"one")]):
-        folder = tmp_path / str(number)
-        (folder / "unet").mkdir(parents=True)
-        (folder / "unet/model.safetensors").write_bytes(unet)
-        (folder / "words.safetensors").write_bytes(words)
-        marks.append(weights_mark(folder))
-    assert len(set(marks)) == 4
+def test_a_kits_own_pictures_are_those_of_all_that_the_words_choose(kit, tmp_path):
+    job, prior = prior_of(kit, "a chair", objects=1)
+    assert len(load_prior(job, torch.device("cpu"))[0].numbers) == 1  # of the seed's draw
+    pictures, azimuth = references(prior, str(kit), "a chair", tmp_path)
+    assert pictures.shape == (4 * SIDES, 128, 128, 3)
+    torch.testing.assert_close(azimuth, orbit(SIDES).azimuth.repeat(4))
+    views = torch.from_numpy(prior.catalogue.kit.views(2)[own_cameras(prior)].copy()).float() / 255
+    shown = views[..., :3] * views[..., 3:] + 0.5 * (1 - views[..., 3:])
+    torch.testing.assert_close(pictures[2 * SIDES : 3 * SIDES], shown, rtol=0, atol=1e-5)
+    assert not list(tmp_path.iterdir())
 
 
-def test_the_priors_own_pictures_go_by_words_cameras_and_seed():
-    prior = embedded_prior(torch.device("cpu"))
+def test_they_are_dyed_as_the_prompt_says(kit, tmp_path):
+    _, prior = prior_of(kit, "a blue sofa")
+    pictures, _ = references(prior, str(kit), "a blue sofa", tmp_path)
+    colour = (pictures - 0.5).abs().amax(-1) > 0.05
+    assert pictures[colour].mean(0).argmax() == 2
+
+
+def test_the_mark_changes_with_every_file_of_a_kit(kit, tmp_path):
+    marks = [prior_mark(str(kit)), prior_mark("embedded"), prior_mark("a hub/id"), prior_mark("another hub/id")]
+    for number, name in enumerate(("kit.json", "0003.webp")):
+        copy = shutil.copytree(kit, tmp_path / str(number))
+        marks.append(prior_mark(str(copy)))
+        changed = shutil.copytree(kit, tmp_path / f"{number} changed")
+        (changed / name).write_bytes((changed / name).read_bytes() + b" ")
+        marks.append(prior_mark(str(changed)))
+    assert len(set(marks)) == len(marks)
+
+
+def test_pictures_are_drawn_by_words_cameras_and_seed(kit):
+    """Down the levels of an exact score to the pictures of the one thing that fits, from any noise."""
+    _, prior = prior_of(kit, "a red apple")
     around = orbit(2, elevation=15.0)
-    one, again = (draw(prior, "a red apple", around, 0, steps=2) for _ in range(2))
-    assert one.shape == (2, 64, 64, 3)
-    assert one.min() >= 0
-    assert one.max() <= 1
-    torch.testing.assert_close(one, again, rtol=0, atol=0)
-    for other in (draw(prior, "a blue vase", around, 0, steps=2), draw(prior, "a red apple", around, 1, steps=2)):
-        assert (one - other).abs().mean() > 0.01
-    assert (one[0] - one[1]).abs().mean() > 0.001
+    one, other = (draw(prior, "a red apple", around, seed, steps=20, scale=1.0) for seed in (0, 1))
+    assert one.shape == (2, 128, 128, 3)
+    own = torch.cat([prior.decode(prior.sources[0].pictures(camera, 128).x) for camera in (12, 20)])
+    for drawn in (one, other):
+        assert (drawn - own).square().mean() < (STD / 2) ** 2  # a sample is a picture blurred by this much at most
+        assert (drawn - own.flip(0)).square().mean() > (own - own.flip(0)).square().mean()
+    assert (one - other).abs().mean() > 1e-3
+    _, sofas = prior_of(kit, "a sofa")
+    assert (draw(sofas, "a sofa", around, 0, steps=20, scale=1.0) - own).square().mean() > 0.01

@@ -91,7 +91,7 @@ def test_the_cost_of_all_sittings_is_counted_and_pictures_change_nothing(tmp_pat
                 session.resume()
             kinds = [type(event) for event in session.steps(until, show_seconds)]
             session.save()
-        assert session.cost()["unet_calls"] == 4
+        assert session.cost()["prior_calls"] == 4
         scenes.append(session.run.scene.splats())
     assert kinds[:3] == [Progress, Preview, Snapshot]
     assert kinds[-2:] == [Preview, Snapshot]

@@ -43,7 +43,7 @@ def test_a_job_from_its_sentence_to_its_mesh_and_on(backend, person):
     np.testing.assert_allclose(np.linalg.norm(result.quats, axis=1), 1, atol=1e-6)
     assert bytes(person.waits(m.Mesh, job).glb[:4]) == b"glTF"
 
-    assert metrics(backend.jobs, job)["unet_calls"] == 3
+    assert metrics(backend.jobs, job)["prior_calls"] == 3
 
     # On for two steps; cancelled while the mesh is made, the new splats are there all the same.
     person.asks(m.Continue(job=job, steps=2))

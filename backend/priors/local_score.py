@@ -24,17 +24,20 @@ from torch import Tensor
 
 NEGLIGIBLE = 18.0  # a picture e^18 times less likely than the best at a pixel is left out there: 1.5e-8 of the guess
 NEVER = -1e9  # log-weight of a picture that must not be chosen; finite, as weights of two conditions may be blended
-# From this noise level on (sigma), the window's side in shares of the picture's; below the last the smallest.
-WINDOWS = ((0.95, 1.0), (0.8, 0.5), (0.0, 0.25))
-USUAL_MIX = 0.5  # at which the windows are those of the table
+# From this noise level on (sigma), the window's side in shares of the picture's, for the usual mix and for the most.
+WINDOWS = ((0.95, 1.0, 0.5), (0.8, 0.5, 0.25), (0.0, 0.25, 0.125))
+USUAL_MIX = 0.5
 
 
 def window_side(sigma: float, mix: float, side: int) -> int:
     """Side of the window in pixels, odd, or `side` for the whole picture.
 
-    `mix` in [0,1]: at 0 windows are whole at all levels, at 1/2 as in the table, at 1 the square of that.
+    `mix` in [0,1]: at 0 windows are whole at all levels, at 1/2 and at 1 as in the table, and in between by powers.
+    Above 1/2 no window is whole, and nothing binds the parts of a thing together any more but that they fit.
     """
-    share = next(share for least, share in WINDOWS if sigma >= least) ** (mix / USUAL_MIX)
+    usual, most = next((usual, most) for least, usual, most in WINDOWS if sigma >= least)
+    further = max(mix / USUAL_MIX - 1, 0.0)
+    share = usual ** min(mix / USUAL_MIX, 1.0) * (most / usual) ** further
     return side if share > 0.99 else min(side, round(share * side) | 1)
 
 

@@ -12,5 +12,5 @@ class CatalogueSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
     """What is drawn from, and how; priors that are no kit take no notice of it."""
 
     mix: Annotated[float, Meta(ge=0, le=1, description="0: things of the kit, 1: new ones of their parts")] = 0.5
-    objects: Annotated[int, Meta(ge=0, description="Objects that a seed draws from all that fit, 0: all")] = 12
+    objects: Annotated[int, Meta(ge=0, description="Objects that a seed draws from all that fit, 0: all")] = 6
     joint: Annotated[bool, Meta(description="One posterior for all views of a step, while windows are whole")] = True

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from backend.errors import UserError
-from backend.recipe import OBJECTIVE_NAMES, JobError, make_job, read_job
+from backend.recipe import EMBEDDED, OBJECTIVE_NAMES, JobError, make_job, read_job
 from shared.messages import DEFAULT_PORT
 
 BAD_INPUT = 2
@@ -171,7 +171,7 @@ def _compare(args: argparse.Namespace) -> int:
     prompts = read_prompts(args.prompts) if args.prompts else PROMPTS
     chosen = read_variants(args.variants) if args.variants else {}
     chosen |= {name: {"objective": name} for name in args.objective or (() if chosen else OBJECTIVE_NAMES)}
-    chosen = {name: {"quality": args.quality, **fields} for name, fields in chosen.items()}
+    chosen = {name: {"quality": args.quality, "prior": args.prior, **fields} for name, fields in chosen.items()}
     if args.one_start:
         chosen = {name: one_start(fields) for name, fields in chosen.items()}
     return compare(prompts, chosen, args.seeds, args.budget, args.out, not args.no_samples)
@@ -185,6 +185,7 @@ def _add_compare(commands: Any) -> None:
     compare.add_argument("--variants", type=Path, help="a JSON object: what a job of each variant sets, by its name")
     compare.add_argument("--seeds", type=int, default=4)
     compare.add_argument("--budget", type=int, default=1200, help="pictures through the prior a run")
+    compare.add_argument("--prior", default=EMBEDDED, help="where a variant names none: 'embedded', a kit, a model")
     compare.add_argument("--quality", default="normal", help="draft, normal or high, where a variant does not say")
     compare.add_argument(
         "--one-start", action="store_true", help="all seeds from the same splats, and with all objects that fit"

@@ -3,25 +3,27 @@
 import json
 
 import pytest
+import torch
 from msgspec.structs import replace
 
 from backend.__main__ import main
 from backend.distill import DivergedError
-from backend.evaluate.compare import finished, run, within_budget
-from backend.evaluate.references import weights_mark
+from backend.evaluate.compare import finished, one_start, run, within_budget
+from backend.evaluate.references import prior_mark
 from backend.folder import JobFolder
 from backend.recipe import JobError, make_job
+from backend.session import Session
 
 
-def test_equal_budgets_and_going_on(tmp_path, capsys):
+def test_equal_budgets_and_going_on(tmp_path, capsys, kit):
     (tmp_path / "prompts.txt").write_text("a red apple\n\nxqzzt wvvkp\na red apple\n", encoding="utf-8-sig")
     command = ["compare", "--prompts", str(tmp_path / "prompts.txt"), "--seeds", "1", "--budget", "48"]
-    command += ["--no-samples", "--out", str(tmp_path)]
+    command += ["--prior", kit, "--quality", "draft", "--no-samples", "--out", str(tmp_path)]
     assert main([*command, "--objective", "sds"]) == 0
     said = " ".join(capsys.readouterr().err.split())
     assert "blank or repeated lines" in said
     assert ": 2, 4." in said
-    assert '"xqzzt wvvkp" has no word' in said
+    assert 'Left out: prompt "xqzzt wvvkp" names nothing' in said
     first = tmp_path / "runs/sds-a-red-apple-0"
     stamp = (first / "metrics.json").stat().st_mtime_ns
     assert main([*command, "--objective", "sds", "--objective", "jsd"]) == 0
@@ -36,13 +38,13 @@ def test_equal_budgets_and_going_on(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("budget", [1, 10**9])
-def test_a_budget_that_buys_no_run_is_refused(budget):
-    with pytest.raises(JobError, match=f"budget: {budget} pictures are out of range for sds; give 4 to 400000"):
-        within_budget({"objective": "sds"}, ["a red apple"], budget)
+def test_a_budget_that_buys_no_run_is_refused(budget, kit):
+    with pytest.raises(JobError, match=f"budget: {budget} pictures are out of range for sds; give 2 to 200000"):
+        within_budget({"objective": "sds", "prior": kit, "recipe": {"views": 2}}, ["a red apple"], budget)
 
 
-def test_a_damaged_cell_and_one_of_other_weights_are_run_again(tmp_path):
-    job = make_job({"prompt": "a red apple", "objective": "sds", "recipe": {"steps": 1, "views": 1}})
+def test_a_damaged_cell_and_one_of_another_kit_are_run_again(tmp_path, kit):
+    job = make_job({"prompt": "a red apple", "objective": "sds", "prior": kit, "recipe": {"steps": 1, "views": 1}})
     folder = JobFolder(tmp_path / "cell")
     assert not finished(folder, job)
     run(job, folder)
@@ -50,19 +52,20 @@ def test_a_damaged_cell_and_one_of_other_weights_are_run_again(tmp_path):
     assert not finished(folder, replace(job, seed=1))
     metrics = folder / "metrics.json"
     whole = metrics.read_text()
-    metrics.write_text(whole.replace(weights_mark(), "00000000"))
+    metrics.write_text(whole.replace(prior_mark(kit), "00000000"))
     assert not finished(folder, job)
     metrics.write_text(whole)
     (folder / "job.json").write_bytes((folder / "job.json").read_bytes()[:-20])
     assert not finished(folder, job)
 
 
-def test_variants_stand_beside_each_other_and_are_run_anew_when_their_settings_change(tmp_path):
+def test_variants_stand_beside_each_other_and_are_run_anew_when_their_settings_change(tmp_path, kit):
     (tmp_path / "prompts.txt").write_text("a red apple\n")
-    low, high = ({"objective": "csd", "recipe": {"steps": 2, "options": {"guidance_scale": s}}} for s in (2.0, 9.0))
+    recipe = {"steps": 2, "views": 2}
+    low, high = ({"objective": "csd", "recipe": {**recipe, "options": {"guidance_scale": s}}} for s in (2.0, 9.0))
     (tmp_path / "variants.json").write_text(json.dumps({"CSD, low": low, "CSD, high": high}))
     command = ["compare", "--prompts", str(tmp_path / "prompts.txt"), "--variants", str(tmp_path / "variants.json")]
-    command += ["--seeds", "1", "--no-samples", "--out", str(tmp_path)]
+    command += ["--prior", kit, "--seeds", "1", "--no-samples", "--out", str(tmp_path)]
     assert main(command) == 0
     found = json.loads((tmp_path / "evaluation.json").read_text())["objectives"]
     assert set(found) == {"csd guidance_scale=2.0", "csd guidance_scale=9.0"}
@@ -93,17 +96,19 @@ def test_variants_stand_beside_each_other_and_are_run_anew_when_their_settings_c
         ('{"a": {}, "b": {"objective": "vdm"}}', "b sets the same as another one"),
     ],
 )
-def test_variants_that_cannot_be_used_are_refused(text, reason, tmp_path, capsys):
+def test_variants_that_cannot_be_used_are_refused(text, reason, tmp_path, capsys, kit):
     (tmp_path / "variants.json").write_text(text)
-    assert main(["compare", "--variants", str(tmp_path / "variants.json"), "--out", str(tmp_path / "out")]) == 2
+    (tmp_path / "prompts.txt").write_text("a chair\n")
+    command = ["compare", "--prompts", str(tmp_path / "prompts.txt"), "--prior", kit, "--out", str(tmp_path / "out")]
+    assert main([*command, "--one-start", "--variants", str(tmp_path / "variants.json")]) == 2
     assert reason in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("text", ["xqzzt wvvkp\n", "\n  \n", ""])
-def test_prompts_that_cannot_be_used_are_refused_before_anything_is_run(text, tmp_path, capsys):
+def test_prompts_that_cannot_be_used_are_refused_before_anything_is_run(text, tmp_path, capsys, kit):
     (tmp_path / "prompts.txt").write_text(text)
-    out = ["--out", str(tmp_path / "out")]
+    out = ["--prior", kit, "--out", str(tmp_path / "out")]
     assert main(["compare", "--prompts", str(tmp_path / "prompts.txt"), *out]) == 2
     assert "prompts: none is left that can be used" in capsys.readouterr().err
     assert main(["compare", "--prompts", str(tmp_path / "nothing.txt"), *out]) == 2
@@ -111,7 +116,7 @@ def test_prompts_that_cannot_be_used_are_refused_before_anything_is_run(text, tm
     assert not (tmp_path / "out").exists()
 
 
-def test_a_run_whose_numbers_become_none_is_left_out(tmp_path, monkeypatch, capsys):
+def test_a_run_whose_numbers_become_none_is_left_out(tmp_path, monkeypatch, capsys, kit):
     def sometimes(job, folder):
         if job.objective == "csd":
             raise DivergedError("Step 3: a number became infinite or NaN.")
@@ -120,6 +125,25 @@ def test_a_run_whose_numbers_become_none_is_left_out(tmp_path, monkeypatch, caps
     monkeypatch.setattr("backend.evaluate.compare.run", sometimes)
     (tmp_path / "prompts.txt").write_text("a red apple\n")
     command = ["compare", "--prompts", str(tmp_path / "prompts.txt"), "--seeds", "1", "--budget", "8", "--no-samples"]
+    command += ["--prior", kit, "--quality", "draft"]
     assert main([*command, "--objective", "csd", "--objective", "sds", "--out", str(tmp_path)]) == 0
     assert "csd-a-red-apple-0: Step 3" in " ".join(capsys.readouterr().err.split())
     assert set(json.loads((tmp_path / "evaluation.json").read_text())["objectives"]) == {"sds"}
+
+
+def test_seeds_of_one_start_differ_in_their_noise_alone(tmp_path, kit):
+    """The same splats before the first step, all objects that fit, and other splats after it."""
+    fields = {"objective": "sds", "prior": kit, "quality": "draft", "recipe": {"steps": 1, "views": 1}}
+    firsts, lasts, drawn = [], [], []
+    for seed in (0, 1):
+        session = Session(make_job({**one_start(fields), "prompt": "a chair", "seed": seed}), JobFolder(tmp_path))
+        firsts.append(session.run.scene.splats())
+        drawn.append(session.run.prior.prior.numbers.tolist())
+        JobFolder(tmp_path).path.mkdir(exist_ok=True)
+        list(session.steps(1))
+        lasts.append(session.run.scene.splats())
+    assert torch.equal(firsts[0].means, firsts[1].means)
+    assert not torch.equal(lasts[0].means, lasts[1].means)
+    assert drawn == [[0, 1, 2, 3]] * 2
+    other = one_start({"recipe": {"catalogue": {"mix": 0.25, "objects": 3}, "steps": 7}})["recipe"]
+    assert other == {"start_seed": 0, "catalogue": {"mix": 0.25, "objects": 0}, "steps": 7}

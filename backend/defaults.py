@@ -72,7 +72,8 @@ SMALL = Recipe(
     view_prompts=False,  # it knows the camera itself
     options={"guidance_scale": 1.0, "weight": "sigma^2"},
 )
-WIDE = CatalogueSettings(mix=0.2)  # for rules whose views disagree where windows are small
+# For rules whose views disagree where windows are small.
+WIDE, EXACT = CatalogueSettings(mix=0.2), CatalogueSettings(mix=0.0)
 
 LARGE = Recipe(
     steps=5000,
@@ -106,6 +107,10 @@ RECIPES: dict[tuple[str, str], Recipe] = {
             "guidance_scale": 1.0, "weight": "sigma^2", "gamma": -0.5, "learning_rate": 0.1, "learn_low": 0.1, "learn_high": 0.99,
         },
     ),
+    # An exact score knows what it is shown, with and without a prompt, so that the direction of guidance fades while
+    # there is still much to do.  NFSD's other term, at all levels, does what CSD has no term for.
+    ("csd", EMBEDDED): replace(SMALL, catalogue=EXACT),
+    ("nfsd", EMBEDDED): replace(SMALL, catalogue=WIDE, options={"guidance_scale": 1.5, "weight": "sigma^2", "cut_off": 1000}),
     ("lods", EMBEDDED): replace(
         SMALL, options={"guidance_scale": 2.0, "learning_rate": 1e-2, "learn_low": 0.1, "learn_high": 0.99},
     ),
@@ -124,17 +129,17 @@ RECIPES: dict[tuple[str, str], Recipe] = {
     ),
     # Below 0.7 T the prompt's own estimate takes over from the direction of guidance.
     ("ssd", EMBEDDED): replace(SMALL, options={"guidance_scale": 1.0, "weight": "sigma^2", "switch": 700}),
-    ("ism", EMBEDDED): replace(SMALL, options={"guidance_scale": 1.0, "weight": "sigma^2", "inversion_steps": 4}),
+    ("ism", EMBEDDED): replace(SMALL, catalogue=EXACT, options={"guidance_scale": 1.0, "weight": "sigma^2", "inversion_steps": 4}),
     ("sdi", EMBEDDED): replace(
-        SMALL,
+        SMALL, catalogue=EXACT,
         options={
             "guidance_scale": 1.0, "weight": "sigma^2", "inversion_steps": 4, "inversion_guidance_scale": 1.0, "inversion_eta": 0.0,
         },
     ),
     # Its level is the lower one of two.
     ("consistent3d", EMBEDDED): replace(
-        SMALL, timesteps=Timesteps(low_start=0.6, high_start=0.8, low_end=0.05, high_end=0.4),
-        options={"guidance_scale": 1.0, "guidance_scale_end": 1.0, "weight": "sigma^2"},
+        SMALL, catalogue=EXACT, timesteps=Timesteps(low_start=0.6, high_start=0.8, low_end=0.05, high_end=0.4),
+        options={"guidance_scale": 3.0, "guidance_scale_end": 3.0, "weight": "sigma^2"},
     ),
     # As strong against the regularisers as the others.
     ("csd", "large"): replace(LARGE, options={"guidance_scale": 7.5}),

@@ -1,1 +1,1 @@
-"""Makes the pictures that the embedded prior learns from; runs in an environment of its own, see README.md."""
+"""Photographs the objects of the kit that ships; see README.md."""

@@ -1,6 +1,6 @@
 """Renders objects that PyPI's `infinigen` 1.15.5 (BSD-3) makes by procedure: every seed is a new one.
 
-    python -m prior_data.procedural --out work/data --have ../shared/prior-data --minutes 75
+    python -m prior_data.procedural --out work/infinigen --minutes 90
 
 Raistrick et al., "Infinite Photorealistic Worlds Using Procedural Generation" (CVPR 2023) and "Infinigen Indoors"
 (CVPR 2024).  Only generators that need nothing but Blender are here, most of them done in under ten seconds.
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from prior_data.record import Record, sources_packed
+from prior_data.record import Record, sources_in
 from prior_data.workers import Job, Views, run
 
 SEEDS = 3  # of each kind
@@ -129,10 +129,12 @@ def main() -> None:
     """Read the command line and render."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder for the objects' files")
-    parser.add_argument("--have", type=Path, action="append", default=[], help="packed data to leave out, repeatable")
+    parser.add_argument(
+        "--have", type=Path, action="append", default=[], help="folder with an objects.json of what to leave out"
+    )
     parser.add_argument("--minutes", type=float, default=60, help="stop after so long")
     args = parser.parse_args()
-    run(jobs(), make_renderer, args.out, sources_packed(args.have), args.minutes, PATIENCE)
+    run(jobs(), make_renderer, args.out, sources_in(args.have), args.minutes, PATIENCE)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""One rendered object: what is known about it, and its pictures, in a file of their own until they are packed.
+"""One rendered object: what is known about it, and its pictures, in a file of its own.
 
 The file of an object stands at its `source` below the output folder, so a look at the folder says what is done.
 """
@@ -6,7 +6,6 @@ The file of an object stands at its `source` below the output folder, so a look 
 from __future__ import annotations
 
 import json
-import zlib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,15 +17,14 @@ LEAST_COVER = 0.02  # share of the picture that an object must cover to be seen 
 
 
 class Unusable(ValueError):
-    """The object cannot be learnt from: nothing to see, a texture is missing."""
+    """The object is of no use: there is nothing to see."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """What `objects*.json` says of an object, apart from the place of its views.
+    """What is known of an object.
 
-    `source` is unique: "sweethome3d-furniture/LIBRARY/path.obj" or "infinigen/GENERATOR/SEED".  `front_known`:
-    the front stands at -Y, or at +X where the source begins with "infinigen/".
+    `source` is unique: "infinigen/GENERATOR/SEED".  `front_known`: it has a front, and that is at azimuth 0.
     """
 
     name: str
@@ -39,11 +37,6 @@ class Record:
 def file_of(folder: Path, source: str) -> Path:
     """Where the pictures of `source` stand below `folder`."""
     return folder / f"{source}.npz"
-
-
-def seed_of(source: str) -> int:
-    """The seed for the object's cameras and light: the same in every run."""
-    return zlib.crc32(source.encode())
 
 
 def save(folder: Path, record: Record, rgba: NDArray[np.uint8], camera: NDArray[np.float32]) -> None:
@@ -68,13 +61,13 @@ def load(file: Path) -> tuple[Record, NDArray[np.uint8], NDArray[np.float32]]:
         return Record(**json.loads(str(data["record"]))), data["rgba"], data["camera"]
 
 
-def sources_packed(folders: Iterable[Path]) -> set[str]:
-    """The sources that the `objects*.json` of these folders already hold; ValueError for a folder without any."""
+def sources_in(folders: Iterable[Path]) -> set[str]:
+    """The sources that the `objects*.json` of these folders name; ValueError for a folder without any."""
     sources: set[str] = set()
     for folder in folders:
         listings = sorted(folder.glob("objects*.json"))
         if not listings:
-            raise ValueError(f"--have {folder} holds no objects*.json: name a folder of packed data")
+            raise ValueError(f"--have {folder} holds no objects*.json: name a folder of atlases")
         for listing in listings:
             sources |= {entry["source"] for entry in json.loads(listing.read_text(encoding="utf-8"))}
     return sources

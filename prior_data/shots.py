@@ -22,7 +22,7 @@ from prior_data.record import load
 
 @dataclass(frozen=True)
 class Shot:
-    """An object that was photographed; `views` reads its pictures (48,128,128,4), `atlas` is a file to ship as it is."""
+    """An object that was photographed; `views` reads its pictures (48,128,128,4), `atlas` is what to ship as it is."""
 
     source: str
     name: str

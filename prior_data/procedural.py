@@ -130,7 +130,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder for the objects' files")
     parser.add_argument(
-        "--have", type=Path, action="append", default=[], help="folder with an objects.json of what to leave out"
+        "--have", type=Path, action="append", default=[], help="a folder whose objects.json is left out"
     )
     parser.add_argument("--minutes", type=float, default=60, help="stop after so long")
     args = parser.parse_args()

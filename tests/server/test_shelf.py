@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+from kits import make_small_kit
 from serving import Person, serving, until
 
 from backend.credits import credits
@@ -83,7 +84,7 @@ def test_a_folder_that_cannot_be_read_is_told(tmp_path):
     assert not shelf.look()
 
 
-def test_everybody_hears_of_a_new_kit_and_a_job_can_have_it(tmp_path):
+def test_everybody_hears_of_a_new_kit_and_a_job_of_it_has_its_credits(tmp_path):
     make_kit(tmp_path / "kits/first", "First")
     with serving(tmp_path / "jobs", "--port", "0", "--kits", str(tmp_path / "kits")) as backend:
         people = [Person(backend), Person(backend)]
@@ -91,16 +92,17 @@ def test_everybody_hears_of_a_new_kit_and_a_job_can_have_it(tmp_path):
             assert person.waits(m.Welcome).kits == str(tmp_path / "kits")
             assert [prior.title for prior in person.waits(m.Priors).priors] == ["embedded", "First"]
             person.heard.clear()
-        kit = make_kit(tmp_path / "kits/second", "Second")
+        kit = make_small_kit(tmp_path / "kits/second")
         (tmp_path / "kits/first/kit.json").write_bytes(b"")
         for person in people:
-            news = until(lambda person=person: told(person, ["embedded", "Second"]))
+            news = until(lambda person=person: told(person, ["embedded", "small"]))
             assert any("is damaged" in note for note in news.notes)
-        job = people[0].generates(1, prior=str(kit), prompt="a chair", recipe={"catalogue": {"mix": 0.25}})
-        people[0].waits(m.JobState, job)
+        job = people[0].generates(2, prior=str(kit), prompt="a chair", recipe={"catalogue": {"mix": 0.25}})
+        for person in people:
+            credits = person.waits(m.JobState, job, state="done").credits
+            assert credits
+            assert all("by Creator" in line and "(CC-BY 3.0)" in line for line in credits)
         assert json.loads((tmp_path / "jobs" / job / "job.json").read_text())["recipe"]["catalogue"]["mix"] == 0.25
-        people[0].asks(m.Cancel(job=job))
-        people[0].waits(m.JobState, job)
         for person in people:
             person.client.stop()
 

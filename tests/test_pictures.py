@@ -58,7 +58,7 @@ def test_every_objective_draws(tmp_path):
         (("--objective", "magic"), "objective"),
         (("--steps", "0"), "recipe.steps"),
         (("--count", "100"), "recipe.views"),
-        (("--prompt", "xqzzt wvvkp"), "has no word"),
+        (("--prompt", "xqzzt wvvkp"), "names nothing"),
     ],
 )
 def test_bad_settings_are_refused_before_anything_is_drawn(tmp_path, capsys, change, words):

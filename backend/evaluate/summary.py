@@ -10,6 +10,13 @@ from backend.evaluate.measures import interval
 
 ABOUT = ("objective", "prompt", "seeds", "nearest")
 DIFFERENCE = "kid_difference"
+THEMES = {
+    "beside the prior's own": (
+        "psnr", "psnr_rgba", "largest", "largest_in_view", "turned", "second_faces", "modes",
+        "relative_agreement", "relative_top5", "own_agreement", "own_top5",
+    ),
+    "what it took": ("seconds", "prior_calls", "prior_rows"),
+}  # fmt: skip
 
 Group = dict[str, Any]  # of one objective and prompt: a figure of each seed in a list, or one of all seeds
 Values = dict[int | None, float]  # one prompt's, by seed
@@ -46,20 +53,28 @@ def summary(groups: list[Group], baseline: str) -> dict[str, Row]:
 
 
 def markdown(rows: dict[str, Row], baseline: str) -> str:
-    """The summary as a table, and what its intervals are over."""
+    """The summary as tables, one a theme, and what their intervals are over."""
     columns = list(dict.fromkeys(key for row in rows.values() for key in row))
-    lines = ["| objective | " + " | ".join(column.replace("_", " ") for column in columns) + " |"]
+    themes = {theme: [key for key in columns if key in keys] for theme, keys in THEMES.items()}
+    rest = [key for key in columns if not any(key in keys for keys in THEMES.values())]
+    tables = {"by the judges": rest, **themes}
+    lines = [line for theme, keys in tables.items() if keys for line in _table(theme, keys, rows)]
+    wide = [(key, spread.over) for row in rows.values() for key, spread in row.items() if spread.half is not None]
+    if wide:
+        prompts = ", ".join(dict.fromkeys(key for key, over in wide if over == "prompts")).replace("_", " ")
+        lines += [f"± is half of a 95 % interval, over seeds; over prompts for {prompts or 'nothing'}."]
+    if DIFFERENCE in columns:
+        lines.append(f"The difference is to {baseline} on the same prompts and seeds.")
+    return "\n".join(lines) + "\n"
+
+
+def _table(theme: str, columns: list[str], rows: dict[str, Row]) -> list[str]:
+    lines = [f"| {theme} | " + " | ".join(column.replace("_", " ") for column in columns) + " |"]
     lines.append("|---" * (len(columns) + 1) + "|")
     for name, row in rows.items():
         cells = (_text(row[key], key == DIFFERENCE) if key in row else "" for key in columns)
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    wide = [(key, spread.over) for row in rows.values() for key, spread in row.items() if spread.half is not None]
-    if wide:
-        prompts = ", ".join(dict.fromkeys(key for key, over in wide if over == "prompts")).replace("_", " ")
-        lines += ["", f"± is half of a 95 % interval, over seeds; over prompts for {prompts or 'nothing'}."]
-    if DIFFERENCE in columns:
-        lines.append(f"The difference is to {baseline} on the same prompts and seeds.")
-    return "\n".join(lines) + "\n"
+    return [*lines, ""]
 
 
 def _text(spread: Spread, signed: bool) -> str:

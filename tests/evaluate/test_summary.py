@@ -70,9 +70,11 @@ def test_a_table_leaves_places_blank_and_says_what_its_intervals_are_over():
         "csd": {"kid": Spread(0.4, None, "prompts"), "kid_difference": Spread(-0.1, 0.02, "prompts")},
     }
     lines = markdown(rows, "sds").splitlines()
-    assert lines[0] == "| objective | kid | prior rows | kid difference |"
-    assert lines[2:4] == ["| sds | 0.5 ± 0.25 | 800 ± 0 |  |", "| csd | 0.4 |  | -0.1 ± 0.02 |"]
-    assert "over prompts for prior rows, kid difference." in lines[5]
-    assert "to sds" in lines[6]
+    assert lines[0] == "| by the judges | kid | kid difference |"
+    assert lines[2:4] == ["| sds | 0.5 ± 0.25 |  |", "| csd | 0.4 | -0.1 ± 0.02 |"]
+    assert lines[5] == "| what it took | prior rows |"
+    assert lines[7:9] == ["| sds | 800 ± 0 |", "| csd |  |"]
+    assert "over prompts for prior rows, kid difference." in lines[10]
+    assert "to sds" in lines[11]
     assert "+0.1 ± 0.02" in markdown({"csd": {"kid_difference": Spread(0.1, 0.02, "prompts")}}, "sds")
     assert "interval" not in markdown({"csd": {"kid": Spread(0.4, None, "prompts")}}, "csd")

@@ -229,7 +229,9 @@ class CataloguePrior:
     def _seen(self, tokens: Tensor, view: int, side: int) -> tuple[Tensor, Pictures]:
         """The log-weights (M,) and pictures of what the tokens (K,) allow."""
         parts = torch.split(tokens, [source.count for source in self.sources])
-        chosen = [(s, part) for s, part in zip(self.sources, parts, strict=True) if bool((part > NEVER / 2).any())]
+        chosen = [
+            (s, part) for s, part in zip(self.sources, parts, strict=True) if s.count and bool((part > NEVER / 2).any())
+        ]
         pictures = [source.pictures(view, side) for source, _ in chosen]
         weights = [part.repeat(len(p.x) // len(part)) for p, (_, part) in zip(pictures, chosen, strict=True)]
         return torch.cat(weights), pictures[0] if len(pictures) == 1 else Pictures.cat(pictures)

@@ -1,0 +1,111 @@
+"""No tensor of the CPU may hide in a rule or a prior: all of them on a second device, where mixing two is an error.
+
+The second device is torch's "meta", which knows shapes and no numbers.  Where the code asks for a number, as it may, a
+`Card` answers with a plausible one; where it mixes devices, torch itself raises.
+"""
+
+import itertools
+
+import pytest
+import torch
+from kits import small_catalogue
+from msgspec.structs import fields
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from backend.assemble import OBJECTIVES, make_objective
+from backend.guidance.base import Batch
+from backend.priors.catalogue import CataloguePrior
+from backend.priors.grid import grid_cameras
+from backend.priors.settings import CatalogueSettings
+from backend.prompts import Prompts
+from backend.recipe import EMBEDDED, default_recipe
+
+pytestmark = pytest.mark.filterwarnings("ignore:cov\\(\\)")  # of numbers that are none
+META, SIDE = torch.device("meta"), 32
+aten = torch.ops.aten
+
+
+def number(dtype):
+    return True if dtype == torch.bool else 0.5 if dtype.is_floating_point else 7
+
+
+class Card(TorchDispatchMode):
+    """Answers what a program may ask a card: a number, a copy on the CPU, which entries are not zero."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        kwargs, first = kwargs or {}, args[0] if args else None
+        if isinstance(first, torch.Tensor) and first.device == META:
+            if func is aten._local_scalar_dense.default:
+                return number(first.dtype)
+            if func is aten._to_copy.default and str(kwargs.get("device", META)) == "cpu":
+                return torch.full(first.shape, number(first.dtype), dtype=kwargs.get("dtype") or first.dtype)
+            if func is aten.nonzero.default:
+                return torch.empty(max(1, first.numel()), first.dim(), dtype=torch.long, device=META)
+            if func is aten.equal.default:
+                return True
+        return func(*args, **kwargs)
+
+
+@pytest.fixture(scope="module")
+def catalogue(tmp_path_factory):
+    return small_catalogue(tmp_path_factory.mktemp("kit"))
+
+
+@pytest.fixture(autouse=True)
+def any_adam(monkeypatch):
+    """The fused Adam has no kernel for a device without numbers; the plain one does the same."""
+    adam = torch.optim.Adam
+    monkeypatch.setattr(torch.optim, "Adam", lambda *args, fused=False, **options: adam(*args, **options))
+
+
+def step(catalogue, name, options, negative="", perp_neg=False, **settings):
+    """Two gradients of a rule, all of whose tensors are on the card."""
+    recipe = default_recipe(name, EMBEDDED)
+    chosen = CatalogueSettings(**{"mix": recipe.catalogue.mix, **settings})
+    prior = CataloguePrior(catalogue, "a chair", negative, chosen, side=SIDE, device=META)
+    rule, dice = make_objective(name, {**recipe.options, **options}), torch.Generator().manual_seed(0)
+    cameras = grid_cameras()[torch.tensor([3, 30])]
+    with Card():
+        conditions = Prompts(prior, "a chair", negative, perp_neg, perp_neg).conditions(cameras)
+        x, t = torch.zeros(2, 4, SIDE, SIDE, device=META), torch.full((2,), 400, device=META)
+        for _ in range(2):
+            score = rule.gradient(Batch(prior, x, t, conditions, 0.5, dice))
+            assert score.gradient.device == META
+    return rule
+
+
+def variants(name):
+    """The rule's own recipe, and each choice of its options apart from it."""
+    yield {}
+    for field in fields(OBJECTIVES[name].Options):
+        tuned = default_recipe(name, EMBEDDED).options.get(field.name, field.default)
+        if isinstance(tuned, bool):
+            yield {field.name: not tuned}
+    yield {"guidance_scale": 3.0}
+
+
+CASES = [(name, options) for name in OBJECTIVES for options in variants(name)]
+CASES += [
+    ("jsd", {"rule": "released"}),
+    ("jsd", {"inversion_start": "noise", "inversion_eta": 0.3}),
+    ("vdm", {"annealing": "measured", "warm_up": 0}),
+    ("vdm", {"start": "plain", "fold": 1}),
+    *(("sds", {"weight": weight}) for weight in ("one", "alpha/sigma", "sigma/alpha")),
+]
+
+
+@pytest.mark.parametrize(("name", "options"), CASES)
+def test_every_rule_and_option(name, options, catalogue):
+    step(catalogue, name, options)
+
+
+@pytest.mark.parametrize(
+    ("mix", "joint", "perp_neg"), list(itertools.product((0.0, 0.5, 1.0), (True, False), (True, False)))
+)
+def test_every_way_to_ask_the_prior(mix, joint, perp_neg, catalogue):
+    step(catalogue, "nfsd", {"guidance_scale": 2.0}, "a red chair", perp_neg, mix=mix, joint=joint)
+
+
+def test_a_tensor_of_the_cpu_is_noticed():
+    with Card(), pytest.raises((RuntimeError, NotImplementedError)):
+        torch.zeros(2, 3, device=META) * torch.zeros(2, 3)

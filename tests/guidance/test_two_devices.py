@@ -55,7 +55,11 @@ def catalogue(tmp_path_factory):
 def any_adam(monkeypatch):
     """The fused Adam has no kernel for a device without numbers; the plain one does the same."""
     adam = torch.optim.Adam
-    monkeypatch.setattr(torch.optim, "Adam", lambda *args, fused=False, **options: adam(*args, **options))
+
+    def plain(*args, **options):
+        return adam(*args, **(options | {"fused": False}))
+
+    monkeypatch.setattr(torch.optim, "Adam", plain)
 
 
 def step(catalogue, name, options, negative="", perp_neg=False, **settings):

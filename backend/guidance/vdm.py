@@ -67,7 +67,7 @@ class VDM(Rule[VDMOptions]):
         mapped = self._mapped(eps_y, eps, batch.generator)
         control = eps if self.iteration < o.warm_up else mapped
         annealed = lambda_t(batch.t, batch.scales[0], o.cut_off, batch.total)
-        share = slope(eps_y, control) if o.annealing == "measured" else annealed
+        share = slope(eps_y, eps) if o.annealing == "measured" else annealed
         self.iteration += 1
         known = {"mapping_loss": float(F.mse_loss(mapped, eps)), "mapping_corr": correlation(mapped, eps)}
         return batch.score(o.weight, eps_hat - share * control, eps_hat, control, **known)

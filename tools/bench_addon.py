@@ -116,7 +116,7 @@ class Stream(threading.Thread):
                 for frames in self.frames:
                     self.socket.send_multipart([client, *frames], copy=False)
                 self.sent += 1
-        self.socket.close(linger=0)
+        self.socket.close(linger=60_000)
 
     def _answer(self, client: bytes, message: Message) -> None:
         match message:

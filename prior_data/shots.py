@@ -48,7 +48,7 @@ def _of(folder: Path) -> Iterator[Shot]:
         kit = Kit(folder)
         for number, thing in enumerate(kit.objects):
             read = partial(kit.views, number)
-            yield Shot(thing.source, thing.name, thing.licence, thing.creator, read, folder / thing.file)
+            yield Shot(thing.source, thing.title or thing.name, thing.licence, thing.creator, read, folder / thing.file)
     elif (folder / "objects.json").is_file():
         for entry in json.loads((folder / "objects.json").read_text(encoding="utf-8")):
             read = partial(read_atlas, folder / entry["file"])

@@ -26,7 +26,7 @@ from backend.guidance.vdm import VDM
 from backend.guidance.vsd import VSD
 from backend.priors.base import Counted, Prior
 from backend.priors.catalogue import Catalogue, CataloguePrior
-from backend.priors.kit import SHIPPED
+from backend.priors.kit import INDEX, SHIPPED
 from backend.prompts import Prompts
 from backend.recipe import Job, JobError, kit_folder
 from backend.scenes.image import ImageScene
@@ -80,9 +80,14 @@ def make_objective(name: str, options: dict[str, Any]) -> Objective:
     return objective
 
 
-@lru_cache(maxsize=4)
 def open_kit(folder: Path = SHIPPED) -> Catalogue:
-    """A kit and its words; the last ones stay in memory."""
+    """A kit and its words; the last ones stay in memory for as long as their index is the same."""
+    index = folder / INDEX
+    return _open_kit(folder, index.stat().st_mtime_ns if index.exists() else 0)
+
+
+@lru_cache(maxsize=4)
+def _open_kit(folder: Path, _written: int) -> Catalogue:
     return Catalogue.load(folder)
 
 

@@ -83,7 +83,8 @@ class Catalogue:
     def anything(self) -> tuple[list[Read], list[int]]:
         """Pictures of objects from all over the kit, and their cameras; the same for every run."""
         rng = np.random.default_rng(0)
-        numbers = rng.permutation(len(self.kit))[:ANYTHING]
+        there = [n for n, thing in enumerate(self.kit.objects) if (self.kit.folder / thing.file).is_file()]
+        numbers = rng.permutation(there)[:ANYTHING]
         cameras = rng.integers(len(grid_cameras()), size=len(numbers))
         return [partial(self.kit.views, number) for number in numbers.tolist()], cameras.tolist()
 

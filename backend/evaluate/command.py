@@ -34,7 +34,7 @@ from backend.export.files import replacing
 from backend.priors.base import PriorError
 
 FIGURES = ("agreement", "top5", "t3", "quality", "saturation", "seconds", "prior_calls", "prior_rows")
-LIKENESS = ("psnr", "psnr_rgba", "largest", "largest_in_view", "turned", "second_faces")
+LIKENESS = ("psnr", "psnr_rgba", "new", "largest", "largest_in_view", "turned", "second_faces")
 Drawn = dict[tuple[str, str], tuple[Tensor, Tensor]]  # by prior and prompt: features (R,D), azimuths (R,)
 TURN = orbit(VIEWS, elevation=ELEVATION).azimuth
 

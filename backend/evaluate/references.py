@@ -19,8 +19,10 @@ from backend.cameras import Cameras, orbit, view_word
 from backend.export.files import replacing, slug
 from backend.guidance.guide import Conditions
 from backend.guidance.inversion import ddim_sample
+from backend.priors.bank import Objects
 from backend.priors.base import Condition, Prior
 from backend.priors.catalogue import CataloguePrior
+from backend.priors.local_score import rgba_to_x
 from backend.recipe import Job, kit_folder
 
 SIDES, EACH, STEPS, SCALE, ELEVATION = 8, 4, 50, 7.5, 15.0
@@ -59,9 +61,11 @@ def own_views(prior: CataloguePrior) -> tuple[Tensor, Tensor]:
 
 def own_samples(prior: CataloguePrior, most: int) -> Tensor:
     """Of objects spread evenly over those that it draws from, `most` at most: x (K,SIDES,4,S,S)."""
-    every = -(-len(prior.numbers) // most)
-    known = [prior.sources[0].pictures(camera, prior.image_size) for camera in own_cameras(prior).tolist()]
-    return torch.stack([pictures.x[::every] for pictures in known], 1)
+    objects, cameras = prior.sources[0], own_cameras(prior)
+    assert isinstance(objects, Objects)
+    read = objects.read[:: -(-objects.count // most)]
+    x = [rgba_to_x(torch.from_numpy(one())[cameras], prior.image_size) for one in read]
+    return torch.stack(x).to(prior.device)
 
 
 def own_cameras(prior: CataloguePrior) -> Tensor:

@@ -12,7 +12,7 @@ ABOUT = ("objective", "prompt", "seeds", "nearest")
 DIFFERENCE = "kid_difference"
 THEMES = {
     "beside the prior's own": (
-        "psnr", "psnr_rgba", "largest", "largest_in_view", "turned", "second_faces", "modes",
+        "psnr", "psnr_rgba", "new", "largest", "largest_in_view", "turned", "second_faces", "modes",
         "relative_agreement", "relative_top5", "own_agreement", "own_top5",
     ),
     "what it took": ("seconds", "prior_calls", "prior_rows"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,7 @@ from backend.priors.base import Counted, Prior
 from backend.priors.catalogue import Catalogue, CataloguePrior
 from backend.priors.kit import INDEX, SHIPPED
 from backend.prompts import Prompts
-from backend.recipe import Job, JobError, kit_folder
+from backend.recipe import Job, JobError, default_recipe, kit_folder
 from backend.scenes.image import ImageScene
 from backend.scenes.initial import from_mesh, sphere
 from backend.scenes.optimised import SplatScene
@@ -103,10 +105,18 @@ def load_prior(job: Job, device: torch.device) -> tuple[Prior, list[str]]:
     """The prior of a job, and what to tell of how it reads the prompt.  PriorError if it cannot be used."""
     folder = kit_folder(job.prior)
     if folder is None:
-        return large_prior(job.prior, device), []
+        return large_prior(job.prior, device), unused(job, ["catalogue"], "this prior is no kit of objects")
     settings = job.recipe.catalogue
     prior = CataloguePrior(open_kit(folder), job.prompt, job.negative_prompt, settings, job.seed, device=device)
-    return prior, prior.notes
+    unseen = ["backgrounds", "cameras.fov", "cameras.framing"]
+    return prior, prior.notes + unused(job, unseen, "this prior sees things before nothing, from cameras of its own")
+
+
+def unused(job: Job, settings: Sequence[str], why: str) -> list[str]:
+    """A sentence where the job sets something of the recipe that its prior has no use for."""
+    tuned = default_recipe(job.objective, job.prior, job.quality)
+    changed = [name for name in settings if attrgetter(name)(job.recipe) != attrgetter(name)(tuned)]
+    return [f"Not used: {', '.join(f'recipe.{name}' for name in changed)}; {why}."] if changed else []
 
 
 def start_generator(job: Job, generator: torch.Generator) -> torch.Generator:

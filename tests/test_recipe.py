@@ -4,7 +4,10 @@ import json
 
 import msgspec
 import pytest
+import torch
+from kits import make_small_kit
 
+from backend.assemble import load_prior, unused
 from backend.defaults import PLAIN, RECIPES
 from backend.recipe import (
     EMBEDDED,
@@ -124,3 +127,14 @@ def test_a_kept_shape_learns_slowly_from_low_levels_and_only_with_a_mesh():
     assert close.timesteps.high_start == close.timesteps.high_end
     job = make_job({"prompt": "a cup", "init_mesh": "x.ply", "keep_shape": 0.5})
     assert make_job(msgspec.json.decode(msgspec.json.encode(job))) == job
+
+
+def test_what_a_prior_has_no_use_for_is_told(tmp_path):
+    fields = {"prompt": "a chair", "prior": str(make_small_kit(tmp_path / "kit"))}
+    cpu = torch.device("cpu")
+    assert not any("Not used" in note for note in load_prior(make_job(fields), cpu)[1])
+    recipe = {"backgrounds": {"white": 1.0}, "cameras": {"fov": (30.0, 30.0)}, "catalogue": {"mix": 0.1}}
+    notes = load_prior(make_job({**fields, "recipe": recipe}), cpu)[1]
+    assert notes[-1].startswith("Not used: recipe.backgrounds, recipe.cameras.fov; ")
+    large = make_job({"prompt": "a chair", "prior": "some/model", "recipe": {"catalogue": {"mix": 0.1}}})
+    assert unused(large, ["catalogue"], "it is no kit") == ["Not used: recipe.catalogue; it is no kit."]

@@ -25,7 +25,8 @@ class Backend:
     """`python -m backend serve` and where it listens."""
 
     def __init__(self, jobs, where=("--port", "0")):
-        command = [sys.executable, "-m", "backend", "serve", *where, "--jobs", str(jobs)]
+        folders = ["--jobs", str(jobs), "--kits", f"{jobs}-kits"]  # not the kits of whoever runs the tests
+        command = [sys.executable, "-m", "backend", "serve", *folders, *where]
         self.jobs = jobs
         self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
         line = self.process.stdout.readline()

@@ -118,14 +118,16 @@ def write_atlas(views: Views, file: Path, quality: int = QUALITY) -> None:
 
 def new_index(name: str, objects: Iterable[KitObject] = ()) -> KitIndex:
     """What is written of a kit of this version."""
-    azimuth_elevation_framing = [(a, e, f) for a, e, f in grid_rows().tolist()]
-    return KitIndex(name=name, cameras=tuple(azimuth_elevation_framing), objects=tuple(objects))
+    cameras = tuple((a, e, round(framing, 4)) for a, e, framing in grid_rows().tolist())
+    return KitIndex(name=name, cameras=cameras, objects=tuple(objects))
 
 
 def write_index(index: KitIndex, folder: Path) -> None:
     """kit.json, whole or not at all; OSError where the disk is full."""
+    lines = b",\n".join(map(msgspec.json.encode, index.objects))  # an object a line, for those who compare two kits
+    empty = msgspec.json.encode(msgspec.structs.replace(index, objects=()))
     with replacing(folder / INDEX) as file:
-        file.write_bytes(msgspec.json.format(msgspec.json.encode(index), indent=1))
+        file.write_bytes(empty.removesuffix(b"]}") + b"\n" + lines + b"\n]}\n")
 
 
 def read_index(folder: Path) -> KitIndex:

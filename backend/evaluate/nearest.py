@@ -19,17 +19,17 @@ from backend.scenes.splats import Splats
 
 MAKER = 0.1  # share from which on an object's views count as what the result should look like
 CLEARLY = 0.9  # a view is of another side where that side's error is less than this part of the true one's
-NEW = 25.0  # dB to the nearest object below which a result is none of them
+NEW = 25.0  # dB to the nearest object, alpha included, below which a result is none of them
 FACE = 45.0  # degrees beyond which that is a second face
 
 
 class Likeness(msgspec.Struct, frozen=True, kw_only=True):
     """What a result has of the objects that its prior drew from."""
 
-    nearest: str  # the source of the object that it is most like, which names it alone
+    nearest: str  # the source of the object that it is most like by colour and alpha, which names it alone
     psnr: float  # to that object, all views at once, colour on middle grey
     psnr_rgba: float  # the same with alpha as a fourth colour
-    new: float  # 1 where that is less than 25 dB, else 0
+    new: float  # 1 where the latter is less than 25 dB, else 0
     largest: float  # share of the object that most of the result is made of
     largest_in_view: float  # the same view by view: the mean share of each view's own
     turned: float  # degrees between where a view is from and where its makers look most like it, mean
@@ -47,9 +47,9 @@ def compared(prior: CataloguePrior, x: Tensor) -> Likeness:
     angles = turned(prior, x, found)
     return Likeness(
         nearest=found.objects[found.nearest].source,
-        psnr=float(found.psnr.max()),
-        psnr_rgba=float(found.psnr_rgba[found.nearest]),
-        new=float(found.psnr.max() < NEW),
+        psnr=float(found.psnr[found.nearest]),
+        psnr_rgba=float(found.psnr_rgba.max()),
+        new=float(found.psnr_rgba.max() < NEW),
         largest=float(found.shares.max()),
         largest_in_view=float(found.views.max(1).values.mean()),
         turned=float(angles.mean()),

@@ -32,7 +32,7 @@ from backend.scenes.image import saturation
 from backend.scenes.splats import Splats
 
 VIEWS, SIDE, GREY = 48, 128, 0.5
-VERSION = 4  # of the figures and of what evaluation.npz holds; others are made anew
+VERSION = 5  # of the figures and of what evaluation.npz holds; others are made anew
 log = logging.getLogger(__name__)
 DIVERSE = slice(None, None, VIEWS // 8)  # of the views, for comparisons between seeds: eight of fixed sides
 

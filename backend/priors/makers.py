@@ -64,13 +64,13 @@ class Makers:
 
     @property
     def psnr_rgba(self) -> Tensor:
-        """As `psnr`, with alpha as a fourth colour."""
+        """As `psnr`, with alpha as a fourth colour: a pale haze is near to any grey thing by its colour alone."""
         return _decibel(self.errors.mean((0, 2)))
 
     @property
     def nearest(self) -> int:
-        """Which of the K objects the result is most like, by `psnr`."""
-        return int(self.psnr.argmax())
+        """Which of the K objects the result is most like, by `psnr_rgba`."""
+        return int(self.psnr_rgba.argmax())
 
     def credits(self) -> list[Credit]:
         """The objects with a share worth telling, the largest first."""

@@ -89,7 +89,7 @@ def test_figures_are_kept_and_made_anew_where_the_splats_changed(runs, tmp_path,
     ("name", "damaged"),
     [
         ("evaluation.json", lambda whole: whole[:-20]),
-        ("evaluation.json", lambda whole: whole.replace(b'"version": 4', b'"version": 3')),
+        ("evaluation.json", lambda whole: whole.replace(b'"version": 5', b'"version": 4')),
         ("evaluation.json", lambda whole: b"[]"),
         ("evaluation.npz", lambda whole: b""),
         ("evaluation.npz", lambda whole: whole[:-200]),

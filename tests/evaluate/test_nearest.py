@@ -73,12 +73,21 @@ def test_parts_of_two_objects_are_no_ones(chairs):
     one, other = pictures(chairs, 0), pictures(chairs, 3)
     found = compared(chairs, torch.cat([one[:, :, :32], other[:, :, 32:]], 2))
     assert found.largest < 0.7
-    assert (found.psnr < 25, found.new) == (True, 1)
+    assert found.psnr_rgba < 25
+    assert found.new == 1
     assert found.turned < 10
     turns = (torch.arange(48) % 2 == 0)[:, None, None, None]
     found = compared(chairs, torch.where(turns, one, other))
     assert found.largest < 0.7
     assert found.largest_in_view > 0.99
+
+
+def test_a_pale_haze_is_like_nothing_though_its_colour_is_near(chairs):
+    """A tenth of the wooden chair: its colour is all but grey, as is any thin chair's; its alpha is nobody's."""
+    x = pictures(chairs, 0)
+    found = compared(chairs, torch.cat([x[:, :3] / 10, (x[:, 3:] + 1) / 10 - 1], 1))
+    assert found.psnr_rgba + 5 < found.psnr
+    assert found.new == 1
 
 
 @pytest.mark.parametrize(("side", "least"), [(64, 22), (128, 25)])

@@ -14,6 +14,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Literal
 
@@ -134,7 +135,8 @@ def _work(task: Task, orders: Orders, send: Send) -> Outcome:
 def _warm_up() -> None:
     """Open the kit that ships and compile the renderer, so that the first job finds both ready."""
     device = choose_device("auto")
-    open_kit()
+    with suppress(UserError):  # the job that needs it is told; others may have priors of their own
+        open_kit()
     scene = SplatScene(sphere(16, 0.5, torch.Generator()), SplatSettings(), 1, device)
     scene.render(orbit(1), 32, 32, torch.ones(1, 3)).rgb.sum().backward()  # type: ignore[no-untyped-call]
 

@@ -55,7 +55,7 @@ def test_a_whole_job_leaves_every_file(tmp_path, job, capsys):
                      "turntable.webp", "metrics.json"}  # fmt: skip
     metrics = json.loads((out / "metrics.json").read_text())
     assert metrics["steps"] == 3
-    assert metrics["unet_calls"] == 3
+    assert metrics["prior_calls"] == 3
     assert any("flurble" in note for note in metrics["notes"])
     back = np.array(metrics["to_scene"]) @ [0, 0, 0, 1]
     np.testing.assert_allclose(back[:3], (3, 0, 0), atol=1e-5)

@@ -1,7 +1,7 @@
 """From splats to a closed surface.
 
-Density field (`density_field`) -> level that fits the splats' own pictures (`silhouettes`) -> closing to one solid
-body (`solid`) -> marching cubes (Lorensen and Cline 1987, Lewiner's variant) -> Taubin smoothing (1995: it does not
+Density field (`density_field`) -> level that fits the splats' own pictures (`silhouettes`) -> closing to solid
+bodies (`solid`) -> marching cubes (Lorensen and Cline 1987, Lewiner's variant) -> Taubin smoothing (1995: it does not
 shrink) -> decimation by quadric error (Garland and Heckbert 1997, `fast_simplification`).
 """
 
@@ -20,14 +20,15 @@ from skimage.measure import marching_cubes
 from backend.export.density_field import Field, density_field, extent
 from backend.export.files import ExportError
 from backend.export.silhouettes import Silhouettes, surface_level
-from backend.export.solid import closed, largest_body
+from backend.export.solid import bodies_of_note, closed
 from backend.export.views import Array
 from backend.scenes.splats import Splats
 
 COARSE = 64  # points along the box that finds the object among stray splats
 FAINT = 0.2  # splats whose pictures do not reach this alpha have no surface worth the name
 POOR_FIT = 0.85  # silhouettes that overlap less than this are worth a warning
-LOOSE_SHARE = 0.02  # so are loose pieces with more than this share of the volume
+LOOSE_SHARE = 0.02  # so are crumbs with more than this share of the volume
+SPLINTER = 12  # faces: what pinches cut off has fewer, a body more
 TAUBIN_STEPS = 10
 
 
@@ -45,7 +46,7 @@ class Surface:
 
 
 def extract_mesh(splats: Splats, resolution: int = 128, faces: int = 10_000) -> Surface:
-    """The closed surface of the splats' largest body.
+    """The closed surface of the splats' bodies, without crumbs.
 
     Args:
         splats: N splats on the CPU, the object in the unit ball; opacity and shape matter, colour does not.
@@ -60,7 +61,7 @@ def extract_mesh(splats: Splats, resolution: int = 128, faces: int = 10_000) -> 
 
 
 def solid_field(splats: Splats, resolution: int) -> tuple[Field, tuple[str, ...]]:
-    """A field that is above 0 in one solid body, on a grid fitted to it, and sentences on what was left out."""
+    """A field that is above 0 in solid bodies, on a grid fitted to them, and sentences on what was left out."""
     if len(splats) == 0 or not splats.finite():
         raise SurfaceError("there is no surface: the splats are empty or hold a NaN; export an earlier state.")
     silhouettes = Silhouettes.of(splats)
@@ -78,18 +79,18 @@ def solid_field(splats: Splats, resolution: int) -> tuple[Field, tuple[str, ...]
 
 
 def _body(field: Field, silhouettes: Silhouettes) -> tuple[Field, float, float]:
-    """The largest body, the share of loose volume, and how well its silhouettes fit the pictures."""
+    """The bodies of note, the share of loose volume, and how well its silhouettes fit the pictures."""
     level, _ = surface_level(field, silhouettes)
     solid = closed(field, level)
     # Without its pinholes the shell can be thinner and still cover the pictures.
     erosion, fit = surface_level(solid, silhouettes)
-    return *largest_body(solid, max(erosion, 0.0)), fit
+    return *bodies_of_note(solid, max(erosion, 0.0)), fit
 
 
 def _shortfalls(loose: float, fit: float) -> list[str]:
     warnings = []
     if loose > LOOSE_SHARE:
-        warnings.append(f"The mesh is the largest body; loose pieces, {loose:.0%} of the volume, are not in it.")
+        warnings.append(f"Crumbs of the splats, {loose:.0%} of the volume in all, are not in the mesh.")
     if fit < POOR_FIT:
         warnings.append(f"The mesh covers the splats' pictures only to {fit:.0%}: they are partly transparent.")
     return warnings
@@ -114,7 +115,7 @@ def decimated(mesh: trimesh.Trimesh, faces: int) -> trimesh.Trimesh:
 
 
 def unpinched(mesh: trimesh.Trimesh) -> trimesh.Trimesh:
-    """The same faces, cut apart where the surface touches itself, and of the pieces the largest.
+    """The same faces, cut apart where the surface touches itself, without pieces of a few faces.
 
     Collapsing edges leaves pinches: edges that four faces share.  Nothing is open there, so no face may go; instead
     every half-edge a->b is paired with one half-edge b->a, and only corners that paired half-edges join are one
@@ -135,7 +136,8 @@ def unpinched(mesh: trimesh.Trimesh) -> trimesh.Trimesh:
     vertices = np.empty((count, 3))
     vertices[corner] = mesh.vertices[mesh.faces.ravel()]
     pieces = trimesh.Trimesh(vertices, corner.reshape(-1, 3), process=False).split(only_watertight=False)
-    return max(pieces, key=lambda piece: len(piece.faces))
+    most = max(len(piece.faces) for piece in pieces)
+    return trimesh.util.concatenate([piece for piece in pieces if len(piece.faces) >= min(most, SPLINTER)])
 
 
 def as_surface(mesh: trimesh.Trimesh, warnings: tuple[str, ...] = ()) -> Surface:

@@ -1,4 +1,4 @@
-"""From a density field of hollow, leaky shells to one solid body.
+"""From a density field of hollow, leaky shells to solid bodies.
 
 Trained splats are shells as a rule, and at the level that fits the pictures a shell is full of pinholes: marching
 cubes would return both its walls and thousands of tunnels.  So the set {D > level} is closed with a ball first
@@ -18,6 +18,7 @@ from backend.export.views import Array
 
 # Radii in voxels.  No square is a whole number, so no distance between voxels ever equals one.
 RADII = (1.7, 3.3, 5.2)
+CRUMB = 0.005  # of the volume: bodies that are smaller are stray splats
 PEAK = 0.5  # how far, in voxels, dense spots may stand out of the closed shell
 
 Mask = NDArray[np.bool_]
@@ -39,18 +40,21 @@ def closed(field: Field, level: float) -> Field:
     return Field(np.maximum(np.minimum(field.values / level - 1, PEAK), depth).astype(np.float32), *_place(field))
 
 
-def largest_body(field: Field, level: float) -> tuple[Field, float]:
-    """The field minus `level` with one body above 0: hollows filled, other bodies removed.
+def bodies_of_note(field: Field, level: float) -> tuple[Field, float]:
+    """The field minus `level` with the bodies above 0 that are worth keeping: hollows filled, crumbs removed.
 
     Bodies are joined through voxels that share a face, and so is the outside; the surface between two such regions
-    is in one piece.  Also returns the share of the volume that was removed.
+    is in one piece.  A thing may be of several: spokes thinner than a voxel hold a wheel.  Also returns the share of
+    the volume that was removed.
     """
     values = field.values - np.float32(level)
     values = np.where(enclosed(values <= 0), np.float32(1), values)
     bodies, _ = label(values > 0)
     sizes = np.bincount(bodies.ravel())[1:]
-    loose = (values > 0) & (bodies != 1 + sizes.argmax())
-    return Field(np.where(loose, np.float32(-1), values), *_place(field)), float(1 - sizes.max() / sizes.sum())
+    crumbs = sizes < CRUMB * sizes.sum()
+    crumbs[sizes.argmax()] = False
+    loose = np.concatenate([[False], crumbs])[bodies]
+    return Field(np.where(loose, np.float32(-1), values), *_place(field)), float(sizes[crumbs].sum() / sizes.sum())
 
 
 def _place(field: Field) -> tuple[Array, float]:

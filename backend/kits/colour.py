@@ -10,6 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from backend.priors.colours import oklab
+
 Array = NDArray[np.float64]
 
 PIXELS = 20_000
@@ -20,27 +22,6 @@ BINS = 0.025  # of the histogram
 NEAR = 0.075  # pixels so far from the colour have it: of a red in shade that is true, of orange it is not
 VIVID = 0.25  # distance from grey of a colour that stands out
 IN_LIGHT = 0.6  # the colour is that of the pixels lighter than this share of those that have it
-
-TO_LMS = np.array(
-    [
-        [0.4122214708, 0.5363325363, 0.0514459929],
-        [0.2119034982, 0.6806995451, 0.1073969566],
-        [0.0883024619, 0.2817188376, 0.6299787005],
-    ]
-)
-TO_LAB = np.array(
-    [
-        [0.2104542553, 0.7936177850, -0.0040720468],
-        [1.9779984951, -2.4285922050, 0.4505937099],
-        [0.0259040371, 0.7827717662, -0.8086757660],
-    ]
-)
-
-
-def oklab(rgb: Array) -> Array:
-    """sRGB (N,3) in [0,1] as Oklab (N,3): lightness L in [0,1], and a and b, of which both are 0 for greys."""
-    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-    return np.asarray(np.cbrt(linear @ TO_LMS.T) @ TO_LAB.T)
 
 
 def main_colour(views: NDArray[np.uint8]) -> tuple[tuple[float, float, float], float]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from backend.errors import UserError
-from backend.recipe import EMBEDDED, OBJECTIVE_NAMES, JobError, make_job, read_job
+from backend.recipe import EMBEDDED, OBJECTIVE_NAMES, JobError, make_job, merged, read_job
 from shared.messages import DEFAULT_PORT
 
 BAD_INPUT = 2
@@ -47,9 +47,11 @@ def job_fields(args: argparse.Namespace) -> dict[str, Any]:
     fields |= {name: value for name, value in said.items() if value is not None}
     if args.init_mesh is not None:
         fields["init_mesh"] = str(args.init_mesh)
-    if args.steps is not None:
-        recipe = fields.get("recipe", {})
-        fields["recipe"] = {**recipe, "steps": args.steps} if isinstance(recipe, dict) else recipe
+    recipe = {} if args.steps is None else {"steps": args.steps}
+    if args.mix is not None:
+        recipe["catalogue"] = {"mix": args.mix}
+    if recipe:
+        fields["recipe"] = merged(fields.get("recipe", {}), recipe)
     if "prompt" not in fields:
         raise JobError("prompt: say what to make with --prompt, or in the job file.")
     return fields
@@ -121,7 +123,8 @@ def _parser() -> argparse.ArgumentParser:
     generate.add_argument("--prompt")
     generate.add_argument("--negative-prompt")
     generate.add_argument("--objective", help=", ".join(OBJECTIVE_NAMES))
-    generate.add_argument("--prior", help="'embedded', or a diffusers folder or hub id")
+    generate.add_argument("--prior", help="'embedded', the folder of a kit or of a diffusers model, or a hub id")
+    generate.add_argument("--mix", type=float, help="0: things of the kit as they are, 1: new ones of their parts")
     generate.add_argument("--quality", help="draft, normal or high")
     generate.add_argument("--seed", type=int)
     generate.add_argument("--steps", type=int, help="of the run; with --continue: how many more")

@@ -129,7 +129,7 @@ def make_job(fields: dict[str, Any]) -> Job:
     recipe = fields.get("recipe", {})
     if isinstance(recipe, dict):
         defaults = default_recipe(said.objective, said.prior, said.quality, keep_shape)
-        recipe = _merge(msgspec.to_builtins(defaults), recipe)
+        recipe = merged(msgspec.to_builtins(defaults), recipe)
     job = _convert({**fields, "recipe": recipe})
     _check_prompt("prompt", job.prompt)
     if job.negative_prompt:
@@ -164,13 +164,15 @@ def _check_prompt(field: str, text: str) -> None:
         raise JobError(f"{field}: has {len(text)} characters; {PROMPT_LIMIT} are the most.")
 
 
-def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """`over` on top of `base`, struct by struct."""
-    merged = dict(base)
+def merged(base: Any, over: dict[str, Any]) -> Any:
+    """`over` on top of `base`, struct by struct; a base that is no struct is left for the checks to refuse."""
+    if not isinstance(base, dict):
+        return base
+    result = dict(base)
     for key, value in over.items():
-        below = merged.get(key)
-        merged[key] = _merge(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
-    return merged
+        below = result.get(key)
+        result[key] = merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return result
 
 
 def _sentence(message: str) -> str:

@@ -14,7 +14,7 @@ import trimesh
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from backend.__main__ import main
+from backend.__main__ import _parser, job_fields, main
 from backend.export.ply import read_ply
 
 ROOT = Path(__file__).parents[1]
@@ -178,3 +178,11 @@ def test_going_on_for_more_steps_and_past_the_end(tmp_path, job, capsys):
     assert run("--continue", out, "--steps", 1) == 2
     assert "NaN" in capsys.readouterr().err
     assert run("--continue", tmp_path / "nowhere") == 2
+
+
+def test_mix_is_of_the_recipe_and_goes_over_the_job_file(tmp_path):
+    file = tmp_path / "job.json"
+    file.write_text(json.dumps({"prompt": "a chair", "recipe": {"steps": 7, "catalogue": {"mix": 0.9, "objects": 3}}}))
+    args = _parser().parse_args(["generate", "--job", str(file), "--mix", "0.1", "--out", str(tmp_path / "out")])
+    assert job_fields(args)["recipe"] == {"steps": 7, "catalogue": {"mix": 0.1, "objects": 3}}
+    assert main(["generate", "--prompt", "a chair", "--mix", "2", "--out", str(tmp_path / "out")]) == 2

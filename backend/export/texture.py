@@ -26,7 +26,7 @@ from backend.export.density_field import rotations
 from backend.export.files import replacing
 from backend.export.mesh import Surface
 from backend.export.texels import blend, rasterise
-from backend.export.views import Array, all_around, photograph
+from backend.export.views import CHUNK, Array, all_around, photograph
 from backend.scenes.splats import Splats
 
 VIEWS, PIXELS = 32, 512
@@ -99,15 +99,18 @@ def texel_points(shape: Unwrapped, size: int) -> tuple[NDArray[np.bool_], Array,
 
 
 def _seen(shape: Unwrapped, splats: Splats, points: Array, normals: Array) -> Array:
-    """`blend` of pictures from all around."""
+    """`blend` of pictures from all around, a few at a time: it is a sum over them."""
     cameras = all_around(VIEWS)
-    views = photograph(splats, cameras, PIXELS, 0.0)
-    pictures = np.concatenate([views.rgb, views.alpha[..., None], views.depth[..., None]], -1)
     focal = float(cameras.intrinsics(PIXELS, PIXELS)[0, 0, 0])
-    viewmats = cameras.viewmats.numpy()
     tolerance = TOLERANCE * float(np.linalg.norm(np.ptp(shape.vertices, axis=0)))
-    hiding = depth_buffers(shape, cameras, PIXELS)
-    return np.asarray(blend(points, normals, viewmats, focal, pictures, hiding, tolerance))
+    total = np.zeros((len(points), 4), np.float32)
+    for start in range(0, VIEWS, CHUNK):
+        some = cameras[start : start + CHUNK]
+        views = photograph(splats, some, PIXELS, 0.0)
+        pictures = np.concatenate([views.rgb, views.alpha[..., None], views.depth[..., None]], -1)
+        hiding = depth_buffers(shape, some, PIXELS)
+        total += blend(points, normals, some.viewmats.numpy(), focal, pictures, hiding, tolerance)
+    return total
 
 
 def depth_buffers(shape: Unwrapped, cameras: Cameras, size: int) -> Array:

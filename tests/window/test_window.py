@@ -69,6 +69,7 @@ def test_the_panel_is_there(shop):
 def test_a_prompt_is_typed_and_splats_stream_in(shop):
     shop.blender.write("splatsmith.prompt", PROMPT)
     assert shop.blender.ask("settings().prompt") == PROMPT
+    shop.blender.do("settings().quality_name = 'high'")  # so long that it can be stopped by hand
     shop.blender.press("splatsmith.generate")
     began = time.monotonic()
     job = wait_for("a job in the list", lambda: shop.blender.ask("chosen()"), 60)

@@ -25,7 +25,7 @@ from torch import Tensor
 NEGLIGIBLE = 18.0  # a picture e^18 times less likely than the best at a pixel is left out there: 1.5e-8 of the guess
 NEVER = -1e9  # log-weight of a picture that must not be chosen; finite, as weights of two conditions may be blended
 # From this noise level on (sigma), the window's side in shares of the picture's, for the usual mix and for the most.
-WINDOWS = ((0.95, 1.0, 0.5), (0.8, 0.5, 0.25), (0.0, 0.25, 0.125))
+WINDOWS = ((0.95, 1.0, 0.35), (0.8, 0.5, 0.18), (0.0, 0.25, 0.1))
 USUAL_MIX = 0.5
 
 

@@ -81,8 +81,8 @@ def test_what_is_left_out_changes_the_guess_by_no_more_than_the_bound(pictures):
 def test_windows_shrink_with_the_noise_and_with_the_mix():
     assert [window_side(sigma, 0.5, 128) for sigma in (0.99, 0.95, 0.9, 0.8, 0.3)] == [128, 128, 65, 65, 33]
     assert [window_side(sigma, 0.0, 128) for sigma in (0.99, 0.5, 0.1)] == [128, 128, 128]
-    assert [window_side(sigma, 1.0, 128) for sigma in (0.99, 0.9, 0.3)] == [65, 33, 17]
-    assert window_side(0.99, 0.75, 128) == 91
+    assert [window_side(sigma, 1.0, 128) for sigma in (0.99, 0.9, 0.3)] == [45, 23, 13]
+    assert window_side(0.99, 0.75, 128) == 77
     for mix in (0.1, 0.4, 0.9):
         assert window_side(0.3, mix, 64) % 2 == 1
 

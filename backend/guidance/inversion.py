@@ -11,7 +11,7 @@ adds some noise to the clean sample, and where that comes from is a choice:
 
     "estimate"   eps at level 0, the lowest that the prior knows.  The papers' way.
     "noise"      drawn.  A prior that predicts the clean picture knows next to nothing of eps at level 0, where its
-                 error is divided by sigma_0 = 0.03: on the embedded prior the noise found has std 0.55 on renders
+                 error is divided by sigma_0 = 0.03: with a small U-Net the noise found had std 0.55 on renders
                  and 1.6 on real views.  With a drawn start and the rest inverted: 0.98 to 1.01 at every level.
 
 The number of forwards is ceil(t * steps / T): ten at 980, six at 600, three at 250; one fewer with a drawn start.

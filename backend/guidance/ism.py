@@ -13,7 +13,7 @@ Decided here:
 * The released code counts its long steps upwards from level 0 and ends with the short one; ours are counted back from s
   and begin with it (inversion.py).  The number of forwards is the same.
 * There the noise between the clean sample and level 0 is drawn; here by default it is the estimate at level 0, and with
-  `inversion_start` "noise" that of the whole first step is drawn, which the embedded prior needs.
+  `inversion_start` "noise" that of the whole first step is drawn, for priors that know little of noise there.
 * Guidance leaves the negative prompt, if there is one; the inversion always goes without any prompt.
 * The window of t (2 to 98 % of the schedule at first, to 50 % later) is the recipe's.
 """

@@ -9,7 +9,7 @@ goes through the U-Net to the embedding; the U-Net itself stays as it is.
 
 As in the released code, a is one embedding for all views, of the tokens alone, and starts as the negative prompt, or as
 no prompt.  The code divides g by s, which Adam does not see; it runs with s = 100 for pictures and 1000 for splats.
-What else a prior is told of a text, SDXL's pooled vector or the embedded prior's mean word, stays that of the start.
+What else a prior is told of a text, SDXL's pooled vector or a kit's camera, stays that of the start.
 The paper's other variant, a LoRA in place of the embedding, is near to VSD and left out.
 """
 

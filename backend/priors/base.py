@@ -70,7 +70,7 @@ class Prior(Protocol):
         """
 
     def predict(self, x_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
-        """Noise prediction ε (B,C,h,w) for x_t (B,C,h,w) at integer levels t (B,); one forward of the U-Net.
+        """Noise prediction ε (B,C,h,w) for x_t (B,C,h,w) at integer levels t (B,); one forward.
 
         Given x_t without gradient it has none: no weight of a prior asks for one.
         """
@@ -89,10 +89,10 @@ def alpha_sigma(prior: Prior, t: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class Counted:
-    """A prior that counts U-Net calls (`calls`), the pictures in them (`rows`) and their time (`seconds`).
+    """A prior that counts its calls (`calls`), the pictures in them (`rows`) and their time (`seconds`).
 
     Its twins count here too.  A call is a forward or a backward: with the prior's own weights frozen, a backward costs
-    one and a half forwards (measured on the embedded prior).
+    one and a half forwards of a U-Net.
     """
 
     def __init__(self, prior: Prior) -> None:

@@ -28,7 +28,7 @@ from backend.priors.analytic import scaled_linear, to_pure_noise
 from backend.priors.bank import ANY, Anything, Objects, Pictures, Read, Source
 from backend.priors.base import Condition
 from backend.priors.catalogue_twin import CatalogueTwin
-from backend.priors.choosing import Choice, Chooser
+from backend.priors.choosing import FAINT, Choice, Chooser
 from backend.priors.dye import dye
 from backend.priors.grid import SIDE, grid_cameras, nearest
 from backend.priors.kit import SHIPPED, Kit, KitError
@@ -38,7 +38,6 @@ from backend.priors.settings import CatalogueSettings
 from backend.priors.words import WordTable
 
 STD = 0.1  # width of each picture: s of the mixture
-NEAR_BEST = 0.25  # objects less likely than this, next to the likeliest, are not drawn: scores overrule weak odds
 PUSHED = 8  # objects of a negative prompt that guidance moves away from
 ANYTHING = 48  # pictures that stand for the whole kit where nothing is said
 VIEW = re.compile(r", (front|side|back|overhead) view$")
@@ -94,7 +93,7 @@ def drawn(weights: NDArray[np.float32], count: int, seed: int) -> NDArray[np.int
 
     Gumbel's trick: the largest of log-weights with Gumbel noise added are such a draw.
     """
-    fit = np.flatnonzero(weights >= NEAR_BEST * weights.max())
+    fit = np.flatnonzero(weights >= FAINT * weights.max())
     if not count or len(fit) <= count:
         return fit
     noise = np.random.default_rng(seed).gumbel(size=len(weights))[fit]

@@ -14,9 +14,9 @@ The second line is what the authors' code (KhoiDOO/jsddreamer) amounts to with w
 x_bar_0 and, k times, to the one-step denoising of x_bar; that is SDI plus an SDS step at the denoised estimate.  Its
 settings are `RELEASED`.  Eq. 12 prints w = alpha/sigma, and carrying Eq. 6 through gives 1; all are on offer.
 
-The fresh noise of Eq. 12 stands alone in the gradient: nothing else has it, and where the score is good it is far longer
-than the mean.  `antithetic` draws eps with its opposite and takes the mean of both predictions: the same expectation,
-for one more forward, and almost none of the noise.
+The fresh noise of Eq. 12 stands alone in the gradient: nothing else has it, and where the score is good it is
+far longer than the mean.  `antithetic` draws eps with its opposite and takes the mean of both predictions: the
+same expectation, for one more forward, and almost none of the noise.
 
 Cost at 10 steps: ten forwards of inversion at t = 980, six at 600, three at 250, and two of scores.  The released code
 spends one more, on a step from "level -99" to level 1.

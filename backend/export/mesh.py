@@ -30,6 +30,7 @@ POOR_FIT = 0.85  # silhouettes that overlap less than this are worth a warning
 LOOSE_SHARE = 0.02  # so are crumbs with more than this share of the volume
 SPLINTER = 12  # faces: what pinches cut off has fewer, a body more
 TAUBIN_STEPS = 10
+Index = NDArray[np.int64]
 
 
 class SurfaceError(ExportError):
@@ -41,7 +42,7 @@ class Surface:
     """vertices (V,3) float32 in metres, faces (F,3) int64 wound outwards, and what the user should know."""
 
     vertices: Array
-    faces: NDArray[np.int64]
+    faces: Index
     warnings: tuple[str, ...] = ()
 
 
@@ -128,16 +129,35 @@ def unpinched(mesh: trimesh.Trimesh) -> trimesh.Trimesh:
     one, two = order[forward[order]], order[~forward[order]]
     if len(one) != len(two) or (halves[one] != halves[two, ::-1]).any():
         return mesh
-    # Half-edge h starts in corner h and ends in the next corner of its face.
-    following = np.arange(len(halves)).reshape(-1, 3)[:, [1, 2, 0]].ravel()
-    ends = np.concatenate([one, following[one]]), np.concatenate([following[two], two])
-    joined = coo_array((np.ones(len(ends[0])), ends), shape=(len(halves),) * 2)
-    count, corner = connected_components(joined, directed=False)
-    vertices = np.empty((count, 3))
+    corner = _joined_corners(one, two)
+    # Where all fans around a pinch are still one, the sheets were paired across: the next partner is the right one.
+    edges = np.stack([corner[one], corner[_following(one)]], 1)
+    _, which, counts = np.unique(edges, axis=0, return_inverse=True, return_counts=True)
+    if pinched := [np.flatnonzero(which == edge) for edge in np.flatnonzero(counts > 1)]:
+        for group in pinched:
+            two[group] = np.roll(two[group], 1)
+        corner = _joined_corners(one, two)
+    vertices = np.empty((corner.max() + 1, 3))
     vertices[corner] = mesh.vertices[mesh.faces.ravel()]
     pieces = trimesh.Trimesh(vertices, corner.reshape(-1, 3), process=False).split(only_watertight=False)
     most = max(len(piece.faces) for piece in pieces)
     return trimesh.util.concatenate([piece for piece in pieces if len(piece.faces) >= min(most, SPLINTER)])
+
+
+def _joined_corners(one: Index, two: Index) -> Index:
+    """The vertex of each corner of the faces (3F,), where half-edge one[i] lies against two[i].
+
+    Half-edge h starts in corner h and ends in the next corner of its face.
+    """
+    ends = np.concatenate([one, _following(one)]), np.concatenate([_following(two), two])
+    joined = coo_array((np.ones(len(ends[0])), ends), shape=(2 * len(one),) * 2)
+    corner: Index = connected_components(joined, directed=False)[1]
+    return corner
+
+
+def _following(corner: Index) -> Index:
+    """The next corner of the same face."""
+    return corner // 3 * 3 + (corner + 1) % 3
 
 
 def as_surface(mesh: trimesh.Trimesh, warnings: tuple[str, ...] = ()) -> Surface:

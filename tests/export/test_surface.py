@@ -161,15 +161,33 @@ def test_too_transparent_empty_and_nan_are_refused():
         extract_mesh(broken)
 
 
-def test_pinched_mesh_is_cut_apart():
-    """Two boxes that share an edge: four faces meet there."""
-    one = trimesh.creation.box()
-    two = trimesh.creation.box().apply_translation([1, 1, 0])
-    both = trimesh.util.concatenate([one, two])
-    both.merge_vertices()
-    assert not both.is_watertight
-    assert unpinched(both).is_volume
-    assert len(unpinched(both).faces) in (12, 24)  # one box, or both through a slit
+def blocks(*cells: tuple[int, int]) -> trimesh.Trimesh:
+    """Unit boxes on a plane, without the walls between two of them."""
+    boxes = [trimesh.creation.box().apply_translation([*cell, 0]) for cell in cells]
+    whole = trimesh.util.concatenate(boxes)
+    walls = np.concatenate(
+        [np.asarray([*cell, 0]) + box.face_normals / 2 for cell, box in zip(cells, boxes, strict=True)]
+    )
+    _, which, counts = np.unique(walls.round(2), axis=0, return_inverse=True, return_counts=True)
+    whole.update_faces(counts[which.ravel()] == 2)
+    whole.merge_vertices()
+    return whole
+
+
+RING = ((0, 0), (-1, 0), (-1, 1), (-1, 2), (0, 2), (1, 2), (1, 1))  # its ends meet in an edge
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("cells", [((0, 0), (1, 1)), RING])
+def test_pinched_mesh_is_cut_apart(cells, seed):
+    """Four faces meet in an edge, and which comes first must not decide how they are paired."""
+    pinched = blocks(*cells)
+    pinched.faces = np.random.default_rng(seed).permutation(pinched.faces)
+    assert not pinched.is_watertight
+    apart = unpinched(pinched)
+    assert apart.is_volume
+    assert len(apart.faces) == len(pinched.faces)
+    assert len(apart.vertices) == len(pinched.vertices) + 2
 
 
 def test_open_mesh_is_told():

@@ -14,10 +14,6 @@ The second line is what the authors' code (KhoiDOO/jsddreamer) amounts to with w
 x_bar_0 and, k times, to the one-step denoising of x_bar; that is SDI plus an SDS step at the denoised estimate.  Its
 settings are `RELEASED`.  Eq. 12 prints w = alpha/sigma, and carrying Eq. 6 through gives 1; all are on offer.
 
-The fresh noise of Eq. 12 stands alone in the gradient: nothing else has it, and where the score is good it is
-far longer than the mean.  `antithetic` draws eps with its opposite and takes the mean of both predictions: the
-same expectation, for one more forward, and almost none of the noise.
-
 Cost at 10 steps: ten forwards of inversion at t = 980, six at 600, three at 250, and two of scores.  The released code
 spends one more, on a step from "level -99" to level 1.
 """
@@ -26,7 +22,6 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-import torch
 from msgspec import Meta
 
 from backend.guidance.base import Batch, Guidance, Options, Rule, Score, Weighing
@@ -44,7 +39,6 @@ class JSDOptions(Options, frozen=True):
     inversion_eta: Eta = 0.0
     inversion_start: Start = "estimate"
     denoise_guided: Annotated[bool, Meta(description="Denoise the first sample with guidance")] = False
-    antithetic: Annotated[bool, Meta(description="Draw the fresh noise with its opposite, and take the mean")] = False
     k: Annotated[float, Meta(ge=0, le=10, description="Share of the minority sample in the released rule")] = 1.0
 
 
@@ -67,9 +61,7 @@ class JSD(Rule[JSDOptions]):
         eps_hat, eps_y = batch.guided(x_hat, o.guidance_scale)
         x_bar_0 = (x_hat - sigma * (eps_hat if o.denoise_guided else eps_y)) / alpha
         eps = batch.noise()
-        draws = (eps, -eps) if o.antithetic else (eps,)
-        bars = [batch.guided(alpha * x_bar_0 + sigma * draw, o.guidance_scale)[0] for draw in draws]
-        eps_bar, eps = (torch.stack(terms).mean(0) for terms in (bars, draws))
+        eps_bar, _ = batch.guided(alpha * x_bar_0 + sigma * eps, o.guidance_scale)
         released = (1 + o.k) * (eps_hat - eps_inv) + o.k * (eps_bar - eps)
         difference = eps_hat - eps_bar if o.rule == "paper" else released
         return batch.score(o.weight, difference, eps_hat, eps_bar)

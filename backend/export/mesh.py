@@ -141,7 +141,7 @@ def _without_flaps(faces: NDArray[np.int64]) -> NDArray[np.int64]:
     _, first, same = np.unique(np.sort(faces, 1), axis=0, return_index=True, return_inverse=True)
     turns = np.sign(np.linalg.det(np.eye(3)[np.argsort(faces, 1)]))  # which way round
     surplus = np.bincount(same.ravel(), weights=turns)
-    kept = faces[first[surplus != 0]]
+    kept: NDArray[np.int64] = faces[first[surplus != 0]]
     against = turns[first[surplus != 0]] != np.sign(surplus[surplus != 0])
     kept[against] = kept[against, ::-1]
     return kept

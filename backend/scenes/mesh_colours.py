@@ -1,7 +1,7 @@
-"""The colours that one sees on a mesh: of its texture, its vertices, its faces or its material, grey where there is none.
+"""The colours that one sees on a mesh: of its texture, its vertices, its faces or its material, else grey.
 
-In glTF they are multiplied in linear light, as its specification has it.  In other formats the finest goes: the texture,
-else the vertices, else the material.  Vertices that are white all over say nothing.
+In glTF they are multiplied in linear light, as its specification has it.  In other formats the finest goes: the
+texture, else the vertices, else the material.  Vertices that are white all over say nothing.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .importers.splats import srgb
-from .looks import Look, Picture, look_of, painted
+from .looks import Look, Picture, active_colour, look_of, painted
 
 POINTS = 60_000  # on all that is pictured
 FINEST = 64  # parts of an edge
@@ -116,8 +116,7 @@ def _dress(
 
 def _attribute(mesh: bpy.types.Mesh, name: str) -> Bytes | None:
     """sRGB (L,4) of each corner, from the attribute of that name, the active one for ""."""
-    layers = mesh.color_attributes
-    attribute = layers.get(name) if name else (layers.active_color if layers else None)
+    attribute = mesh.color_attributes.get(name) if name else active_colour(mesh)
     if attribute is None:
         return None
     values = numbers(attribute.data, "color_srgb", 4)
@@ -196,7 +195,7 @@ def finer(
 
 
 def _grid(count: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """A triangle in count² parts: the shares (P,3) that points have of its corners, and the parts' points (count²,3)."""
+    """A triangle in count² parts: what points have of its corners, (P,3), and the parts' points (count²,3)."""
     index = {}
     for i in range(count + 1):
         for j in range(count + 1 - i):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import bpy
 import numpy as np
-from mathutils import Matrix
+from mathutils import Euler, Matrix, Vector
 
 Colour = tuple[float, float, float, float]
 Groups = tuple[bpy.types.Node, ...]
@@ -56,15 +56,11 @@ def look_of(material: bpy.types.Material) -> Look:
     if source is None:
         return Look(viewport)
     node, at, groups = fed_by(source, groups)
-    match None if node is None else node.type:
-        case None:
-            return Look(tuple(at.default_value), source)
-        case "RGB":
-            return Look(tuple(node.outputs[0].default_value), source)
-        case "VERTEX_COLOR":
-            return Look(viewport, source, attribute=node.layer_name)
-        case "ATTRIBUTE" if node.attribute_type == "GEOMETRY":
-            return Look(viewport, source, attribute=node.attribute_name)
+    if node is None or node.type == "RGB":
+        return Look(tuple(at.default_value), source)
+    if node.type == "VERTEX_COLOR" or (node.type == "ATTRIBUTE" and node.attribute_type == "GEOMETRY"):
+        name = node.layer_name if node.type == "VERTEX_COLOR" else node.attribute_name
+        return Look(viewport, source, attribute=name)
     picture = next((found for found in _upstream(node, groups) if found[0].type == "TEX_IMAGE"), None)
     if picture is None or not picture[0].image:
         made = "by a picture that is not there" if picture else "by nodes"
@@ -171,8 +167,6 @@ def _laid(node: bpy.types.Node, groups: Groups) -> Picture | None:
         ways = [before.inputs[name] for name in ("Location", "Rotation", "Scale")]
         if any(way.is_linked for way in ways):
             return None
-        from mathutils import Euler, Vector
-
         place, angles, scale = (tuple(way.default_value) for way in ways)
         own = Matrix.LocRotScale(Vector(place), Euler(angles), Vector(scale))
         if before.vector_type == "TEXTURE":
@@ -181,12 +175,18 @@ def _laid(node: bpy.types.Node, groups: Groups) -> Picture | None:
     return None
 
 
+def active_colour(mesh: bpy.types.Mesh) -> bpy.types.Attribute | None:
+    """The colour attribute that is active, or else, as after one was removed, the first."""
+    layers = mesh.color_attributes
+    return layers.active_color or (layers[0] if len(layers) else None)
+
+
 def painted(mesh: bpy.types.Mesh, looks: list[Look | None]) -> tuple[str | None, str]:
     """The colour attribute that a mesh shows although no material asks for it, and a note on one that is not seen.
 
     It is seen where there is no material, or none that anybody has touched, unless it is white all over.
     """
-    attribute = mesh.color_attributes.active_color
+    attribute = active_colour(mesh)
     if attribute is None or any(look is not None and look.attribute is not None for look in looks):
         return None, ""
     if all(look is None for look in looks):

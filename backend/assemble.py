@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from operator import attrgetter
 from pathlib import Path
@@ -125,11 +125,16 @@ def start_generator(job: Job, generator: torch.Generator) -> torch.Generator:
     return generator if seed is None else torch.Generator().manual_seed(seed)
 
 
-def first_splats(job: Job, generator: torch.Generator) -> tuple[Splats, torch.Tensor]:
-    """What the run starts from, and the 4x4 transform from the unit ball back to where it came from."""
+def first_splats(
+    job: Job, generator: torch.Generator, tell: Callable[[str], None] = lambda _: None
+) -> tuple[Splats, torch.Tensor]:
+    """What the run starts from, and the 4x4 transform from the unit ball back to where it came from.
+
+    `tell` gets a sentence on what is left out of the init mesh.
+    """
     settings = job.recipe.splats
     if job.init_mesh:
-        return from_mesh(job.init_mesh, settings.initial_count, generator)
+        return from_mesh(job.init_mesh, settings.initial_count, generator, tell, settings.cap_max)
     shape, opacity = settings.initial_shape, settings.initial_opacity
     return sphere(settings.initial_count, settings.initial_radius, generator, shape=shape, opacity=opacity), torch.eye(
         4
@@ -145,12 +150,17 @@ def assemble_picture(job: Job, prior: Prior, device: torch.device, rate: float) 
     return Run(scene, counted, objective, prompts, recipe, generator), scene
 
 
-def assemble(job: Job, prior: Prior, device: torch.device) -> tuple[Run, torch.Tensor]:
-    """Everything that `distill` needs, at step 0; and the 4x4 transform from the unit ball back to the init mesh."""
+def assemble(
+    job: Job, prior: Prior, device: torch.device, tell: Callable[[str], None] = lambda _: None
+) -> tuple[Run, torch.Tensor]:
+    """Everything that `distill` needs, at step 0; and the 4x4 transform from the unit ball back to the init mesh.
+
+    `tell` gets a sentence on what is left out of the init mesh.
+    """
     recipe = job.recipe
     objective = make_objective(job.objective, recipe.options)
     generator = torch.Generator().manual_seed(job.seed)
-    splats, to_scene = first_splats(job, start_generator(job, generator))
+    splats, to_scene = first_splats(job, start_generator(job, generator), tell)
     counted = Counted(prior)
     said = (job.prompt, job.negative_prompt, recipe.view_prompts, recipe.perp_neg, recipe.guidance_rescale)
     prompts = Prompts(counted, *said)

@@ -40,7 +40,7 @@ class Session:
         self.job, self.folder, self.began = job, folder, time.time()
         device = choose_device(job.device)
         prior, self.notes = load_prior(job, device)
-        self.run, self.to_scene = assemble(job, prior, device)
+        self.run, self.to_scene = assemble(job, prior, device, self.notes.append)
         self.last: dict[str, float] = {}
         self.spent: dict[str, float] = {
             "prior_calls": 0,

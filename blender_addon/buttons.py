@@ -17,6 +17,14 @@ def refuse(operator: bpy.types.Operator, sentence: str) -> Result:
     return {"CANCELLED"}
 
 
+def warn(operator: bpy.types.Operator, notes: list[str]) -> None:
+    """Say what was left out of what is done, in one message; without notes, that there is nothing to say."""
+    more = f" And {len(notes) - 3} more like these." if len(notes) > 3 else ""
+    session.say(" ".join(note[0].upper() + note[1:] for note in notes[:3]) + more, "\n".join(notes[3:]))
+    if notes:
+        operator.report({"WARNING"}, session.notice)
+
+
 def can(cls: type[bpy.types.Operator], reasons: dict[str, bool]) -> bool:
     """Whether none of the reasons against it holds; the first that does is the tooltip of the grey button."""
     why = next((sentence for sentence, holds in reasons.items() if holds), "")

@@ -7,12 +7,9 @@ colour is made by textures that are no images, the material's viewport colour st
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import bpy
 
-Colour = tuple[float, float, float, float]
-ATTRIBUTES = ("ATTRIBUTE", "VERTEX_COLOR")
+from .looks import Colour, Look, look_of, painted
 
 
 class Looks:
@@ -28,39 +25,51 @@ class Looks:
             bpy.data.materials.remove(material)
         self._made.clear()
 
-    def dress(self, mesh: bpy.types.Mesh, materials: list[bpy.types.Material | None]) -> None:
+    def dress(self, mesh: bpy.types.Mesh, materials: list[bpy.types.Material | None], name: str) -> None:
         """Give a mesh its materials, or the colour attribute that all of them show."""
-        sources = [_colour_source(material) for material in materials if material is not None]
-        names = [name for name in map(_attribute, sources) if name is not None]
-        if names and len(names) == len(materials) and _activate(mesh, names[0]):
+        looks = [None if material is None else look_of(material) for material in materials]
+        asked = [look.attribute for look in looks if look is not None and look.attribute is not None]
+        paint, note = painted(mesh, looks)
+        if note:
+            self._tell(f"{name}: {note}")
+        if paint is None and asked and len(asked) == len(materials):
+            paint = asked[0]
+        if paint is not None and _activate(mesh, paint):
             mesh.materials.clear()  # the exporter takes the active attribute where there is no material
             return
-        for slot, material in enumerate(materials):
-            shown = None if material is None else self._shown(material)
+        for slot, (material, look) in enumerate(zip(materials, looks, strict=True)):
+            shown = None if material is None or look is None else self._shown(material, look)
             if slot < len(mesh.materials):
                 mesh.materials[slot] = shown
             else:
                 mesh.materials.append(shown)
 
-    def _shown(self, material: bpy.types.Material) -> bpy.types.Material:
+    def _tell(self, note: str) -> None:
+        self.notes += [] if note in self.notes else [note]
+
+    def _shown(self, material: bpy.types.Material, look: Look) -> bpy.types.Material:
         """The material itself where the exporter understands it, else a stand-in."""
-        source = _colour_source(material)
-        if source is None:
-            return self._plain(material, tuple(material.diffuse_color))
-        image = next((node for node in _upstream(source) if node.type == "TEX_IMAGE" and node.image), None)
-        if source.node.type == "BSDF_PRINCIPLED" and (image is not None or not source.is_linked):
+        if look.note:
+            self._tell(look.note)
+        elif look.attribute is not None:
+            self._tell(f"{material.name}: its colour attribute is not on every part, so its viewport colour was taken.")
+        if _exporter_understands(material, look):
             return material
-        if image is None and not source.is_linked:
-            return self._plain(material, tuple(source.default_value))
-        if image is None:
-            said = f"{material.name}: its colour is made by nodes, so its viewport colour was photographed; bake it."
-            self.notes += [] if said in self.notes else [said]
-            return self._plain(material, tuple(material.diffuse_color))
+        if look.picture is None:
+            return self._plain(material, look.colour)
         stand_in = self._plain(material, (1, 1, 1, 1))
         nodes, links = stand_in.node_tree.nodes, stand_in.node_tree.links
         picture = nodes.new("ShaderNodeTexImage")
-        picture.image = image.image
+        picture.image, picture.extension = look.picture.node.image, look.picture.node.extension
         links.new(picture.outputs["Color"], _principled(stand_in).inputs["Base Color"])
+        laid = nodes.new("ShaderNodeMapping")
+        place, turn, scale = look.picture.turn.decompose()
+        laid.inputs["Location"].default_value, laid.inputs["Scale"].default_value = place, scale
+        laid.inputs["Rotation"].default_value = turn.to_euler()
+        uv = nodes.new("ShaderNodeUVMap")
+        uv.uv_map = look.picture.uv
+        links.new(uv.outputs["UV"], laid.inputs["Vector"])
+        links.new(laid.outputs["Vector"], picture.inputs["Vector"])
         return stand_in
 
     def _plain(self, material: bpy.types.Material, colour: Colour) -> bpy.types.Material:
@@ -77,39 +86,12 @@ def _principled(material: bpy.types.Material) -> bpy.types.Node:
     return next(node for node in material.node_tree.nodes if node.type == "BSDF_PRINCIPLED")
 
 
-def _colour_source(material: bpy.types.Material) -> bpy.types.NodeSocket | None:
-    """Where a material's colour comes in: the Principled node, as the exporter has it, or else any other shader."""
+def _exporter_understands(material: bpy.types.Material, look: Look) -> bool:
+    """Whether the exporter finds the colour: it takes the first Principled node, and its picture or plain colour."""
     nodes = list(material.node_tree.nodes) if material.use_nodes and material.node_tree else []
-    shaders = sorted((n for n in nodes if not n.mute), key=lambda node: node.type != "BSDF_PRINCIPLED")
-    for node in shaders:
-        if node.type.startswith(("BSDF", "EMISSION", "SUBSURFACE")):
-            found = node.inputs.get("Base Color") or node.inputs.get("Color")
-            if found is not None:
-                return found
-    return None
-
-
-def _upstream(socket: bpy.types.NodeSocket) -> Iterator[bpy.types.Node]:
-    """Every node that a socket gets its value from, those inside groups too; the nearest first."""
-    waiting, seen = [link.from_node for link in socket.links], set()
-    while waiting:
-        node = waiting.pop(0)
-        if node in seen:
-            continue
-        seen.add(node)
-        yield node
-        if node.type == "GROUP" and node.node_tree:
-            waiting += list(node.node_tree.nodes)
-        waiting += [link.from_node for entry in node.inputs for link in entry.links]
-
-
-def _attribute(source: bpy.types.NodeSocket | None) -> str | None:
-    """The colour attribute that feeds a socket directly, "" for the active one; None where it is something else."""
-    node = source.links[0].from_node if source is not None and source.is_linked else None
-    if node is None or node.type not in ATTRIBUTES:
-        return None
-    name: str = node.attribute_name if node.type == "ATTRIBUTE" else node.layer_name
-    return name
+    first = next((node for node in nodes if node.type == "BSDF_PRINCIPLED" and not node.mute), None)
+    known = look.source is not None and look.source.node == first
+    return known and (look.picture is not None or not look.source.is_linked)
 
 
 def _activate(mesh: bpy.types.Mesh, name: str) -> bool:

@@ -156,6 +156,7 @@ class KitMaker(Generic[T]):
         match event["event"]:
             case "object":
                 self.done, self.of = event["done"], event["of"]
+                self.notes += [f"{event['name']}: {self._plainly(note)}" for note in event.get("notes", [])]
             case "note":
                 self.done, self.of = event["done"], event["of"]
                 self.left_out.append(f"{event['name']} is left out: {self._plainly(event['text'])}")

@@ -19,7 +19,7 @@ from mathutils import Matrix
 
 from .kit_looks import Looks
 from .kit_maker import ThingError
-from .placing import ROLE
+from .shown import is_splats, materials_of, shown_meshes
 
 SHOWN = ("MESH", "CURVE", "CURVES", "SURFACE", "FONT", "META", "EMPTY")  # an empty may show a collection
 MOST_TRIANGLES = 2_000_000
@@ -90,7 +90,7 @@ def export_thing(thing: Thing, file: Path, own_front: bool) -> list[str]:
     objects = [found for key in thing.parts if (found := bpy.data.objects.get(key)) is not None]
     if not objects:
         raise ThingError("it is not in this file any more.")
-    if any(part.get(ROLE) == "splats" for part in objects):
+    if any(map(is_splats, objects)):
         raise ThingError("it is made of splats: take the mesh of that result.")
     looks, made = Looks(), Made([], [])
     try:
@@ -134,10 +134,7 @@ def _copies(
     layer = scene.view_layers[0]
     layer.update()
     found, copied, triangles = [], {}, 0
-    for shown in layer.depsgraph.object_instances:
-        thing = shown.object
-        if thing.type != "MESH" or not shown.show_self or not len(thing.data.polygons):
-            continue  # of a curve, a text or a metaball the mesh comes as an instance of its own
+    for thing, matrix, _ in shown_meshes(layer.depsgraph):
         triangles += len(thing.data.loops) - 2 * len(thing.data.polygons)
         if triangles > MOST_TRIANGLES:
             raise ThingError(f"it has more than {MOST_TRIANGLES:,} triangles: add a Decimate modifier.")
@@ -145,8 +142,8 @@ def _copies(
         if key not in copied:
             copied[key] = thing.data.copy()
             made.meshes.append(copied[key])
-            looks.dress(copied[key], [slot.material and slot.material.original for slot in thing.material_slots])
-        found.append((copied[key], shown.matrix_world.copy()))
+            looks.dress(copied[key], materials_of(thing), thing.name)
+        found.append((copied[key], matrix))
     for part in objects:
         scene.collection.objects.unlink(part)
     return found

@@ -5,7 +5,7 @@ from bpy.props import EnumProperty, StringProperty
 from mathutils import Vector
 
 from . import results
-from .buttons import Context, Result, can, refuse, unreachable
+from .buttons import Context, Result, can, refuse, unreachable, warn
 from .importers.mesh import MeshFileError
 from .job_list import active_job, choose_job
 from .live_view import live_view
@@ -39,11 +39,12 @@ class SPLATSMITH_OT_generate(bpy.types.Operator):
     def execute(self, context: Context) -> Result:
         """A job for each seed, each at a place of its own; a selection that is no mesh is refused first."""
         settings = context.scene.splatsmith
+        left_out: list[str] = []
         try:
-            mesh = selected_mesh(context) if settings.start == "SELECTED" else None
+            mesh = selected_mesh(context, left_out) if settings.start == "SELECTED" else None
         except SceneMeshError as error:
             return refuse(self, str(error))
-        session.say("")
+        warn(self, left_out)
         seeds = [(settings.seed + i) % (SEEDS + 1) for i in range(settings.variations)]
         jobs = [Generate(job=new_job_id(), fields=job_fields(settings, s, mesh is not None), mesh=mesh) for s in seeds]
         origin, radius = bounds(mesh)

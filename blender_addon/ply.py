@@ -2,7 +2,8 @@
 
 The layout is that of 3D Gaussian Splatting (Kerbl et al. 2023): one row of little-endian numbers for each Gaussian,
 `x y z`, `f_dc_0..2` (constant spherical harmonic), `f_rest_*` (the others: all of red, then green, then blue),
-`opacity` (logit), `scale_0..2` (log of sigma) and `rot_0..3` (quaternion w, x, y, z).
+`opacity` (logit), `scale_0..2` (log of sigma) and `rot_0..3` (quaternion w, x, y, z).  -Y is up there; here all stands
+upright, Z up (`shared.upright` tells how, and how our own older files are told apart).
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from .shared.upright import told_by, z_up
 
 Floats = NDArray[np.float32]
 
@@ -64,14 +67,14 @@ class SplatCloud:
 
 
 def read_ply(path: Path) -> SplatCloud:
-    """The splats of a file.
+    """The splats of a file, Z up.
 
     Raises:
         PlyError: it is no binary 3DGS PLY, is cut short, or holds a NaN.
         OSError: it cannot be opened.
     """
     content = path.read_bytes()
-    row, count, start = _header(path, content)
+    row, count, start, lines = _header(path, content)
     if len(content) - start < count * row.itemsize:
         raise PlyError(f"{path} is cut short: copy or export it again.")
     rows = np.frombuffer(content, row, count, start)
@@ -83,11 +86,13 @@ def read_ply(path: Path) -> SplatCloud:
     sh = columns("f_dc_", range(3))[:, None]
     if rest:
         sh = np.concatenate([sh, columns("f_rest_", range(rest)).reshape(count, 3, rest // 3).transpose(0, 2, 1)], 1)
-    quats = columns("rot_", range(4))
+    turned, harmonics = told_by(lines, list(row.names or ()))
+    parts = (columns("", "xyz"), columns("rot_", range(4)), columns("scale_", range(3)), sh[:, : harmonics or None])
+    means, quats, log_scales, sh = z_up(*parts) if turned else parts
     cloud = SplatCloud(
-        positions=columns("", "xyz"),
+        positions=means,
         rotations=quats / np.maximum(np.linalg.norm(quats, axis=1, keepdims=True), 1e-12),
-        scales=np.exp(columns("scale_", range(3))),
+        scales=np.exp(log_scales),
         opacities=(0.5 + 0.5 * np.tanh(0.5 * rows["opacity"])).astype(np.float32),  # the logistic, without overflow
         sh=sh,
     )
@@ -96,10 +101,11 @@ def read_ply(path: Path) -> SplatCloud:
     return cloud
 
 
-def _header(path: Path, content: bytes) -> tuple[np.dtype[np.void], int, int]:
-    """The type of one row, how many there are, and where they begin."""
+def _header(path: Path, content: bytes) -> tuple[np.dtype[np.void], int, int, list[str]]:
+    """The type of one row, how many there are, where they begin, and the header's lines."""
     end = content.find(b"end_header\n", 0, HEADER_LIMIT)
-    lines = [line.split() for line in content[: max(end, 0)].decode("latin-1").splitlines()]
+    header = content[: max(end, 0)].decode("latin-1").splitlines()
+    lines = [line.split() for line in header]
     elements = [line[1:] for line in lines if line[:1] == ["element"]]
     properties = [line[1:] for line in lines if line[:1] == ["property"]]
     binary = ["format", "binary_little_endian", "1.0"] in lines
@@ -116,4 +122,4 @@ def _header(path: Path, content: bytes) -> tuple[np.dtype[np.void], int, int]:
     if missing:
         raise PlyError(f"{path} has no {', '.join(missing)}: it is not a PLY of Gaussian splats.")
     row = np.dtype([(name, TYPES[kind]) for kind, name in properties])
-    return row, int(elements[0][-1]), end + len(b"end_header\n")
+    return row, int(elements[0][-1]), end + len(b"end_header\n"), header

@@ -13,8 +13,6 @@ import fast_simplification
 import numpy as np
 import trimesh
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from skimage.measure import marching_cubes
 
 from backend.export.density_field import Field, density_field, extent
@@ -30,7 +28,6 @@ POOR_FIT = 0.85  # silhouettes that overlap less than this are worth a warning
 LOOSE_SHARE = 0.02  # so are crumbs with more than this share of the volume
 SPLINTER = 12  # faces: what pinches cut off has fewer, a body more
 TAUBIN_STEPS = 10
-Index = NDArray[np.int64]
 
 
 class SurfaceError(ExportError):
@@ -42,7 +39,7 @@ class Surface:
     """vertices (V,3) float32 in metres, faces (F,3) int64 wound outwards, and what the user should know."""
 
     vertices: Array
-    faces: Index
+    faces: NDArray[np.int64]
     warnings: tuple[str, ...] = ()
 
 
@@ -52,7 +49,7 @@ def extract_mesh(splats: Splats, resolution: int = 128, faces: int = 10_000) -> 
     Args:
         splats: N splats on the CPU, the object in the unit ball; opacity and shape matter, colour does not.
         resolution: grid points along the longest side of the object.
-        faces: the budget; the surface has at most so many, and fewer when the grid gives fewer.
+        faces: the budget; fewer when the grid gives fewer, and a handful more where pinches are untied.
 
     Raises:
         SurfaceError: no splats, a NaN, or so transparent that there is nothing to see.
@@ -105,59 +102,73 @@ def triangulated(field: Field) -> trimesh.Trimesh:
 
 
 def decimated(mesh: trimesh.Trimesh, faces: int) -> trimesh.Trimesh:
-    """At most `faces` triangles."""
-    if len(mesh.faces) <= faces:
-        return mesh
-    vertices, triangles = fast_simplification.simplify(
-        mesh.vertices.astype(np.float32), mesh.faces.astype(np.int32), target_count=faces
-    )
-    simple = trimesh.Trimesh(vertices, triangles, process=False)
-    return simple if simple.is_watertight else unpinched(simple)
+    """At most `faces` triangles, but for the few that untie what pinches; no two vertices in one place."""
+    if len(mesh.faces) > faces:
+        vertices, triangles = fast_simplification.simplify(
+            mesh.vertices.astype(np.float32), mesh.faces.astype(np.int32), target_count=faces
+        )
+        mesh = trimesh.Trimesh(vertices, triangles, process=False)
+    mesh.merge_vertices()
+    mesh.update_faces((mesh.faces != np.roll(mesh.faces, 1, axis=1)).all(1))
+    return mesh if mesh.is_watertight else unpinched(mesh)
 
 
 def unpinched(mesh: trimesh.Trimesh) -> trimesh.Trimesh:
-    """The same faces, cut apart where the surface touches itself, without pieces of a few faces.
+    """The same surface without edges that four faces share, and without pieces of a few faces.
 
-    Collapsing edges leaves pinches: edges that four faces share.  Nothing is open there, so no face may go; instead
-    every half-edge a->b is paired with one half-edge b->a, and only corners that paired half-edges join are one
-    vertex (the cutting and stitching of Gueziec et al. 2001).  A mesh with a
-    real hole is returned as it is.
+    Collapsing edges leaves such pinches.  Nothing is open there: every half-edge a->b is paired with one half-edge b->a
+    (as in Gueziec et al. 2001).  Of the pairs along one edge the first keeps it, each other one gets a vertex of
+    its own on it, so that no edge has more than two faces, even after all vertices in one place have been welded.
+    Two faces back to back go.  A mesh with a real hole is returned as it is.
     """
-    halves = mesh.faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
+    faces = _without_flaps(mesh.faces)
+    halves = faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
     forward = halves[:, 0] < halves[:, 1]
     order = np.lexsort((*halves.T, *np.sort(halves, 1).T))
     one, two = order[forward[order]], order[~forward[order]]
     if len(one) != len(two) or (halves[one] != halves[two, ::-1]).any():
         return mesh
-    corner = _joined_corners(one, two)
-    # Where all fans around a pinch are still one, the sheets were paired across: the next partner is the right one.
-    edges = np.stack([corner[one], corner[_following(one)]], 1)
-    _, which, counts = np.unique(edges, axis=0, return_inverse=True, return_counts=True)
-    if pinched := [np.flatnonzero(which == edge) for edge in np.flatnonzero(counts > 1)]:
-        for group in pinched:
-            two[group] = np.roll(two[group], 1)
-        corner = _joined_corners(one, two)
-    vertices = np.empty((corner.max() + 1, 3))
-    vertices[corner] = mesh.vertices[mesh.faces.ravel()]
-    pieces = trimesh.Trimesh(vertices, corner.reshape(-1, 3), process=False).split(only_watertight=False)
+    vertices, faces = _untied(np.asarray(mesh.vertices), faces, halves, one, two)
+    pieces = trimesh.Trimesh(vertices, faces, process=False).split(only_watertight=False)
     most = max(len(piece.faces) for piece in pieces)
-    return trimesh.util.concatenate([piece for piece in pieces if len(piece.faces) >= min(most, SPLINTER)])
+    kept: trimesh.Trimesh = trimesh.util.concatenate([p for p in pieces if len(p.faces) >= min(most, SPLINTER)])
+    kept.merge_vertices()
+    return kept
 
 
-def _joined_corners(one: Index, two: Index) -> Index:
-    """The vertex of each corner of the faces (3F,), where half-edge one[i] lies against two[i].
+def _without_flaps(faces: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Faces (F,3) without pairs that lie back to back on the same three vertices."""
+    _, first, same = np.unique(np.sort(faces, 1), axis=0, return_index=True, return_inverse=True)
+    turns = np.sign(np.linalg.det(np.eye(3)[np.argsort(faces, 1)]))  # which way round
+    surplus = np.bincount(same.ravel(), weights=turns)
+    kept: NDArray[np.int64] = faces[first[surplus != 0]]
+    against = turns[first[surplus != 0]] != np.sign(surplus[surplus != 0])
+    kept[against] = kept[against, ::-1]
+    return kept
 
-    Half-edge h starts in corner h and ends in the next corner of its face.
-    """
-    ends = np.concatenate([one, _following(one)]), np.concatenate([_following(two), two])
-    joined = coo_array((np.ones(len(ends[0])), ends), shape=(2 * len(one),) * 2)
-    corner: Index = connected_components(joined, directed=False)[1]
-    return corner
+
+def _untied(
+    vertices: Array, faces: NDArray[np.int64], halves: NDArray[np.int64], one: NDArray[np.int64], two: NDArray[np.int64]
+) -> tuple[Array, NDArray[np.int64]]:
+    """Vertices and faces with a further vertex on the edge of every pair of half-edges but the first along it."""
+    _, first, edge = np.unique(halves[one], axis=0, return_index=True, return_inverse=True)
+    rank = np.arange(len(one)) - first[edge.ravel()]  # the pairs along an edge follow each other
+    rows = np.flatnonzero(rank > 0)
+    share = (1 / (rank[rows] + 1))[:, None]
+    added = (1 - share) * vertices[halves[one[rows], 0]] + share * vertices[halves[one[rows], 1]]
+    on_half = {int(h): len(vertices) + i for half in (one, two) for i, h in enumerate(half[rows])}
+    split = sorted({h // 3 for h in on_half})
+    fans = [face for f in split for face in _fan(faces[f], [on_half.get(3 * f + side) for side in range(3)])]
+    whole = np.delete(faces, split, axis=0)
+    return np.concatenate([vertices, added]), np.concatenate([whole, np.array(fans).reshape(-1, 3)])
 
 
-def _following(corner: Index) -> Index:
-    """The next corner of the same face."""
-    return corner // 3 * 3 + (corner + 1) % 3
+def _fan(face: NDArray[np.int64], on_side: list[int | None]) -> list[list[int]]:
+    """A triangle with further vertices on some of its sides, as triangles around the first of those."""
+    ring = [corner for i in range(3) for corner in (int(face[i]), on_side[i]) if corner is not None]
+    start = next(i for i, corner in enumerate(ring) if corner in on_side)
+    ring = ring[start:] + ring[:start]
+    return [[ring[0], ring[i], ring[i + 1]] for i in range(1, len(ring) - 1)]
 
 
 def as_surface(mesh: trimesh.Trimesh, warnings: tuple[str, ...] = ()) -> Surface:

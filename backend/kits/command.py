@@ -76,7 +76,7 @@ def _lines() -> Iterator[Tell]:
         if isinstance(event, LeftOut):
             _line(event="note", **said, text=event.text)
         else:
-            _line(event="object", **said, kept=event.kept)
+            _line(event="object", **said, kept=event.kept, **({"notes": event.notes} if event.notes else {}))
 
     yield tell
 
@@ -95,6 +95,9 @@ def _bar(files: Sequence[Subject]) -> Iterator[Tell]:
         def tell(event: Event) -> None:
             if isinstance(event, LeftOut):
                 progress.console.print(f"[yellow]Note:[/] {escape(event.name)} is left out: {escape(event.text)}")
+            else:
+                for note in event.notes:
+                    progress.console.print(f"[yellow]Note:[/] {escape(event.name)}: {escape(note)}")
             progress.update(task, completed=event.done, name=escape(event.name))
 
         yield tell

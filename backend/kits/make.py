@@ -37,18 +37,22 @@ from backend.scenes.meshes import Surface
 
 RESERVED = "embedded"  # the kit that ships
 LONGEST_NAME = 60
-LOOK = 2  # of the pictures: another one whenever the same object would come out otherwise
+LOOK = 3  # of the pictures: another one whenever the same object would come out otherwise
 SAVE_EVERY = 2.0  # seconds from one writing of kit.json to the next
 
 
 @dataclass(frozen=True)
 class Photographed:
-    """An object is in the kit: `done` of `of` files are; `kept` where an earlier call had photographed it."""
+    """An object is in the kit: `done` of `of` files are; `kept` where an earlier call had photographed it.
+
+    `notes` are sentences on colours that could not be read.
+    """
 
     done: int
     of: int
     name: str
     kept: bool
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -170,26 +174,30 @@ def _objects(files: Sequence[Subject], making: _Making, camera: Camera) -> Itera
         for node, load in parts.items():
             name = subject.name_of(node)
             try:
-                file, kept = _atlas(making.out, f"{digest} {node}", load, camera)
+                file, kept, notes = _atlas(making.out, f"{digest} {node}", load, camera)
             except UserError as error:
                 yield LeftOut(done, len(files), name, reason(error))
                 continue
             things.append(_told(subject, node, making.out / file))
             making.replace(subject, things)
-            yield Photographed(done, len(files), name, kept)
+            yield Photographed(done, len(files), name, kept, notes)
 
 
-def _atlas(out: Path, made_from: str, load: Callable[[], Surface], camera: Camera) -> tuple[str, bool]:
-    """The file of an object's atlas, and whether it was there already; UserError where there is nothing to be seen."""
+def _atlas(out: Path, made_from: str, load: Callable[[], Surface], camera: Camera) -> tuple[str, bool, tuple[str, ...]]:
+    """The file of an object's atlas, whether it was there already, and what could not be read of its colours.
+
+    UserError where there is nothing to be seen.
+    """
     file = f"{hashlib.sha256(f'{made_from} {camera.quality} {LOOK}'.encode()).hexdigest()[:16]}.webp"
     if (out / file).is_file():
         with suppress(KitError):  # damaged: photographed again
             read_atlas(out / file)
-            return file, True
-    views = photograph(load(), camera.device)
+            return file, True, ()
+    surface = load()
+    views = photograph(surface, camera.device)
     with replacing(out / file) as half:
         write_atlas(views, half, camera.quality)
-    return file, False
+    return file, False, surface.notes
 
 
 def _told(subject: Subject, node: str, file: Path) -> KitObject:

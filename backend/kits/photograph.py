@@ -20,7 +20,7 @@ from backend.cameras import Cameras
 from backend.kits.layers import hidden_sides, thinned
 from backend.kits.textures import averaged
 from backend.priors.grid import SIDE, grid_cameras
-from backend.scenes.initial import DISC_THICKNESS, SOLID, discs, point_cloud
+from backend.scenes.initial import DISC_THICKNESS, SOLID, discs, in_ball, point_cloud
 from backend.scenes.meshes import Array, Surface
 from backend.scenes.splats import SH_C0, Splats, render_splats
 
@@ -70,8 +70,10 @@ def photograph(surface: Surface, device: torch.device | str = "cpu") -> NDArray[
 
 
 def _cover(surface: Surface) -> _Covered | Splats:
-    """Discs all over a mesh, or a round splat for each of a cloud's points; in the unit ball."""
+    """Discs all over a mesh, a round splat for each of a cloud's points, or the splats of a file; in the unit ball."""
     centre, radius = surface.bounding_sphere()
+    if surface.splats is not None:
+        return in_ball(surface.splats, centre, radius)
     apart = math.sqrt(sum(float(mesh.area) for mesh in surface.meshes) / DISCS)
     rng = np.random.default_rng(0)
     points, normals, colours = averaged(surface, apart).sample(SPARE * DISCS, rng, even=False)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -62,21 +64,44 @@ def discs(points: Tensor, normals: Tensor, colours: Tensor, *, opacity: float = 
     return _splats(points, _turn_z_to(normals), scales, colours, opacity)
 
 
-def from_mesh(path: str | Path, count: int, generator: torch.Generator) -> tuple[Splats, Tensor]:
+def from_mesh(
+    path: str | Path,
+    count: int,
+    generator: torch.Generator,
+    tell: Callable[[str], None] = lambda _: None,
+    most: int | None = None,
+) -> tuple[Splats, Tensor]:
     """About `count` splats on the surface in a mesh file, and the matrix (4,4) from the unit ball back to the file.
 
     The object's bounding box is centred and its farthest vertex lies at distance 1, which is how the prior's cameras
     frame it.  OBJ and glTF are Y-up and are turned as Blender's importers turn them; the matrix turns them back.  A
-    file of bare points gives round splats, `count` of them at most.  Raises InitialError in one sentence.
+    file of bare points gives round splats, `count` of them at most; one of splats gives those, and of more than `most`
+    the largest.  `tell` gets a sentence on what is left out.  Raises InitialError in one sentence.
     """
     surface = load_surface(Path(path))
     centre, radius = surface.bounding_sphere()
+    for note in surface.notes:
+        tell(note)
+    if surface.splats is not None:
+        if most is not None and len(surface.splats) > most:
+            tell(f"Of the {len(surface.splats):,} splats of {Path(path).name} the {most:,} largest are taken.")
+        return in_ball(surface.splats, centre, radius, most), _to_file(surface, centre, radius)
     seed = int(torch.randint(2**31, (), generator=generator))
     places, normals, seen = surface.sample(count, np.random.default_rng(seed))
     points, colours, to_file = _tensor((places - centre) / radius), _tensor(seen), _to_file(surface, centre, radius)
     if normals is None:
         return point_cloud(points, colours, opacity=SOLID), to_file
     return discs(points, _tensor(normals), colours), to_file
+
+
+def in_ball(splats: Splats, centre: NDArray[np.float64], radius: float, most: int | None = None) -> Splats:
+    """Splats moved and scaled into the unit ball; of more than `most` those that cover the most."""
+    if most is not None and len(splats) > most:
+        cover = splats.opacity_logits.sigmoid().log() + splats.log_scales.sort(1).values[:, 1:].sum(1)
+        kept = cover.topk(most).indices.sort().values
+        splats = splats.map(lambda values: values[kept])
+    means = (splats.means.double() - torch.from_numpy(centre)) / radius
+    return replace(splats, means=means.float(), log_scales=splats.log_scales - math.log(radius))
 
 
 def _to_file(surface: Surface, centre: NDArray[np.float64], radius: float) -> Tensor:

@@ -1,7 +1,7 @@
-"""Mesh and point files as surfaces that can be sampled, read by trimesh.
+"""Mesh and point files, and splats, as surfaces that can be sampled.
 
-Colours are those one sees (sRGB, [0,1]): from the texture, the vertices, the faces or the material, grey where there
-is none.  glTF's factors and vertex colours are linear and are converted; other formats' are taken as they stand.
+Colours are those one sees (sRGB, [0,1]), see `mesh_colours`.  glTF's factors and vertex colours are linear and are
+converted; other formats' are taken as they stand.
 """
 
 from __future__ import annotations
@@ -16,7 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.errors import UserError
+from backend.export.files import ExportError
+from backend.export.ply import is_splats, read_ply, stands_y_down
+from backend.scenes.mesh_colours import point_colours, surface_colours
+from backend.scenes.mesh_files import read_scene
 from backend.scenes.nodes import owners, split_of
+from backend.scenes.splats import Splats
+from shared.upright import TO_FILE
 
 Array = NDArray[np.float64]
 
@@ -25,7 +31,7 @@ Y_UP = (".glb", ".gltf", ".obj")  # as Blender's importers have it; ply, stl and
 LINEAR = (".glb", ".gltf")
 MOST_BYTES = 2**30
 MOST_FACES = 5_000_000
-GREY = 0.5
+FAINT = 0.1  # opacity below which a splat does not count for how large the object is
 TO_Z_UP = np.array([[1.0, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 0], [0, 0, 0, 1]])
 
 # What trimesh's parsers raise on files that are not what their names say.
@@ -41,22 +47,32 @@ class InitialError(UserError):
 
 @dataclass(frozen=True)
 class Surface:
-    """The parts of a file in world coordinates: meshes, or bare points where there is no mesh.
+    """The parts of a file in world coordinates: meshes, or bare points where there is no mesh, or splats.
 
-    `turn` (4,4) is what was applied to the file's coordinates; `linear` tells whether factors are linear colours.
+    `turn` (4,4) is what was applied to the file's coordinates; `linear` tells whether factors are linear colours;
+    `notes` are sentences on colours that are left out, at most one.
     """
 
     meshes: list[Any]
     clouds: list[Any]
     turn: Array
     linear: bool
+    notes: tuple[str, ...] = ()
+    splats: Splats | None = None
 
     def bounding_sphere(self) -> tuple[Array, float]:
         """Centre (3,) of the bounding box, and the radius of the sphere around it that holds every vertex."""
-        used = [m.vertices[m.referenced_vertices] for m in self.meshes] or [c.vertices for c in self.clouds]
+        if self.splats is not None:
+            solid = self.splats.opacity_logits.sigmoid() >= FAINT
+            used = [(self.splats.means[solid] if solid.any() else self.splats.means).double().numpy()]
+        else:
+            used = self._vertices()
         vertices = np.concatenate(used)
         centre = (vertices.min(0) + vertices.max(0)) / 2
         return centre, float(np.linalg.norm(vertices - centre, axis=1).max())
+
+    def _vertices(self) -> list[Array]:
+        return [m.vertices[m.referenced_vertices] for m in self.meshes] or [c.vertices for c in self.clouds]
 
     def sample(self, count: int, rng: np.random.Generator, even: bool = True) -> tuple[Array, Array | None, Array]:
         """Points (N,3), normals (N,3) or None for a cloud, colours (N,3): at most `count`.
@@ -66,7 +82,7 @@ class Surface:
         if self.meshes:
             return self._sample_meshes(count, rng, even)
         points = np.concatenate([c.vertices for c in self.clouds])
-        colours = np.concatenate([_point_colours(c, self.linear) for c in self.clouds])
+        colours = np.concatenate([point_colours(c, self.linear) for c in self.clouds])
         rows = rng.permutation(len(points))[:count]
         return points[rows], None, colours[rows]
 
@@ -83,7 +99,7 @@ class Surface:
         first = 0
         for mesh in self.meshes:
             rows = (faces >= first) & (faces < first + len(mesh.faces))
-            colours[rows] = _surface_colours(mesh, faces[rows] - first, barycentric[rows], self.linear)
+            colours[rows] = surface_colours(mesh, faces[rows] - first, barycentric[rows], self.linear)
             first += len(mesh.faces)
         return points, normals, colours
 
@@ -109,16 +125,30 @@ def _load(
     """Surfaces by the names that `owner` gives to a scene's nodes."""
     suffix = path.suffix.lower()
     _check_file(path, suffix)
+    if suffix == ".ply" and is_splats(path):
+        return {"": _splats(path)}
     turn = TO_Z_UP if suffix in Y_UP else np.eye(4)
     try:
-        scene = _scene(path, split or {})
+        scene, notes = _scene(path, split or {})
         parts = _parts(scene, owner(scene), turn)
     except UNREADABLE as error:
         if isinstance(error, InitialError):
             raise
         reason = str(error).strip().split("\n")[0][:120] or type(error).__name__
         raise InitialError(f"init_mesh: {path} cannot be read as {suffix[1:]} ({reason}): export it again.") from error
-    return {name: Surface(meshes, [] if meshes else clouds, turn, suffix in LINEAR) for name, (meshes, clouds) in parts}
+    said = (f"Colours of {path.name} are left out: {'; '.join(notes)}.",) if notes else ()
+    linear = suffix in LINEAR
+    return {name: Surface(meshes, [] if meshes else clouds, turn, linear, said) for name, (meshes, clouds) in parts}
+
+
+def _splats(path: Path) -> Surface:
+    try:
+        splats = read_ply(path, foreign=True)
+    except ExportError as error:
+        raise InitialError(f"init_mesh: {error}") from error
+    turn = np.eye(4)
+    turn[:3, :3] = TO_FILE.T if stands_y_down(path, foreign=True) else np.eye(3)
+    return Surface([], [], turn, False, splats=splats)
 
 
 def _check_file(path: Path, suffix: str) -> None:
@@ -130,15 +160,15 @@ def _check_file(path: Path, suffix: str) -> None:
         raise InitialError(f"init_mesh: {path} is larger than {MOST_BYTES >> 30} GiB; decimate the mesh first.")
 
 
-def _scene(path: Path, split: dict[str, bool]) -> Any:
+def _scene(path: Path, split: dict[str, bool]) -> tuple[Any, list[str]]:
     import trimesh
 
-    scene = trimesh.load_scene(path, process=False, **split)
+    scene, notes = read_scene(path, split)
     nodes = [scene.geometry[scene.graph[node][1]] for node in scene.graph.nodes_geometry]
     faces = sum(len(g.faces) for g in nodes if isinstance(g, trimesh.Trimesh))
     if faces > MOST_FACES:
         raise InitialError(f"init_mesh: {path} has {faces} faces, at most {MOST_FACES} are taken; decimate it first.")
-    return scene
+    return scene, notes
 
 
 def _parts(scene: Any, owner: dict[str, str], turn: Array) -> list[tuple[str, tuple[list[Any], list[Any]]]]:
@@ -158,6 +188,10 @@ def _parts(scene: Any, owner: dict[str, str], turn: Array) -> list[tuple[str, tu
 
 def check_surface(path: Path, surface: Surface) -> None:
     """InitialError unless there is something to be seen."""
+    if surface.splats is not None:
+        if not len(surface.splats) or not 1e-12 < surface.bounding_sphere()[1] < 1e12:
+            raise InitialError(f"init_mesh: {path} has no splats that could be seen; export it again.")
+        return
     parts = surface.meshes or surface.clouds
     if not parts:
         raise InitialError(f"init_mesh: {path} has neither faces nor points; export the object as a mesh.")
@@ -178,43 +212,3 @@ def _joined(meshes: list[Any]) -> Any:
     starts = np.cumsum([0] + [len(m.vertices) for m in meshes[:-1]])
     faces = np.concatenate([m.faces + start for m, start in zip(meshes, starts, strict=True)])
     return trimesh.Trimesh(np.concatenate([m.vertices for m in meshes]), faces, process=False)
-
-
-def _surface_colours(mesh: Any, faces: NDArray[np.int64], barycentric: Array, linear: bool) -> Array:
-    """Colours (N,3) of points on faces (N,) with barycentric coordinates (N,3)."""
-    visual, corners = mesh.visual, mesh.faces[faces]
-    if visual.kind == "texture":
-        uv = None if visual.uv is None else (visual.uv[corners] * barycentric[..., None]).sum(1)
-        return _material_colours(visual.material, uv, len(faces), linear)
-    if visual.kind == "vertex":
-        return _seen((visual.vertex_colors[corners, :3] / 255 * barycentric[..., None]).sum(1), linear)
-    if visual.kind == "face":
-        return _seen(visual.face_colors[faces, :3] / 255, linear)
-    return np.full((len(faces), 3), GREY)
-
-
-def _material_colours(material: Any, uv: Array | None, count: int, linear: bool) -> Array:
-    """The texture at uv (N,2) times the material's factor, or the material's colour alone."""
-    from trimesh.visual.color import srgb_to_linear, uv_to_interpolated_color
-
-    image = getattr(material, "baseColorTexture" if hasattr(material, "baseColorTexture") else "image", None)
-    if image is None or uv is None:
-        return _seen(np.tile(material.main_color[:3] / 255, (count, 1)), linear)
-    texture: Array = uv_to_interpolated_color(uv, image)[:, :3] / 255
-    factor = getattr(material, "baseColorFactor", None)
-    return texture if factor is None else _seen(srgb_to_linear(texture) * material.main_color[:3] / 255, True)
-
-
-def _point_colours(cloud: Any, linear: bool) -> Array:
-    """Colours (N,3) of a PointCloud, or of a mesh that has no faces."""
-    colours = getattr(cloud, "colors", None)
-    if colours is None or len(colours) != len(cloud.vertices):
-        return np.full((len(cloud.vertices), 3), GREY)
-    return _seen(colours[:, :3] / 255, linear)
-
-
-def _seen(colours: Array, linear: bool) -> Array:
-    """Linear colours as one sees them."""
-    from trimesh.visual.color import linear_to_srgb
-
-    return np.clip(linear_to_srgb(colours), 0, 1) if linear else colours

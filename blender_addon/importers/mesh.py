@@ -16,13 +16,16 @@ class MeshFileError(ValueError):
 def import_mesh(path: Path, name: str, collection: bpy.types.Collection) -> bpy.types.Object:
     """The mesh of a GLB, linked to `collection`; Y-up of the file becomes Blender's Z-up.
 
+    A GLB has a vertex twice where a UV seam runs through it.  They are welded, for modifiers would tear them apart; UVs
+    and normals belong to the corners and stay.
+
     Raises:
         MeshFileError: the file cannot be read, or does not hold exactly one mesh.
     """
     before = set(bpy.data.objects)
     try:
         with redirect_stdout(io.StringIO()):  # the importer tells of its progress there
-            bpy.ops.import_scene.gltf(filepath=str(path))
+            bpy.ops.import_scene.gltf(filepath=str(path), merge_vertices=True)
     except RuntimeError as error:
         raise MeshFileError(f"{path} cannot be imported: it is missing or not a GLB.") from error
     imported = set(bpy.data.objects) - before

@@ -21,14 +21,24 @@ def random_splats(count, harmonics=1, seed=0):
     }
 
 
-def write_ply(path, splats):
-    """The layout of 3D Gaussian Splatting's own code: f_rest_* holds all of red, then green, then blue."""
+def write_ply(path, splats, comment="", normals=False):
+    """The layout of 3D Gaussian Splatting's own code: f_rest_* holds all of red, then green, then blue.
+
+    Without normals and comment it is that of our own files before they said that -Y is up.
+    """
     sh = splats["sh"]
     rest = sh[:, 1:].transpose(0, 2, 1).reshape(len(sh), -1)
-    names = [*"xyz", *(f"f_dc_{i}" for i in range(3)), *(f"f_rest_{i}" for i in range(rest.shape[1])), "opacity"]
+    names = [
+        *"xyz",
+        *(["nx", "ny", "nz"] if normals else []),
+        *(f"f_dc_{i}" for i in range(3)),
+        *(f"f_rest_{i}" for i in range(rest.shape[1])),
+        "opacity",
+    ]
     names += [*(f"scale_{i}" for i in range(3)), *(f"rot_{i}" for i in range(4))]
-    rows = [splats["means"], sh[:, 0], rest, splats["opacity_logits"][:, None], splats["log_scales"], splats["quats"]]
-    header = ["ply", "format binary_little_endian 1.0", f"element vertex {len(sh)}"]
+    means = np.concatenate([splats["means"], np.zeros_like(splats["means"])][: 1 + normals], 1)
+    rows = [means, sh[:, 0], rest, splats["opacity_logits"][:, None], splats["log_scales"], splats["quats"]]
+    header = ["ply", "format binary_little_endian 1.0", *([comment] if comment else []), f"element vertex {len(sh)}"]
     header += [*(f"property float {name}" for name in names), "end_header\n"]
     path.write_bytes("\n".join(header).encode() + np.concatenate(rows, 1).astype("<f4").tobytes())
     return path

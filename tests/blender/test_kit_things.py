@@ -183,7 +183,7 @@ def test_a_colour_made_by_nodes_is_told_and_the_viewport_s_stands_for_it(tmp_pat
     thing, noise = cube(), material("Noise")
     feed(noise, "ShaderNodeTexNoise", "Color")
     thing.data.materials.append(noise)
-    note = "Noise: its colour is made by nodes, so its viewport colour was photographed; bake it."
+    note = "Noise: its colour is made by nodes, so its viewport colour was taken; bake it."
     assert exported(tmp_path, thing, notes=[note]).colours() == [(0, 1, 0, 1)]
 
 

@@ -108,6 +108,26 @@ def test_a_job_starts_from_the_selection_where_that_stands(peer):
     assert len(session.rows) == 1
 
 
+def test_what_a_selection_leaves_out_is_said_in_the_panel(peer):
+    bpy.ops.curve.primitive_bezier_circle_add()
+    bare = bpy.context.object
+    bpy.ops.mesh.primitive_cube_add()
+    noise = bpy.data.materials.new("Noise")
+    noise.use_nodes = True
+    tree = noise.node_tree
+    texture = tree.nodes.new("ShaderNodeTexNoise")
+    tree.links.new(texture.outputs["Color"], tree.nodes["Principled BSDF"].inputs["Base Color"])
+    bpy.context.object.data.materials.append(noise)
+    bare.select_set(True)
+    generate(peer, start="SELECTED")
+    assert session.notice == (
+        f"{bare.name} is left out, for it shows no faces. "
+        "Noise: its colour is made by nodes, so its viewport colour was taken; bake it."
+    )
+    generate(peer, start="NOTHING")
+    assert session.notice == ""
+
+
 def test_the_buttons_of_a_job_ask_for_what_they_say(peer):
     (job,) = generate(peer, seed=5, prompt="a chair")
     peer.say(about(job, prompt="a chair"))

@@ -14,6 +14,8 @@ from backend.export.density_field import LOW_PASS, density_field, extent
 from backend.export.mesh import Surface, SurfaceError, as_surface, extract_mesh, unpinched
 from backend.export.silhouettes import Silhouettes, ray_maxima, surface_level
 from backend.export.solid import closed
+from backend.export.texture import bake, unwrap, write_glb
+from backend.scenes.initial import discs
 from backend.scenes.splats import SH_C0, Splats
 
 
@@ -179,15 +181,41 @@ RING = ((0, 0), (-1, 0), (-1, 1), (-1, 2), (0, 2), (1, 2), (1, 1))  # its ends m
 
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("cells", [((0, 0), (1, 1)), RING])
-def test_pinched_mesh_is_cut_apart(cells, seed):
-    """Four faces meet in an edge, and which comes first must not decide how they are paired."""
+def test_pinched_mesh_is_untied(cells, seed):
+    """Four faces meet in an edge, and which comes first must not decide whether the mesh is closed."""
     pinched = blocks(*cells)
     pinched.faces = np.random.default_rng(seed).permutation(pinched.faces)
     assert not pinched.is_watertight
-    apart = unpinched(pinched)
-    assert apart.is_volume
-    assert len(apart.faces) == len(pinched.faces)
-    assert len(apart.vertices) == len(pinched.vertices) + 2
+    untied = unpinched(pinched)
+    assert untied.is_volume
+    assert untied.volume == pytest.approx(len(cells))
+    assert len(untied.faces) == len(pinched.faces) + 2  # one more vertex, on the edge of two faces
+    assert len(untied.vertices) == len(pinched.vertices) + 1
+
+
+def test_a_flap_goes_and_what_it_hangs_on_stays_closed():
+    box = trimesh.creation.box()
+    tip = [*box.faces[0][:2], len(box.vertices)]
+    flapped = trimesh.Trimesh([*box.vertices, (2, 2, 2)], [*box.faces, tip, tip[::-1]], process=False)
+    assert not flapped.is_watertight
+    assert unpinched(flapped).is_volume
+    assert unpinched(flapped).volume == pytest.approx(1)
+
+
+@pytest.mark.parametrize("faces", [500, 1000, 2000, 3000])
+def test_a_mesh_is_closed_however_few_faces_it_has_and_after_a_weld(tmp_path, faces):
+    """A ring whose middle all but closes: decimation pinches it in several places."""
+    normals = torch.nn.functional.normalize(torch.randn(1500, 3, generator=torch.Generator().manual_seed(0)), dim=-1)
+    ring = torch.nn.functional.normalize(normals * torch.tensor([1.0, 1.0, 0.0]), dim=-1)
+    splats = discs(0.6 * ring + 0.3 * normals, normals, 0.5 + 0.4 * normals)
+    surface = extract_mesh(splats, resolution=48, faces=faces)
+    assert surface.warnings == ()
+    assert len(surface.faces) < 1.05 * faces
+    write_glb(bake(unwrap(surface, 128), splats, 128), tmp_path / "ring.glb", "ring")
+    welded = trimesh.load_mesh(tmp_path / "ring.glb", process=False)
+    assert not welded.is_watertight  # cut at its seams
+    welded.merge_vertices(merge_tex=True, merge_norm=True)
+    assert welded.is_volume
 
 
 def test_open_mesh_is_told():

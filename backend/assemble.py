@@ -33,6 +33,7 @@ from backend.prompts import Prompts
 from backend.recipe import Job, JobError, default_recipe, kit_folder
 from backend.scenes.image import ImageScene
 from backend.scenes.initial import from_mesh, sphere
+from backend.scenes.meshes import TO_Z_UP, Y_UP
 from backend.scenes.optimised import SplatScene
 from backend.scenes.splats import Splats
 
@@ -126,10 +127,12 @@ def start_generator(job: Job, generator: torch.Generator) -> torch.Generator:
 
 
 def first_splats(job: Job, generator: torch.Generator) -> tuple[Splats, torch.Tensor]:
-    """What the run starts from, and the 4x4 transform from the unit ball back to where it came from."""
+    """What the run starts from, and the 4x4 transform from the unit ball to where that stands in the world, Z up."""
     settings = job.recipe.splats
     if job.init_mesh:
-        return from_mesh(job.init_mesh, settings.initial_count, generator)
+        splats, to_file = from_mesh(job.init_mesh, settings.initial_count, generator)
+        turned = Path(job.init_mesh).suffix.lower() in Y_UP
+        return splats, torch.from_numpy(TO_Z_UP).float() @ to_file if turned else to_file
     shape, opacity = settings.initial_shape, settings.initial_opacity
     return sphere(settings.initial_count, settings.initial_radius, generator, shape=shape, opacity=opacity), torch.eye(
         4
@@ -146,7 +149,7 @@ def assemble_picture(job: Job, prior: Prior, device: torch.device, rate: float) 
 
 
 def assemble(job: Job, prior: Prior, device: torch.device) -> tuple[Run, torch.Tensor]:
-    """Everything that `distill` needs, at step 0; and the 4x4 transform from the unit ball back to the init mesh."""
+    """Everything that `distill` needs, at step 0; and the 4x4 transform from the unit ball to where the init mesh stands."""
     recipe = job.recipe
     objective = make_objective(job.objective, recipe.options)
     generator = torch.Generator().manual_seed(job.seed)

@@ -13,6 +13,7 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from backend.scenes.meshes import InitialError, Surface, load_surface
+from backend.scenes.rims import Rims
 from backend.scenes.splats import SH_C0, Splats
 
 __all__ = ["InitialError", "discs", "from_mesh", "point_cloud", "sphere"]
@@ -76,7 +77,12 @@ def from_mesh(path: str | Path, count: int, generator: torch.Generator) -> tuple
     points, colours, to_file = _tensor((places - centre) / radius), _tensor(seen), _to_file(surface, centre, radius)
     if normals is None:
         return point_cloud(points, colours, opacity=SOLID), to_file
-    return discs(points, _tensor(normals), colours), to_file
+    flat = discs(points, _tensor(normals), colours)
+    sigma = radius * flat.log_scales[:, 0].double().exp().numpy()
+    rows, quats, trimmed = Rims.of(surface.meshes, float(np.median(sigma)) / 2).trim(places, normals, sigma)
+    flat.quats[rows] = _tensor(quats)
+    flat.log_scales[rows, :2] = _tensor(np.log(trimmed / radius))
+    return flat, to_file
 
 
 def _to_file(surface: Surface, centre: NDArray[np.float64], radius: float) -> Tensor:

@@ -55,6 +55,9 @@ OBJECTIVES: dict[str, Any] = {
 }
 
 
+PLACEHOLDERS = 16  # splats
+
+
 def choose_device(name: str) -> torch.device:
     """ "auto" is the first CUDA card, else the CPU.  JobError where the device is not there."""
     if name == "auto":
@@ -148,12 +151,20 @@ def assemble_picture(job: Job, prior: Prior, device: torch.device, rate: float) 
     return Run(scene, counted, objective, prompts, recipe, generator), scene
 
 
-def assemble(job: Job, prior: Prior, device: torch.device) -> tuple[Run, torch.Tensor]:
-    """Everything that `distill` needs, at step 0; and the 4x4 transform from the unit ball to where the init mesh stands."""
+def assemble(
+    job: Job, prior: Prior, device: torch.device, to_scene: torch.Tensor | None = None
+) -> tuple[Run, torch.Tensor]:
+    """Everything that `distill` needs, at step 0; and the 4x4 transform from the unit ball to where the init mesh is.
+
+    A run that goes on says that itself, and gets some splats whose place those of a checkpoint will take.
+    """
     recipe = job.recipe
     objective = make_objective(job.objective, recipe.options)
     generator = torch.Generator().manual_seed(job.seed)
-    splats, to_scene = first_splats(job, start_generator(job, generator))
+    if to_scene is None:
+        splats, to_scene = first_splats(job, start_generator(job, generator))
+    else:
+        splats = sphere(PLACEHOLDERS, 1.0, generator)
     counted = Counted(prior)
     said = (job.prompt, job.negative_prompt, recipe.view_prompts, recipe.perp_neg, recipe.guidance_rescale)
     prompts = Prompts(counted, *said)

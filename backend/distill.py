@@ -24,7 +24,6 @@ from backend.recipe import Backgrounds, Recipe
 from backend.scenes.base import Scene
 from backend.timesteps import sample_t
 
-
 IN_A_ROW = 10  # steps that may be spoilt one after the other
 
 

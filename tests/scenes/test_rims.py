@@ -57,7 +57,8 @@ def test_edges_are_where_faces_meet_at_an_angle_or_end():
 
 def test_seams_of_textures_are_no_edges():
     ball = SHAPES["ball"]
-    torn = trimesh.Trimesh(ball.vertices[ball.faces].reshape(-1, 3), np.arange(ball.faces.size).reshape(-1, 3), process=False)
+    corners = ball.vertices[ball.faces].reshape(-1, 3)
+    torn = trimesh.Trimesh(corners, np.arange(len(corners)).reshape(-1, 3), process=False)
     assert not len(Rims.of([torn], 0.01).points)
 
 

@@ -59,7 +59,8 @@ def _generate(args: argparse.Namespace) -> int:
 def refuse_beside_continue(args: argparse.Namespace) -> None:
     """JobError where something is said that a run which goes on has no use for."""
     names = (*SAID, "mix", "init_mesh", "job", "out", "overwrite")
-    given = [name for name in names if getattr(args, name) not in (None, False)]
+    # 0 is something said, and equal to False.
+    given = [name for name in names if getattr(args, name) is not None and getattr(args, name) is not False]
     if given:
         flags = ", ".join("--" + name.replace("_", "-") for name in given)
         raise JobError(

@@ -24,7 +24,7 @@ from backend.export.density_field import Field
 from backend.export.views import Array, all_around, photograph
 from backend.scenes.splats import Splats
 
-VIEWS, PIXELS, SUPERSAMPLING = 8, 128, 4
+VIEWS, PIXELS, SUPERSAMPLING = 8, 128, 2
 
 
 @dataclass(frozen=True)

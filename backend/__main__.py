@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from backend.errors import UserError
-from backend.recipe import EMBEDDED, OBJECTIVE_NAMES, JobError, make_job, merged, read_job
+from backend.errors import UserError, said_of
+from backend.recipe import EMBEDDED, OBJECTIVE_NAMES, JobError, make_job, read_job
 from shared.messages import DEFAULT_PORT
 
-BAD_INPUT = 2
+FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 SAID = ("prompt", "negative_prompt", "objective", "prior", "quality", "seed", "keep_shape", "device")
 
 
@@ -26,35 +26,71 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(error, file=sys.stderr)
     except OSError as error:
-        print(f"{args.out or 'out'}: cannot be written or read ({error.strerror or error}).", file=sys.stderr)
+        print(said_of(error, args.out or getattr(args, "go_on", None)), file=sys.stderr)
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        return INTERRUPTED
+    except (RuntimeError, MemoryError) as error:
+        from backend.memory import is_out_of_memory, what_helps
+
+        if not is_out_of_memory(error):
+            raise
+        print(what_helps(), file=sys.stderr)
+        return FAILED
     return BAD_INPUT
 
 
 def _generate(args: argparse.Namespace) -> int:
     from backend.generate import generate, go_on
+    from backend.telling import note
 
     if args.go_on is not None:
+        refuse_beside_continue(args)
         return go_on(args.go_on, _steps(args.steps))
     if args.out is None:
         raise JobError("out: name the folder for the results with --out DIR.")
-    return generate(make_job(job_fields(args)), args.out, args.overwrite)
+    fields, notes = _layered(args)
+    job = make_job(fields)
+    for text in notes:
+        note(text)
+    return generate(job, args.out, args.overwrite)
+
+
+def refuse_beside_continue(args: argparse.Namespace) -> None:
+    """JobError where something is said that a run which goes on has no use for."""
+    names = (*SAID, "mix", "init_mesh", "job", "out", "overwrite")
+    # 0 is something said, and equal to False.
+    given = [name for name in names if getattr(args, name) is not None and getattr(args, name) is not False]
+    if given:
+        flags = ", ".join("--" + name.replace("_", "-") for name in given)
+        raise JobError(
+            f"continue: a run goes on as it began, without {flags}; for other settings start a new one with --job "
+            f"{args.go_on / 'job.json'} and --out."
+        )
 
 
 def job_fields(args: argparse.Namespace) -> dict[str, Any]:
     """The job file's fields, with those of the command line over them."""
-    fields = read_job(args.job) if args.job else {}
+    return _layered(args)[0]
+
+
+def _layered(args: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
+    """`job_fields`, and what to tell of fields of the file that were not kept."""
+    from backend.layers import over
+
     said = {name: getattr(args, name) for name in SAID}
-    fields |= {name: value for name, value in said.items() if value is not None}
+    later = {name: value for name, value in said.items() if value is not None}
     if args.init_mesh is not None:
-        fields["init_mesh"] = str(args.init_mesh)
-    recipe = {} if args.steps is None else {"steps": args.steps}
+        later["init_mesh"] = str(args.init_mesh.expanduser().absolute())
+    recipe: dict[str, Any] = {} if args.steps is None else {"steps": args.steps}
     if args.mix is not None:
         recipe["catalogue"] = {"mix": args.mix}
     if recipe:
-        fields["recipe"] = merged(fields.get("recipe", {}), recipe)
+        later["recipe"] = recipe
+    fields, notes = over(read_job(args.job) if args.job else {}, later)
     if "prompt" not in fields:
         raise JobError("prompt: say what to make with --prompt, or in the job file.")
-    return fields
+    return fields, notes
 
 
 def _steps(steps: int | None) -> int | None:

@@ -14,6 +14,7 @@ from backend.export.files import replacing
 from backend.export.ply import read_ply
 from backend.folder import JobFolder
 from backend.jobs import Entry
+from backend.layers import over
 from backend.recipe import Job, JobError, make_job
 from backend.wire import splats_message
 from shared.messages import FromServer, Generate, Mesh, SceneMesh
@@ -28,7 +29,7 @@ def lay_out(request: Generate, folder: JobFolder, like: Entry | None = None) -> 
     """
     if "init_mesh" in request.fields:
         raise JobError("init_mesh: files of this machine are not read for clients; send the mesh itself.")
-    fields = (msgspec.to_builtins(like.job) if like else {}) | request.fields
+    fields, _ = over(msgspec.to_builtins(like.job) if like else {}, request.fields)
     if request.mesh is not None:
         check_mesh(request.mesh)
     if request.mesh is not None or fields.get("init_mesh"):

@@ -54,6 +54,9 @@ OBJECTIVES: dict[str, Any] = {
 }
 
 
+PLACEHOLDERS = 16  # splats
+
+
 def choose_device(name: str) -> torch.device:
     """ "auto" is the first CUDA card, else the CPU.  JobError where the device is not there."""
     if name == "auto":
@@ -128,7 +131,7 @@ def start_generator(job: Job, generator: torch.Generator) -> torch.Generator:
 def first_splats(
     job: Job, generator: torch.Generator, tell: Callable[[str], None] = lambda _: None
 ) -> tuple[Splats, torch.Tensor]:
-    """What the run starts from, and the 4x4 transform from the unit ball back to where it came from.
+    """What the run starts from, and the 4x4 transform from the unit ball to where that stands in the world, Z up.
 
     `tell` gets a sentence on what is left out of the init mesh.
     """
@@ -151,16 +154,24 @@ def assemble_picture(job: Job, prior: Prior, device: torch.device, rate: float) 
 
 
 def assemble(
-    job: Job, prior: Prior, device: torch.device, tell: Callable[[str], None] = lambda _: None
+    job: Job,
+    prior: Prior,
+    device: torch.device,
+    tell: Callable[[str], None] = lambda _: None,
+    to_scene: torch.Tensor | None = None,
 ) -> tuple[Run, torch.Tensor]:
-    """Everything that `distill` needs, at step 0; and the 4x4 transform from the unit ball back to the init mesh.
+    """Everything that `distill` needs, at step 0; and the 4x4 transform from the unit ball to where the init mesh is.
 
-    `tell` gets a sentence on what is left out of the init mesh.
+    `tell` gets a sentence on what is left out of the init mesh.  A run that goes on says `to_scene` itself, and gets
+    some splats whose place those of a checkpoint will take.
     """
     recipe = job.recipe
     objective = make_objective(job.objective, recipe.options)
     generator = torch.Generator().manual_seed(job.seed)
-    splats, to_scene = first_splats(job, start_generator(job, generator), tell)
+    if to_scene is None:
+        splats, to_scene = first_splats(job, start_generator(job, generator), tell)
+    else:
+        splats = sphere(PLACEHOLDERS, 1.0, generator)
     counted = Counted(prior)
     said = (job.prompt, job.negative_prompt, recipe.view_prompts, recipe.perp_neg, recipe.guidance_rescale)
     prompts = Prompts(counted, *said)

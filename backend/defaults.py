@@ -174,7 +174,8 @@ EXTENTS = {
     "normal": Extent(steps=1.0, splats=1.0),
     "high": Extent(steps=2.5, splats=2.0),
 }
-SLOWEST = 0.02  # of the splats' rates, where a shape is kept as closely as can be
+SHAPING = ("lr_means", "lr_means_end", "lr_scale", "lr_rotation", "lr_opacity")
+SLOWEST = 0.001  # of the rates of what makes the shape, where it is kept as closely as can be
 
 
 def at_quality(recipe: Recipe, quality: str) -> Recipe:
@@ -188,14 +189,17 @@ def at_quality(recipe: Recipe, quality: str) -> Recipe:
 def shape_kept(recipe: Recipe, keep: float) -> Recipe:
     """The recipe for a run that keeps to the mesh it starts from: not at all at 0, almost to the letter at 1.
 
-    Places, sizes and turns learn more slowly, and the window of noise levels, which decides the shape where it is high,
+    Places, sizes, turns and covers learn more slowly, fewer splats grow, and there are more of them from the start, for
+    smaller ones follow the mesh more closely.  The window of noise levels, which decides the shape where it is high,
     starts so much nearer to where it ends.
     """
     splats, levels, pace = recipe.splats, recipe.timesteps, max(1.0 - keep, SLOWEST)
-    rates = {name: pace * getattr(splats, name) for name in ("lr_means", "lr_means_end", "lr_scale", "lr_rotation")}
+    rates = {name: pace * getattr(splats, name) for name in SHAPING}
+    count = round(splats.initial_count + keep * max(splats.cap_max - splats.initial_count, 0))
     window = replace(
         levels,
         low_start=levels.low_start + keep * (levels.low_end - levels.low_start),
         high_start=levels.high_start + keep * (levels.high_end - levels.high_start),
     )
-    return replace(recipe, splats=replace(splats, **rates), timesteps=window)
+    kept = replace(splats, **rates, initial_count=count, grow_fraction=(1.0 - keep) * splats.grow_fraction)
+    return replace(recipe, splats=kept, timesteps=window)

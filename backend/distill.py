@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from backend.cameras import Cameras, orbit, sample_cameras, within
-from backend.events import Event, Preview, Progress, Snapshot
+from backend.events import Event, Preview, Progress, Snapshot, Warning
 from backend.guidance.base import Batch, Objective
 from backend.priors.base import Counted
 from backend.prompts import Prompts
@@ -24,9 +24,11 @@ from backend.recipe import Backgrounds, Recipe
 from backend.scenes.base import Scene
 from backend.timesteps import sample_t
 
+IN_A_ROW = 10  # steps that may be spoilt one after the other
+
 
 class DivergedError(ArithmeticError):
-    """A number became NaN or infinite; the scene is still as it was before that step."""
+    """Numbers became NaN or infinite, time and again; the scene is still as it was before."""
 
 
 class Laps:
@@ -48,6 +50,24 @@ class Laps:
         self._last = now
 
 
+class Spoilt:
+    """Steps that were left out, for a number in them was none."""
+
+    def __init__(self) -> None:
+        self.count = self.in_a_row = 0
+        self.step = -1
+
+    def __call__(self, step: int) -> Iterator[Event]:
+        """Count one; a warning at the first of them, and whenever they have doubled.  DivergedError at the last."""
+        self.count, self.in_a_row = self.count + 1, self.in_a_row + 1 if step == self.step else 1
+        self.step = step
+        if self.in_a_row == IN_A_ROW:
+            raise DivergedError(f"Step {step}: a number became infinite or NaN, {IN_A_ROW} times in a row.")
+        if self.count & (self.count - 1) == 0:
+            so_far = "" if self.count == 1 else f" ({self.count} so far)"
+            yield Warning(f"Step {step}: a number became infinite or NaN; the step is taken again{so_far}.")
+
+
 @dataclass
 class Run:
     """One run's parts and how far it is."""
@@ -67,6 +87,11 @@ class Run:
         state |= {f"objective.{key}": value for key, value in self.objective.state_dict().items()}
         return state | {"step": torch.tensor(self.step), "generator": self.generator.get_state()}
 
+    def whole(self) -> bool:
+        """Whether this is a state to go on from; after an error in the middle of a step it need not be."""
+        learned = self.objective.state_dict().values()
+        return self.scene.whole() and all(bool(torch.isfinite(value).all()) for value in learned)
+
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Go on from there: on a CPU the next step is the same to the last bit."""
         self.scene.load_state_dict(_under("scene.", state))
@@ -78,8 +103,10 @@ class Run:
 def distill(run: Run, until: int, show_every: int = 0) -> Iterator[Event]:
     """Go on to step `until`; with `show_every`, a Preview and a Snapshot at each such step.
 
-    Raises DivergedError before a step that would spoil the scene.
+    A step that would spoil the scene, with a gradient that is NaN or infinite, is told and taken again, with other
+    cameras and noise.  Raises DivergedError where that does not help, IN_A_ROW times.
     """
+    spoilt = Spoilt()
     began, start, recipe, lap = time.monotonic(), run.step, run.recipe, run.laps
     while run.step < until:
         progress = min(run.step / recipe.steps, 1.0)
@@ -100,7 +127,9 @@ def distill(run: Run, until: int, show_every: int = 0) -> Iterator[Event]:
         loss.backward()  # type: ignore[no-untyped-call]
         lap("backward")
         if not run.scene.finite():
-            raise DivergedError(f"Step {run.step}: a number became infinite or NaN.")
+            run.scene.forget()
+            yield from spoilt(run.step)
+            continue
         metrics = run.scene.step(run.step, render, run.generator)
         lap("optimiser")
         run.step += 1

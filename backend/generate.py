@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from backend import events
 from backend.distill import DivergedError
 from backend.folder import JobFolder
+from backend.memory import is_out_of_memory, what_helps
 from backend.recipe import Job, JobError
 from backend.session import Session
+from backend.stopping import STOPPED, stop_key
+from backend.telling import by, console, note, tell
 
-console = Console(stderr=True, highlight=False)
-STOPPED = 130
+FAILED = 1
+LAST = events.Made("metrics.json")
 
 
 def generate(job: Job, out: Path, overwrite: bool = False) -> int:
@@ -28,68 +28,87 @@ def generate(job: Job, out: Path, overwrite: bool = False) -> int:
     folder = JobFolder(out)
     folder.refuse_if_used(overwrite)
     session = Session(job, folder)
-    folder.begin(job)
+    for text in folder.begin(job):
+        note(text)
     return _drive(session, job.recipe.steps)
 
 
 def go_on(out: Path, more: int | None) -> int:
-    """Go on with a stopped run: to its end, or `more` steps from where it is."""
+    """Go on with a stopped run: to its end, or `more` steps from where it is; or with results that are missing."""
     folder = JobFolder(out)
     job = folder.job()
-    session = Session(job, folder)
-    session.resume()
+    session = Session(job, folder, resume=True)
     at = session.run.step
-    until = job.recipe.steps if more is None else at + more
-    if at >= until:
+    until = max(at, job.recipe.steps) if more is None else at + more
+    if at >= until and (folder / "metrics.json").exists():
         raise JobError(f"continue: the run is already at its last step, {at}; add --steps N for N more.")
     return _drive(session, until)
 
 
 def _drive(session: Session, until: int) -> int:
     """Take the events one by one; save at the end, and when asked to stop.  The exit code."""
-    folder, run = session.folder, session.run
     try:
-        with _stop_key() as stopped, _bar(session.job, run.step, until) as bar:
-            for event in session.steps(until):
-                _tell(event, bar)
-                if stopped:
-                    break
+        with stop_key() as stopped:
+            return _results(session, until, stopped) if _steps(session, until, stopped) else STOPPED
     except DivergedError as error:
-        session.save()
-        console.print(f"{error} The run stopped; the state before that step is in {folder.path}.")
-        return 1
-    session.save()
+        return _broken_off(session, str(error))
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        return _broken_off(session, what_helps(session.job))
+
+
+def _steps(session: Session, until: int, stopped: list[float]) -> bool:
+    """All steps, or those until a stop was asked for; whether all were taken."""
+    run = session.run
+    with _bar(session.job, run.step, until) as bar:
+        for event in session.steps(until):
+            _show(event, bar)
+            if stopped:
+                break
+    for text in session.save():
+        note(text)
     if run.step < until:
-        command = f"python -m backend generate --continue {folder.path}"
-        console.print(f"Stopped after step {run.step}. Go on with: {command}")
-        return STOPPED
+        tell(f"Stopped after step {run.step}. Go on{_continuing(session, until)}")
+    return run.step >= until
+
+
+def _results(session: Session, until: int, stopped: list[float]) -> int:
     for event in session.results():
-        _tell(event)
-    console.print(f"Done in {time.time() - session.began:.0f} s: {folder.path}")
+        _show(event)
+        if stopped and event != LAST:
+            tell(f"Stopped; the splats are there. Make the rest{_continuing(session, until)}")
+            return STOPPED
+    tell(f"Done in {time.time() - session.began:.0f} s: {session.folder.path}")
     return 0
 
 
-def _tell(event: events.Event, bar: Callable[[events.Progress], None] | None = None) -> None:
+def _broken_off(session: Session, why: str) -> int:
+    """Save what can be gone on from, and tell."""
+    kept, folder = session.rescue(), session.folder
+    for text in kept or ():
+        note(text)
+    if kept is not None:
+        tell(f"{why} The run stopped; step {session.run.step} is in {folder.path}.")
+    elif (folder / "checkpoint.safetensors").exists():
+        tell(f"{why} The run stopped; its last checkpoint is in {folder.path}.")
+    else:
+        tell(f"{why} The run stopped before its first checkpoint.")
+    return FAILED
+
+
+def _continuing(session: Session, until: int) -> str:
+    """By which command to go on to where this one would have gone."""
+    left = until - session.run.step
+    steps = ["--steps", str(left)] if left > 0 and until != session.job.recipe.steps else []
+    return by(["generate", "--continue", str(session.folder.path.absolute()), *steps])
+
+
+def _show(event: events.Event, bar: Callable[[events.Progress], None] | None = None) -> None:
     if isinstance(event, events.Warning):
-        console.print(f"[yellow]Note:[/] {event.text}")
+        note(event.text)
     elif isinstance(event, events.Progress) and bar:
         bar(event)
-
-
-@contextmanager
-def _stop_key() -> Iterator[list[int]]:
-    """Ctrl-C fills the list instead of raising, so that the step under way is finished."""
-    pressed: list[int] = []
-
-    def press(number: int, _frame: FrameType | None) -> None:
-        pressed.append(number)
-
-    before = {number: signal.signal(number, press) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield pressed
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager

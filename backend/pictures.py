@@ -11,23 +11,22 @@ from typing import Any
 import msgspec
 import numpy as np
 from PIL import Image
-from rich.console import Console
 
 from backend.assemble import OBJECTIVES, assemble_picture, choose_device, load_prior
 from backend.cameras import CameraRange
+from backend.cells import cell
 from backend.distill import distill
 from backend.evaluate.references import prior_mark
 from backend.evaluate.sheet import table_sheet
 from backend.events import Progress
-from backend.export.files import replacing, slug
+from backend.export.files import replacing
 from backend.recipe import Job, Stage, make_job
+from backend.telling import tell
 
 RATE = 0.02  # of Adam, on pixels in [0,1]
 SHOWN = 96  # pixels, the side of a picture on the sheet
 # One camera for all: the object fills the picture, seen from its front right as in the turntables.
 CAMERA = CameraRange(azimuth=(30.0, 30.0), elevation=(15.0, 15.0), framing=(1.1, 1.1))
-
-console = Console(stderr=True, highlight=False)
 
 
 def draw_all(prompts: Sequence[str], objectives: Sequence[str], out: Path, seed: int, steps: int, count: int) -> int:
@@ -46,16 +45,16 @@ def draw_all(prompts: Sequence[str], objectives: Sequence[str], out: Path, seed:
         load_prior(job, choose_device(job.device))
     out.mkdir(parents=True, exist_ok=True)
     for (name, prompt), job in jobs.items():
-        file = out / f"{name}-{slug(prompt)}-{seed}.png"
+        file = out / f"{cell(name, prompt, seed)}.png"
         if not drawn(job, file):
             figures = draw(job, file)
-            console.print(f"{name:14} {prompt}: {figures['seconds']:.0f} s, saturation {figures['saturation']:.2f}")
+            tell(f"{name:14} {prompt}: {figures['seconds']:.0f} s, saturation {figures['saturation']:.2f}")
     rows = {
-        name: [Image.open(out / f"{name}-{slug(prompt)}-{seed}.png").convert("RGB") for prompt in prompts]
+        name: [Image.open(out / f"{cell(name, prompt, seed)}.png").convert("RGB") for prompt in prompts]
         for name in dict.fromkeys(name for name, _ in jobs)
     }
     table_sheet(rows, prompts, SHOWN).save(out / "sheet.png", optimize=True)
-    console.print(f"{out / 'sheet.png'}")
+    tell(str(out / "sheet.png"))
     return 0
 
 
@@ -69,7 +68,7 @@ def picture_job(objective: str, prompt: str, seed: int, steps: int, count: int) 
         # Particles, not views of one thing.
         catalogue=msgspec.structs.replace(job.recipe.catalogue, joint=False),
     )
-    return msgspec.structs.replace(job, recipe=recipe)
+    return msgspec.structs.replace(job, recipe=recipe, said=msgspec.UNSET)
 
 
 def drawn(job: Job, file: Path) -> bool:

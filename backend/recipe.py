@@ -99,6 +99,8 @@ class Job(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     keep_shape: Annotated[float, Meta(ge=0, le=1)] = 0.0  # how closely the run keeps to the init mesh
     device: str = "auto"  # auto, cpu, cuda, cuda:1, ...
     recipe: Recipe = Recipe()
+    # Of the recipe, what somebody chose; all else was taken from the tables.  Not there where nobody knows any more.
+    said: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
 
 
 def default_recipe(objective: str, prior: str, quality: str = "normal", keep_shape: float = 0.0) -> Recipe:
@@ -130,11 +132,22 @@ def make_job(fields: dict[str, Any]) -> Job:
     if isinstance(recipe, dict):
         defaults = default_recipe(said.objective, said.prior, said.quality, keep_shape)
         recipe = merged(msgspec.to_builtins(defaults), recipe)
-    job = _convert({**fields, "recipe": recipe})
+    job = _convert({**_with_said(fields), "recipe": recipe})
     _check_prompt("prompt", job.prompt)
     if job.negative_prompt:
         _check_prompt("negative_prompt", job.negative_prompt)
     return job
+
+
+def is_complete(recipe: Any) -> bool:
+    """Whether every setting stands in what is written of a recipe, as in the job file of a run."""
+    return isinstance(recipe, dict) and set(Recipe.__struct_fields__) <= recipe.keys()
+
+
+def _with_said(fields: dict[str, Any]) -> dict[str, Any]:
+    """What stands in the recipe was said, but where it is all of a recipe."""
+    recipe = fields.get("recipe", {})
+    return fields if "said" in fields or is_complete(recipe) else {**fields, "said": recipe}
 
 
 def read_job(path: Path, field: str = "job") -> dict[str, Any]:

@@ -19,6 +19,7 @@ from backend.credits import copyright_of, credits_of
 from backend.distill import distill, show
 from backend.errors import UserError
 from backend.events import Event, Made, Progress, Warning
+from backend.export.files import replacing
 from backend.export.mesh import extract_mesh
 from backend.export.ply import write_ply
 from backend.export.texture import bake, unwrap, write_glb
@@ -33,14 +34,17 @@ SHOW_COST = 0.1  # the most of the run's time that pictures may take
 class Session:
     """A job's run, where it is kept, and what there is to tell about it.
 
-    Raises UserError where the job cannot be run: no such device, a prior or a mesh that cannot be read.
+    With `resume` it takes up the folder's checkpoint, and needs no mesh: what began with one knows where it stood.
+
+    Raises UserError where the job cannot be run: no such device, a prior, a mesh or a checkpoint that cannot be read.
     """
 
-    def __init__(self, job: Job, folder: JobFolder) -> None:
+    def __init__(self, job: Job, folder: JobFolder, resume: bool = False) -> None:
         self.job, self.folder, self.began = job, folder, time.time()
+        state = folder.load() if resume else {}
         device = choose_device(job.device)
         prior, self.notes = load_prior(job, device)
-        self.run, self.to_scene = assemble(job, prior, device, self.notes.append)
+        self.run, self.to_scene = assemble(job, prior, device, self.notes.append, state.get("to_scene"))
         self.last: dict[str, float] = {}
         self.spent: dict[str, float] = {
             "prior_calls": 0,
@@ -48,10 +52,14 @@ class Session:
             "seconds": 0.0,
         }  # in the sittings before this one
         self._saved = time.monotonic()
+        if resume:
+            self._take_up(state)
 
     def resume(self) -> None:
         """Take up the folder's checkpoint; JobError where there is none, or none that can be read."""
-        state = self.folder.load()
+        self._take_up(self.folder.load())
+
+    def _take_up(self, state: dict[str, Tensor]) -> None:
         self.spent = {
             name: type(none)(state[f"spent.{name}"]) if f"spent.{name}" in state else none
             for name, none in self.spent.items()
@@ -88,15 +96,31 @@ class Session:
     def checkpoint(self) -> None:
         """Write the state to go on from."""
         spent = {f"spent.{name}": torch.tensor(value, dtype=torch.float64) for name, value in self.cost().items()}
-        state: dict[str, Tensor] = self.run.state_dict() | spent
+        state: dict[str, Tensor] = self.run.state_dict() | spent | {"to_scene": self.to_scene}
         self.folder.save(state)
         self._saved = time.monotonic()
 
-    def save(self) -> None:
-        """The state to go on from, and the splats to look at; figures of earlier ones go."""
+    def save(self) -> list[str]:
+        """The state to go on from, and the splats to look at; what was made of earlier ones goes.
+
+        What of that is kept under another name is told in sentences.
+        """
         self.checkpoint()
-        (self.folder / "metrics.json").unlink(missing_ok=True)
-        write_ply(self.run.scene.splats(), self.folder / "splats.ply")
+        with replacing(self.folder / "splats.ply") as file:
+            write_ply(self.run.scene.splats().placed(self._place()), file)
+            return self.folder.outdate()
+
+    def rescue(self) -> list[str] | None:
+        """After an error in the middle of a step: `save`, if the state is one to go on from.
+
+        None if not: then the last checkpoint stands, and what there is of results.
+        """
+        self.run.scene.forget()
+        return self.save() if self.run.whole() else None
+
+    def _place(self) -> Tensor:
+        """The matrix (4,4) by which results stand in their files."""
+        return torch.eye(4) if self.folder.served else self.to_scene
 
     def results(self) -> Iterator[Event]:
         """Make everything that is made of the finished splats, an event each; metrics.json is the last.
@@ -113,7 +137,7 @@ class Session:
         try:
             surface = extract_mesh(splats)
             yield Made("surface")
-            textured = bake(unwrap(surface), splats)
+            textured = bake(unwrap(surface), splats).placed(self._place().numpy())
             write_glb(textured, self.folder / "mesh.glb", self.job.prompt, copyright_of(credits))
             yield Made("mesh.glb")
             figures |= {"vertices": len(surface.vertices), "faces": len(surface.faces)}
@@ -121,7 +145,8 @@ class Session:
         except UserError as error:
             notes = (f"No mesh was made: {error}",)
         yield from self._told(Warning(text) for text in notes)
-        self.folder.write_metrics(self.figures() | figures | {"notes": [*self.notes, *notes]})
+        figures |= {"placed": not self.folder.served, "notes": [*self.notes, *notes]}
+        self.folder.write_metrics(self.figures() | figures)
         yield Made("metrics.json")
 
     def cost(self) -> dict[str, float]:

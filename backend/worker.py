@@ -23,11 +23,12 @@ import torch
 from backend.assemble import choose_device, open_kit
 from backend.cameras import orbit
 from backend.distill import DivergedError, show
-from backend.errors import UserError
+from backend.errors import UserError, said_of
 from backend.events import Event
 from backend.executors import Command, Ended, Finishing, Started, Stop, Task
 from backend.executors.pipes import read_frames, write_frames
 from backend.folder import JobFolder
+from backend.memory import is_out_of_memory, what_helps
 from backend.scenes.initial import sphere
 from backend.scenes.optimised import SplatScene
 from backend.scenes.settings import SplatSettings
@@ -37,7 +38,6 @@ from shared.codec import decode, encode
 from shared.messages import Message
 
 SHOW_SECONDS = 0.2
-OUT_OF_MEMORY = "The graphics card has too little memory for this job: choose a lower quality or a smaller prior."
 
 log = logging.getLogger(__name__)
 Send = Callable[[Message], None]
@@ -86,12 +86,12 @@ def run_task(task: Task, orders: Orders, send: Send) -> None:
     except UserError as error:
         send(Ended(job=task.job, state="failed", text=str(error)))
     except OSError as error:
-        text = f"{task.folder} cannot be written or read ({error.strerror or error}): make room on the disk."
-        send(Ended(job=task.job, state="failed", text=text, detail=traceback.format_exc()))
-    except torch.OutOfMemoryError:
-        torch.cuda.empty_cache()
-        send(Ended(job=task.job, state="failed", text=OUT_OF_MEMORY, detail=traceback.format_exc()))
+        send(Ended(job=task.job, state="failed", text=said_of(error, task.folder), detail=traceback.format_exc()))
     except Exception as error:
+        if is_out_of_memory(error):
+            torch.cuda.empty_cache()
+            send(Ended(job=task.job, state="failed", text=what_helps(), detail=traceback.format_exc()))
+            return
         log.exception("job %s", task.job)
         text = f"The job stopped at an error of the program ({type(error).__name__}: {error}): see the log."
         send(Ended(job=task.job, state="failed", text=text, detail=traceback.format_exc()))
@@ -100,9 +100,7 @@ def run_task(task: Task, orders: Orders, send: Send) -> None:
 def _work(task: Task, orders: Orders, send: Send) -> Outcome:
     """From the start, or from the checkpoint, to the results."""
     folder = JobFolder(Path(task.folder))
-    session = Session(folder.job(), folder)
-    if (folder / "checkpoint.safetensors").exists():
-        session.resume()
+    session = Session(folder.job(), folder, resume=(folder / "checkpoint.safetensors").exists())
     to_scene = matrix(session.to_scene)
     send(Started(job=task.job, step=session.run.step, to_scene=to_scene))
 
@@ -121,8 +119,12 @@ def _work(task: Task, orders: Orders, send: Send) -> Outcome:
     try:
         told(session.steps(task.until, SHOW_SECONDS))
     except DivergedError as error:
-        session.save()
+        session.rescue()
         raise UserError(f"{error} Its splats up to there are kept; run it again with another seed.") from error
+    except Exception as error:
+        if is_out_of_memory(error):
+            session.rescue()
+        raise
     session.save()
     if session.run.step < task.until:
         for event in show(session.run):

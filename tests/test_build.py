@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import build
-from tools.commands import slug
+from tools.commands import demo_folder, slug
 from tools.environments import SHARED, Environment, SetUpError, environments, forget_half_installed, only_one, set_up
 
 ROOT = Path(__file__).parents[1]
@@ -72,6 +72,26 @@ def wait_for_lock(path):
 )
 def test_slug(prompt, name):
     assert slug(prompt) == name
+
+
+def test_no_two_sentences_have_their_demos_in_one_folder(tmp_path):
+    assert demo_folder("a wooden chair", tmp_path) == tmp_path / "out" / "a-wooden-chair"
+    alike = (
+        "a t-shirt",
+        "a t shirt",
+        "A t shirt",
+        "a t shirt ",
+        "a t shirt!",
+        "🍎",
+        "🍊",
+        "",
+        "x" * 60,
+        "x" * 61,
+        "../a",
+    )
+    folders = {demo_folder(prompt, tmp_path) for prompt in alike}
+    assert len(folders) == len(alike)
+    assert {folder.parent for folder in folders} == {tmp_path / "out"}
 
 
 def test_a_set_up_is_made_once_and_mended_when_broken(tmp_path, wheel):

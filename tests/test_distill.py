@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from backend.assemble import make_objective
 from backend.cameras import CameraRange, orbit
 from backend.distill import DivergedError, Laps, Run, backgrounds_of, distill, draw_backgrounds, draw_cameras
-from backend.events import Preview, Progress, Snapshot
+from backend.events import Preview, Progress, Snapshot, Warning
 from backend.priors.analytic import Analytic
 from backend.priors.base import Counted
 from backend.prompts import Prompts
@@ -161,3 +161,54 @@ def test_laps_add_up_to_the_run():
     quiet = make_run()
     list(distill(quiet, 1))
     assert quiet.laps.seconds == {}
+
+
+@pytest.mark.parametrize("objective", ["sds", "vdm", "vsd", "lods"])
+@pytest.mark.parametrize("number", [torch.nan, torch.inf])
+def test_a_step_that_would_spoil_the_scene_is_taken_again_and_told(objective, number):
+    """Three in a row, then all is well: the run has all its steps, and what learns beside it is whole too."""
+    run = make_run(objective)
+    list(distill(run, 3))
+    good, predict, calls = run.scene.splats(), run.prior.prior.predict, []
+
+    def spoilt(x_t, t, condition):
+        calls.append(run.step)
+        return predict(x_t, t, condition) * (number if len(calls) <= 3 else 1)
+
+    run.prior.prior.predict = spoilt
+    events = list(distill(run, 6))
+    assert [event.step for event in events if isinstance(event, Progress)] == [4, 5, 6]
+    told = [event.text for event in events if isinstance(event, Warning)]
+    assert told[0] == "Step 3: a number became infinite or NaN; the step is taken again."
+    assert run.whole()
+    assert run.scene.splats().finite()
+    assert not same(run.scene.splats(), good)
+
+
+def test_ten_spoilt_steps_in_a_row_are_too_many_and_nine_are_not():
+    for count, steps in ((9, 6), (10, 3)):
+        run = make_run()
+        list(distill(run, 3))
+        predict, calls = run.prior.prior.predict, []
+
+        def spoilt(x_t, t, condition, predict=predict, calls=calls, count=count):
+            calls.append(t)
+            return predict(x_t, t, condition) * (torch.inf if len(calls) <= count else 1)
+
+        run.prior.prior.predict = spoilt
+        if steps == 3:
+            with pytest.raises(DivergedError, match=r"Step 3: .* 10 times in a row"):
+                list(distill(run, 6))
+        else:
+            told = [event for event in distill(run, 6) if isinstance(event, Warning)]
+            assert len(told) == 4  # the first, the second, the fourth, the eighth
+        assert run.step == steps
+        assert run.whole()
+
+
+def test_growth_that_was_cut_short_leaves_nothing_to_go_on_from():
+    run = make_run()
+    list(distill(run, 2))
+    assert run.whole()
+    run.scene.params["means"] = torch.nn.Parameter(run.scene.params["means"].detach()[:-1])
+    assert not run.whole()

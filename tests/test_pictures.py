@@ -4,10 +4,13 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from backend.__main__ import main
 from backend.assemble import OBJECTIVES
+from backend.cells import cell
 from backend.export.files import slug
 
 ASK = ["image", "--prompt", "a red apple", "--steps", "12", "--count", "2"]
@@ -67,8 +70,28 @@ def test_bad_settings_are_refused_before_anything_is_drawn(tmp_path, capsys, cha
     assert not (tmp_path / "out").exists()
 
 
+@given(st.lists(st.text(alphabet="ab -_.A", max_size=6), min_size=2, max_size=30, unique=True))
+def test_no_two_of_many_prompts_share_a_name(prompts):
+    assert len({slug(prompt) for prompt in prompts}) == len(prompts)
+
+
+@given(st.lists(st.tuples(*[st.text(alphabet="a1 -", max_size=4)] * 2, st.integers(0, 11)), min_size=2, unique=True))
+def test_no_two_cells_share_a_folder(cells):
+    assert len({cell(*one) for one in cells}) == len(cells)
+
+
+def test_an_objective_whose_name_begins_like_another_s_has_folders_of_its_own():
+    names = ["asd", "asd-async", "asd async", "asd_async", "async"]
+    prompts = ["async cups", "cups", "async", "x", "async-cups", ""]
+    assert len({cell(name, prompt, 0) for name in names for prompt in prompts}) == len(names) * len(prompts)
+    assert cell("asd-async", "a red apple", 0) == "asd-async-a-red-apple-0"
+
+
 def test_no_two_prompts_share_a_file():
     assert slug("a red car") == "a-red-car"
     names = {slug(p) for p in ("a red car", "A red car", "a red car!", "a" * 60, "a" * 61, "椅子", "机", "../a")}
     assert len(names) == 8
+    alike = ("a t-shirt", "a t shirt", "a  t shirt", " a t shirt", "a t shirt ", "a-t-shirt", "a_t_shirt", "a.t.shirt")
+    assert len({slug(p) for p in alike}) == len(alike)
+    assert slug(slug("a t-shirt").replace("-", " ")) != slug("a t-shirt")  # no prompt is another one's name
     assert not any("/" in name or "." in name for name in names)

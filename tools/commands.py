@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 
 from tools.doctor import doctor
@@ -61,7 +62,7 @@ def _run(args: argparse.Namespace, others: list[str]) -> int:  # noqa: PLR0911
         case "demo":
             set_up(backend, "run")
             set_up(blender, "run")
-            return _demo(backend, blender, args.prompt, args.out or ROOT / "out" / slug(args.prompt), others)
+            return _demo(backend, blender, args.prompt, args.out or demo_folder(args.prompt, ROOT), others)
         case "test":
             set_up(backend, "run", "dev")
             set_up(blender, "run")
@@ -86,6 +87,17 @@ def slug(prompt: str) -> str:
     """A folder's name from a sentence: lower-case words and hyphens."""
     words = re.sub(r"[^a-z0-9]+", "-", prompt.lower()).strip("-")
     return words[:SLUG_LENGTH].strip("-") or "untitled"
+
+
+def demo_folder(prompt: str, root: Path) -> Path:
+    """Where a demo of this sentence goes: out/a-wooden-chair; with a digest where another sentence would go there too.
+
+    Only lower-case words with single spaces make a name as it stands, so that no two sentences share a folder.
+    """
+    name = slug(prompt)
+    if name != prompt.replace(" ", "-") or "-" in prompt:
+        name = f"{name}__{sha256(prompt.encode()).hexdigest()[:8]}"
+    return root / "out" / name
 
 
 def _demo(backend: Environment, blender: Environment, prompt: str, out: Path, options: list[str]) -> int:

@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
-from rich.markup import escape
 from rich.progress import track
 from torch import Tensor
 
@@ -32,13 +30,12 @@ from backend.evaluate.sheet import SheetError, grid, sheet
 from backend.evaluate.summary import Group, markdown, summary
 from backend.export.files import replacing
 from backend.priors.base import PriorError
+from backend.telling import console, left_out, tell
 
 FIGURES = ("agreement", "top5", "t3", "quality", "saturation", "seconds", "prior_calls", "prior_rows")
 LIKENESS = ("psnr", "psnr_rgba", "new", "largest", "largest_in_view", "turned", "second_faces")
 Drawn = dict[tuple[str, str], tuple[Tensor, Tensor]]  # by prior and prompt: features (R,D), azimuths (R,)
 TURN = orbit(VIEWS, elevation=ELEVATION).azimuth
-
-console = Console(stderr=True, highlight=False)
 
 
 def evaluate(folders: Sequence[Path], out: Path, others: OtherJudges, with_references: bool = True) -> int:
@@ -49,7 +46,7 @@ def evaluate(folders: Sequence[Path], out: Path, others: OtherJudges, with_refer
     judge = Judge()
     results = _looked(folders, judge)
     if not results:
-        console.print("There is nothing to evaluate: name folders that `generate` has finished.")
+        tell("There is nothing to evaluate: name folders that `generate` has finished.")
         return 2
     out.mkdir(parents=True, exist_ok=True)
     drawn = _references(results, judge, out) if with_references else {}
@@ -63,9 +60,9 @@ def evaluate(folders: Sequence[Path], out: Path, others: OtherJudges, with_refer
         file.write_text(json.dumps(table, indent=2) + "\n", encoding="utf-8")
     text = markdown(rows, baseline)
     (out / "evaluation.md").write_text(text, encoding="utf-8")
-    console.print(text)
+    tell(text)
     _draw_sheets({key: [member.folder for member in members] for key, members in alike.items()}, out)
-    console.print(f"{len(results)} results: evaluation.json, evaluation.md and the sheets in {out}")
+    tell(f"{len(results)} results: evaluation.json, evaluation.md and the sheets in {out}")
     return 0
 
 
@@ -76,7 +73,7 @@ def _looked(folders: Sequence[Path], judge: Judge) -> list[Result]:
         try:
             results.append(look(folder, judge))
         except EvaluationError as error:
-            console.print(f"[yellow]Left out:[/] {escape(str(error))}", soft_wrap=True)
+            left_out(str(error))
     return results
 
 
@@ -86,7 +83,7 @@ def _draw_sheets(folders: dict[tuple[str, str], list[Path]], out: Path) -> None:
         sheet([folder for members in folders.values() for folder in members]).save(out / "sheet.png")
         grid(folders).save(out / "grid.png")
     except SheetError as error:
-        console.print(f"[yellow]No sheets:[/] {error}", soft_wrap=True)
+        tell(str(error), "No sheets:")
 
 
 def _alike(results: list[Result]) -> dict[tuple[str, str], list[Result]]:
@@ -106,8 +103,7 @@ def _references(results: list[Result], judge: Judge, out: Path) -> Drawn:
             prior, _ = load_prior(of_all(job), choose_device("auto"))
             pictures, azimuth = references(prior, name, prompt, out)
         except PriorError as error:
-            said = escape(f"{prompt}: {error}")
-            console.print(f"[yellow]No FID, KID, Janus and own agreement[/] for {said}", soft_wrap=True)
+            tell(f"for {prompt}: {error}", "No FID, KID, Janus and own agreement")
             continue
         found[name, prompt] = judge.features(pictures), azimuth
     return found

@@ -8,29 +8,29 @@ smaller one, and the next call goes on from there.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from msgspec.structs import replace
-from rich.console import Console
-from rich.markup import escape
 from rich.progress import track
 
 from backend.assemble import assemble, choose_device, load_prior, open_kit
+from backend.cells import cell
 from backend.distill import DivergedError, distill
 from backend.errors import UserError
 from backend.evaluate.command import evaluate
 from backend.evaluate.others import OtherJudges
 from backend.evaluate.references import prior_mark
-from backend.export.files import slug
 from backend.export.ply import write_ply
 from backend.export.turntable import turntable_png
 from backend.folder import JobFolder
 from backend.priors.base import PriorError
 from backend.recipe import EMBEDDED, MOST_STEPS, Job, JobError, kit_folder, make_job, read_job
 from backend.session import Session
+from backend.telling import console, left_out
 
 PROMPTS = (
     "a wooden chair", "a red sofa", "a desk lamp", "a red apple",
@@ -38,8 +38,6 @@ PROMPTS = (
 )  # fmt: skip
 Fields = dict[str, Any]  # of a job
 PROBE = 4  # steps that tell what a step costs, spread over the whole schedule
-
-console = Console(stderr=True, highlight=False)
 
 
 def compare(
@@ -63,14 +61,14 @@ def compare(
     cells = [(seed, prompt, name) for seed in range(seeds) for prompt in prompts for name in jobs]
     folders = []
     for seed, prompt, name in track(cells, "comparing", console=console):
-        folder = JobFolder(out / "runs" / f"{slug(name)}-{slug(prompt)}-{seed}")
+        folder = JobFolder(out / "runs" / cell(name, prompt, seed))
         job = replace(jobs[name], prompt=prompt, seed=seed)
         try:
             if not finished(folder, job):
                 run(job, folder)
             folders.append(folder.path)
         except DivergedError as error:
-            console.print(f"[yellow]Left out:[/] {folder.path.name}: {escape(str(error))}", soft_wrap=True)
+            left_out(f"{folder.path.name}: {error}")
     return evaluate(folders, out, OtherJudges(), with_references)
 
 
@@ -82,8 +80,8 @@ def read_prompts(file: Path) -> list[str]:
         raise JobError(f"prompts: {file} cannot be read as text ({error}).") from error
     kept = {line: number for number, line in reversed([*enumerate(lines, 1)]) if line}
     if left := [str(number) for number, line in enumerate(lines, 1) if kept.get(line) != number]:
-        said = escape(f"blank or repeated lines of {file}: {', '.join(left)}.")
-        console.print(f"[yellow]Left out:[/] {said}", soft_wrap=True)
+        said = f"blank or repeated lines of {file}: {', '.join(left)}."
+        left_out(said)
     return [*dict.fromkeys(line for line in lines if line)]
 
 
@@ -96,7 +94,7 @@ def _understood(prompt: str, prior: str) -> bool:
     try:
         chooser.choose(prompt)
     except PriorError as error:
-        console.print(f"[yellow]Left out:[/] {escape(str(error))}", soft_wrap=True)
+        left_out(str(error))
         return False
     return True
 
@@ -119,8 +117,8 @@ def ready(prompts: Sequence[str], variants: Mapping[str, Fields], budget: int) -
         except UserError as error:
             raise JobError(f"{name}: {error}") from error
     names = list(jobs)
-    if len({slug(name) for name in names}) < len(names):
-        raise JobError("variants: two names differ in nothing but punctuation, and would share their folders.")
+    if len({re.sub(r"[\W_]+", " ", name.casefold()) for name in names}) < len(names):
+        raise JobError("variants: two names differ in nothing but punctuation; give them names that tell them apart.")
     for index, name in enumerate(names):
         if any(jobs[name] == jobs[other] for other in names[:index]):
             raise JobError(f"variants: {name} sets the same as another one; leave one of them out.")
@@ -143,7 +141,8 @@ def within_budget(fields: Fields, prompts: Sequence[str], budget: int) -> Job:
 
     Or with the number of steps that its fields ask for.  JobError or PriorError where it cannot be run.
     """
-    job = make_job({**fields, "prompt": prompts[0]})
+    # What the budget decides was not said, and two variants that are the same need not have said it alike.
+    job = replace(make_job({**fields, "prompt": prompts[0]}), said=msgspec.UNSET)
     device = choose_device(job.device)
     prior, _ = load_prior(job, device)
     trial, _ = assemble(lasting(job, PROBE), prior, device)

@@ -11,7 +11,7 @@ import msgspec
 from backend.assemble import OBJECTIVES
 from backend.recipe import Job
 
-NO_SETTING = ("prompt", "seed", "device")
+NO_SETTING = ("prompt", "seed", "device", "said")
 
 
 def labels(jobs: Sequence[Job]) -> list[str]:

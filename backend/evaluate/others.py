@@ -15,8 +15,6 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from rich.console import Console
-from rich.markup import escape
 from safetensors import SafetensorError
 from torch import Tensor
 from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
@@ -26,13 +24,13 @@ from backend.evaluate.diversity import diversity
 from backend.evaluate.image_reward import Reward, image_reward
 from backend.evaluate.references import ELEVATION
 from backend.evaluate.results import Result
-from backend.export.ply import read_ply
 from backend.export.views import photograph
+from backend.folder import JobFolder
+from backend.telling import left_out
 
 VIEWS, SIDE, GREY = 8, 224, 0.5
 # What foreign files raise on loading, and a model of another kind on its first picture.
 UNLOADABLE = (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, ImportError, SafetensorError)
-console = Console(stderr=True, highlight=False)
 Features = Callable[[Tensor], Tensor]  # pictures (B,H,W,3) in [0,1] -> (B,D)
 
 
@@ -76,7 +74,7 @@ class OtherJudges:
 
 
 def _views(member: Result) -> Tensor:
-    splats = read_ply(member.folder / "splats.ply")
+    splats = JobFolder(member.folder).splats()
     return torch.from_numpy(photograph(splats, orbit(VIEWS, elevation=ELEVATION), SIDE, background=GREY).rgb).clamp(
         0, 1
     )
@@ -94,7 +92,7 @@ def _loaded(name: str, path: Any, load: Callable[[Any], Any]) -> Any:
     except UNLOADABLE as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         said = f"{name}, for {path} cannot be loaded as its weights ({textwrap.shorten(reason, 200)})."
-        console.print(f"[yellow]Left out:[/] {escape(said)}", soft_wrap=True)
+        left_out(said)
         return None
 
 

@@ -23,13 +23,14 @@ from backend.evaluate.measures import inception_quality, t3_score
 from backend.evaluate.nearest import Likeness, likeness
 from backend.evaluate.references import ELEVATION, prior_mark
 from backend.export.files import replacing
-from backend.export.ply import read_ply
 from backend.export.views import photograph
+from backend.folder import JobFolder
 from backend.priors.base import PriorError
 from backend.priors.catalogue import CataloguePrior
 from backend.recipe import Job, kit_folder, make_job, read_job
 from backend.scenes.image import saturation
 from backend.scenes.splats import Splats
+from backend.telling import by
 
 VIEWS, SIDE, GREY = 48, 128, 0.5
 VERSION = 5  # of the figures and of what evaluation.npz holds; others are made anew
@@ -84,7 +85,8 @@ def look(folder: Path, judge: Judge) -> Result:
     if not (folder / "job.json").exists():
         raise EvaluationError(f"{folder}: holds no job.json, so it is no result of ours.")
     if not all((folder / name).exists() for name in ("splats.ply", "metrics.json")):
-        raise EvaluationError(f"{folder}: its job has not finished; go on with `generate --continue {folder}`.")
+        command = by(["generate", "--continue", str(folder.absolute())])
+        raise EvaluationError(f"{folder}: its job has not finished. Go on{command}")
     try:
         job = make_job(read_job(folder / "job.json"))
         spent = msgspec.json.decode((folder / "metrics.json").read_bytes(), type=Spent)
@@ -103,7 +105,7 @@ def _mark(folder: Path, job: Job) -> str:
 
 
 def _look(folder: Path, job: Job, spent: Spent, mark: str, judge: Judge) -> Result:
-    splats = read_ply(folder / "splats.ply")
+    splats = JobFolder(folder).splats()
     around = _pictures(splats, orbit(VIEWS, elevation=ELEVATION))
     features = judge.features(around)
     probabilities, classes = judge.probabilities(features), classes_of(job.prompt)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import re
 import secrets
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 
 from backend.errors import UserError
+
+LONGEST = 40  # characters of a text in a file's name
 
 
 class ExportError(UserError):
@@ -38,7 +40,18 @@ def replacing(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def slug(prompt: str) -> str:
-    """A prompt as part of a file's name; where it does not go in whole, with a checksum: no two prompts share one."""
-    words = re.sub(r"[^a-z0-9]+", "-", prompt.lower()).strip("-")[:40]
-    return words if words == prompt.replace(" ", "-") else f"{words}-{zlib.crc32(prompt.encode()):08x}"
+def slug(text: str, gap: str = "-") -> str:
+    """A prompt as part of a file's name; where it does not go in whole, with a digest: no two prompts share one.
+
+    `gap` stands between its words.  Plain words have no underscores in a row, so that none of them is another text with
+    its digest.
+    """
+    if len(text) <= LONGEST and re.fullmatch("[a-z0-9]+( [a-z0-9]+)*", text):
+        return text.replace(" ", gap)
+    return digested(text, gap)
+
+
+def digested(text: str, gap: str = "-") -> str:
+    """The first words of a text and its digest."""
+    words = re.sub("[^a-z0-9]+", gap, text.lower()[:LONGEST]).strip(gap)
+    return f"{words}__{sha256(text.encode()).hexdigest()[:16]}"

@@ -57,12 +57,6 @@ def is_splats(path: Path) -> bool:
     return "packed_position" in names or {"f_dc_0", "opacity", "scale_0", "rot_0"} <= names
 
 
-def stands_y_down(path: Path, *, foreign: bool = False) -> bool:
-    """Whether the file's own axes are those of 3DGS, and not, as in old files of ours, Z up."""
-    header = _header(path)[0]
-    return told_by(header, [line.split()[-1] for line in header if line.startswith("property ")], foreign)[0]
-
-
 def read_ply(path: str | Path, *, foreign: bool = False) -> Splats:
     """Read a 3DGS PLY, plain or in PlayCanvas' compressed form, as float32 splats on the CPU, Z up.
 

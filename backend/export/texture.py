@@ -8,7 +8,7 @@ view sees take the colour of the splats around them, weighted by density.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +56,11 @@ class TexturedMesh:
     shape: Unwrapped
     texture: NDArray[np.uint8]
     seen: float
+
+    def placed(self, matrix: Array) -> TexturedMesh:
+        """The same moved and made larger by a matrix (4,4) that turns nothing."""
+        vertices = self.shape.vertices * matrix[0, 0] + matrix[:3, 3]
+        return replace(self, shape=replace(self.shape, vertices=vertices.astype(np.float32)))
 
 
 def unwrap(surface: Surface, size: int = 1024) -> Unwrapped:

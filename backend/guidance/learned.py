@@ -42,7 +42,7 @@ class Learned:
         parameters = list(self.parameters.values())
         for parameter, gradient in zip(parameters, twin.gradients(loss, parameters), strict=True):
             parameter.grad = gradient
-        self.adam.step()
+        moments.step(self.adam)
         self.adam.zero_grad()
         return float(loss.detach())
 

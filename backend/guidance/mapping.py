@@ -89,7 +89,7 @@ class NoiseMapping(nn.Module):
             loss = F.mse_loss(self(eps_y), eps)
         adam.zero_grad()
         torch.autograd.backward(loss)
-        adam.step()
+        moments.step(adam)
 
     def saved(self) -> dict[str, Tensor]:
         """Copies of the weights ("mapping.<name>") and of Adam's moments ("adam.<i>.<key>")."""

@@ -24,3 +24,10 @@ def restore(adam: torch.optim.Adam, state: Mapping[str, Tensor]) -> None:
             index, key = name.removeprefix(PREFIX).split(".")
             moments.setdefault(int(index), {})[key] = value.clone()
     adam.load_state_dict({**adam.state_dict(), "state": moments})
+
+
+def step(adam: torch.optim.Adam) -> None:
+    """One step, but for gradients that are no numbers: from the moments these would never go away."""
+    gradients = [p.grad for group in adam.param_groups for p in group["params"] if p.grad is not None]
+    if torch.isfinite(torch.nn.utils.get_total_norm(gradients)):
+        adam.step()

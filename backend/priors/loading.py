@@ -64,8 +64,8 @@ def weight_files(folder: Path) -> list[Path]:
     if not files and any(folder.glob("*.bin")):
         raise PriorError(
             f"{folder} holds pickled weights (.bin), which can run any code: convert them once with diffusers, "
-            f"DiffusionPipeline.from_pretrained('{folder.parent}', use_safetensors=False).save_pretrained(NEW_FOLDER), "
-            "and pass the new folder"
+            f"DiffusionPipeline.from_pretrained({str(folder.parent)!r}, use_safetensors=False)"
+            ".save_pretrained(NEW_FOLDER), and pass the new folder"
         )
     if not files:
         raise PriorError(f"{folder} holds no .safetensors weights: download or copy that folder again")

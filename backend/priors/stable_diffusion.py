@@ -175,7 +175,7 @@ def _find(model: str | Path) -> tuple[Path, str]:
     if path.is_file():
         raise PriorError(
             f'prior "{model}" is a file: convert it to a folder with diffusers, '
-            f"StableDiffusionPipeline.from_single_file('{model}').save_pretrained(FOLDER), and pass that folder"
+            f"StableDiffusionPipeline.from_single_file({str(model)!r}).save_pretrained(FOLDER), and pass that folder"
         )
     if path.is_dir():
         if not (path / INDEX).is_file():
@@ -212,6 +212,13 @@ def _fetch(model: str) -> tuple[Path, str]:
         ) from error
     except RemoteEntryNotFoundError as error:
         raise PriorError(f'prior "{model}" has no {INDEX}: choose a model that is in diffusers\' format') from error
+    except (ImportError, ValueError) as error:  # httpx on a proxy that it knows no way through
+        if "proxy" not in str(error).lower():
+            raise
+        raise PriorError(
+            f'prior "{model}" cannot be fetched through the proxy of this system ({reason(error)}): give ALL_PROXY and '
+            "HTTPS_PROXY an http:// address, or none, or pass the folder of a model"
+        ) from error
     except (OSError, httpx2.HTTPError) as error:
         raise PriorError(
             f'prior "{model}" is neither a folder here nor complete in the hub\'s cache ({reason(error)}): run '

@@ -43,6 +43,12 @@ class Scene(Protocol):
     def finite(self) -> bool:
         """Whether every parameter, and its gradient where there is one, is a number."""
 
+    def forget(self) -> None:
+        """In place of `step`: the gradients are dropped, and all is as it was before the render."""
+
+    def whole(self) -> bool:
+        """Whether this is a state to go on from; after an error within `step` it need not be."""
+
     def splats(self) -> Splats:
         """The splats now, on the CPU."""
 

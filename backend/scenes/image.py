@@ -68,6 +68,14 @@ class ImageScene:
         values = [self.pixels.detach(), *([] if self.pixels.grad is None else [self.pixels.grad])]
         return all(bool(torch.isfinite(value).all()) for value in values)
 
+    def forget(self) -> None:
+        """The gradient is dropped."""
+        self.optimiser.zero_grad(set_to_none=True)
+
+    def whole(self) -> bool:
+        """Whether every pixel is a number."""
+        return bool(torch.isfinite(self.pixels).all())
+
     def pictures(self) -> Tensor:
         """The pictures now (count,side,side,3) in [0,1] over middle grey, on the CPU."""
         return _over(self.pixels.detach())[0].cpu().clone()

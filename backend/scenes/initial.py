@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from backend.scenes.meshes import InitialError, Surface, load_surface
+from backend.scenes.meshes import InitialError, load_surface
+from backend.scenes.rims import Rims
 from backend.scenes.splats import SH_C0, Splats
 
 __all__ = ["InitialError", "discs", "from_mesh", "point_cloud", "sphere"]
@@ -71,11 +72,11 @@ def from_mesh(
     tell: Callable[[str], None] = lambda _: None,
     most: int | None = None,
 ) -> tuple[Splats, Tensor]:
-    """About `count` splats on the surface in a mesh file, and the matrix (4,4) from the unit ball back to the file.
+    """About `count` splats on the surface in a mesh file, and the matrix (4,4) from the unit ball to where that stands.
 
     The object's bounding box is centred and its farthest vertex lies at distance 1, which is how the prior's cameras
-    frame it.  OBJ and glTF are Y-up and are turned as Blender's importers turn them; the matrix turns them back.  A
-    file of bare points gives round splats, `count` of them at most; one of splats gives those, and of more than `most`
+    frame it.  OBJ and glTF are Y-up and are turned as Blender's importers turn them: the world is Z-up.  A file of
+    bare points gives round splats, `count` of them at most; one of splats gives those, and of more than `most`
     the largest.  `tell` gets a sentence on what is left out.  Raises InitialError in one sentence.
     """
     surface = load_surface(Path(path))
@@ -85,13 +86,18 @@ def from_mesh(
     if surface.splats is not None:
         if most is not None and len(surface.splats) > most:
             tell(f"Of the {len(surface.splats):,} splats of {Path(path).name} the {most:,} largest are taken.")
-        return in_ball(surface.splats, centre, radius, most), _to_file(surface, centre, radius)
+        return in_ball(surface.splats, centre, radius, most), _to_world(centre, radius)
     seed = int(torch.randint(2**31, (), generator=generator))
     places, normals, seen = surface.sample(count, np.random.default_rng(seed))
-    points, colours, to_file = _tensor((places - centre) / radius), _tensor(seen), _to_file(surface, centre, radius)
+    points, colours, to_world = _tensor((places - centre) / radius), _tensor(seen), _to_world(centre, radius)
     if normals is None:
-        return point_cloud(points, colours, opacity=SOLID), to_file
-    return discs(points, _tensor(normals), colours), to_file
+        return point_cloud(points, colours, opacity=SOLID), to_world
+    flat = discs(points, _tensor(normals), colours)
+    sigma = radius * flat.log_scales[:, 0].double().exp().numpy()
+    rows, quats, trimmed = Rims.of(surface.meshes, float(np.median(sigma)) / 2).trim(places, normals, sigma)
+    flat.quats[rows] = _tensor(quats)
+    flat.log_scales[rows, :2] = _tensor(np.log(trimmed / radius))
+    return flat, to_world
 
 
 def in_ball(splats: Splats, centre: NDArray[np.float64], radius: float, most: int | None = None) -> Splats:
@@ -104,11 +110,11 @@ def in_ball(splats: Splats, centre: NDArray[np.float64], radius: float, most: in
     return replace(splats, means=means.float(), log_scales=splats.log_scales - math.log(radius))
 
 
-def _to_file(surface: Surface, centre: NDArray[np.float64], radius: float) -> Tensor:
+def _to_world(centre: NDArray[np.float64], radius: float) -> Tensor:
     to_world = np.eye(4)
     to_world[:3, :3] *= radius
     to_world[:3, 3] = centre
-    return _tensor(np.linalg.inv(surface.turn) @ to_world)
+    return _tensor(to_world)
 
 
 def _splats(points: Tensor, quats: Tensor, scales: Tensor, colours: Tensor, opacity: float) -> Splats:

@@ -17,12 +17,11 @@ from numpy.typing import NDArray
 
 from backend.errors import UserError
 from backend.export.files import ExportError
-from backend.export.ply import is_splats, read_ply, stands_y_down
+from backend.export.ply import is_splats, read_ply
 from backend.scenes.mesh_colours import point_colours, surface_colours
 from backend.scenes.mesh_files import read_scene
 from backend.scenes.nodes import owners, split_of
 from backend.scenes.splats import Splats
-from shared.upright import TO_FILE
 
 Array = NDArray[np.float64]
 
@@ -47,15 +46,13 @@ class InitialError(UserError):
 
 @dataclass(frozen=True)
 class Surface:
-    """The parts of a file in world coordinates: meshes, or bare points where there is no mesh, or splats.
+    """The parts of a file in world coordinates: meshes, or bare points where there is no mesh, or splats; Z is up.
 
-    `turn` (4,4) is what was applied to the file's coordinates; `linear` tells whether factors are linear colours;
-    `notes` are sentences on colours that are left out, at most one.
+    `linear` tells whether factors are linear colours; `notes` are sentences on colours that are left out, at most one.
     """
 
     meshes: list[Any]
     clouds: list[Any]
-    turn: Array
     linear: bool
     notes: tuple[str, ...] = ()
     splats: Splats | None = None
@@ -138,7 +135,7 @@ def _load(
         raise InitialError(f"init_mesh: {path} cannot be read as {suffix[1:]} ({reason}): export it again.") from error
     said = (f"Colours of {path.name} are left out: {'; '.join(notes)}.",) if notes else ()
     linear = suffix in LINEAR
-    return {name: Surface(meshes, [] if meshes else clouds, turn, linear, said) for name, (meshes, clouds) in parts}
+    return {name: Surface(meshes, [] if meshes else clouds, linear, said) for name, (meshes, clouds) in parts}
 
 
 def _splats(path: Path) -> Surface:
@@ -146,9 +143,7 @@ def _splats(path: Path) -> Surface:
         splats = read_ply(path, foreign=True)
     except ExportError as error:
         raise InitialError(f"init_mesh: {error}") from error
-    turn = np.eye(4)
-    turn[:3, :3] = TO_FILE.T if stands_y_down(path, foreign=True) else np.eye(3)
-    return Surface([], [], turn, False, splats=splats)
+    return Surface([], [], False, splats=splats)
 
 
 def _check_file(path: Path, suffix: str) -> None:

@@ -41,6 +41,12 @@ class Splats:
         """The same with `change` applied to every tensor."""
         return Splats(*(change(getattr(self, f.name)) for f in fields(self)))  # type: ignore[operator]
 
+    def placed(self, matrix: Tensor) -> Splats:
+        """The same moved and made larger by a matrix (4,4) that turns nothing."""
+        size = matrix[0, 0]
+        means = self.means * size + matrix[:3, 3]
+        return Splats(means, self.quats, self.log_scales + size.log(), self.opacity_logits, self.sh)
+
     def detach(self) -> Splats:
         """Copies on the CPU, without gradient."""
         return self.map(lambda v: v.detach().cpu().clone())

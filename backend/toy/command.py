@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from backend.assemble import OBJECTIVES
 from backend.errors import UserError
 from backend.export.files import replacing
 from backend.priors.base import Prior
+from backend.telling import console, tell
 from backend.toy.divergences import divergences
 from backend.toy.experiment import GROUPS, GUIDANCE, LEARNING_RATE, PAPER_STEPS, STARTS, Variant, obstacle, variants
 from backend.toy.figures import draw_figures, figure_8
@@ -26,7 +26,6 @@ from backend.toy.results import Measured, finite, measure, summary
 MOST = 1000  # seeds; the paper's largest number
 SEED = 0
 NETWORK, RESULTS = "network.safetensors", "toy.json"
-console = Console(stderr=True, highlight=False)
 
 
 class ToyError(UserError):
@@ -142,14 +141,14 @@ def _write(file: Path, result: dict[str, Any]) -> None:
 def _tell(result: dict[str, Any], left_out: dict[str, str], out: Path, seconds: float) -> None:
     """Each claim with its verdict."""
     for prior_name, claims in result["findings"].items():
-        console.print(f"[bold]{prior_name}[/]")
+        tell("", prior_name, "bold")
         for claim in claims:
-            verdict = "[green]yes[/]" if claim["confirmed"] else "[yellow]no [/]"
+            verdict, colour = ("  yes", "green") if claim["confirmed"] else ("  no ", "yellow")
             values = ", ".join(f"{name} {_short(claim[name])}" for name in ("sds", "jsd"))
-            console.print(f"  {verdict} {claim['claim']} ({values})", soft_wrap=True)
+            tell(f"{claim['claim']} ({values})", verdict, colour)
     for name, reason in left_out.items():
-        console.print(f"[yellow]Left out:[/] {name}: {reason}", soft_wrap=True)
-    console.print(f"Done in {seconds:.0f} s: {out}")
+        tell(f"{name}: {reason}", "Left out:")
+    tell(f"Done in {seconds:.0f} s: {out}")
 
 
 def _short(value: Any) -> str:

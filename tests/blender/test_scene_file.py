@@ -1,5 +1,6 @@
 """A job's folder -> scene.blend, in this process and as the demo runs it."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -87,3 +88,45 @@ def test_bad_folders_are_refused_in_one_sentence(tmp_path, capsys, name, content
     assert said.count("\n") == 1
     assert name in said
     assert not (folder / "scene.blend").exists()
+
+
+def stood(folder, placed, scale=0.05, centre=(7.0, -3.0, 2.0)):
+    """The figures of a job that began with a mesh of this radius, there."""
+    matrix = np.diag([scale, scale, scale, 1.0])
+    matrix[:3, 3] = centre
+    (folder / "metrics.json").write_text(json.dumps({"to_scene": matrix.tolist(), "placed": placed}))
+    return matrix
+
+
+@pytest.mark.parametrize("placed", [True, False])
+def test_what_began_with_a_mesh_stands_where_that_stood(tmp_path, placed):
+    """Files that stand there already are left so, others are moved there; the camera follows."""
+    folder = write_job(tmp_path / "job")
+    here = make_scene(folder).objects["Splats"]
+    before = world_vertices(here)
+    matrix = stood(folder, placed)
+    collection = make_scene(folder)
+    bpy.context.view_layer.update()
+    splats, mesh = collection.objects["Splats"], collection.objects["Mesh"]
+    x, y, z = TRIANGLE.T
+    triangle, move = np.c_[x, -z, y], np.eye(4) if placed else matrix
+    for thing, points in ((splats, before), (mesh, triangle)):
+        expected = points @ move[:3, :3].T + move[:3, 3]
+        found = world_vertices(thing)
+        order, wanted = np.lexsort(found.round(4).T), np.lexsort(expected.round(4).T)
+        np.testing.assert_allclose(found[order], expected[wanted], atol=1e-4)
+    assert (splats.hide_render, mesh.hide_render) == (False, True)
+    distance = np.linalg.norm(np.array(bpy.context.scene.camera.location) - matrix[:3, 3])
+    assert 2 * 0.05 < distance < 6 * 0.05
+
+
+def test_a_scene_that_somebody_worked_in_is_kept(tmp_path, capsys):
+    folder = write_job(tmp_path / "job")
+    (folder / "scene.blend").write_bytes(b"a day's work")
+    (folder / "scene-1.blend").write_bytes(b"another day's")
+    assert main([str(folder)]) == 0
+    assert (folder / "scene-2.blend").read_bytes() == b"a day's work"
+    assert (folder / "scene-1.blend").read_bytes() == b"another day's"
+    assert "kept as scene-2.blend" in capsys.readouterr().err
+    bpy.ops.wm.open_mainfile(filepath=str(folder / "scene.blend"))
+    assert JOB["prompt"] in bpy.data.collections

@@ -39,9 +39,8 @@ def test_they_are_taken_as_they_are(tmp_path):
     torch.testing.assert_close(splats.log_scales.exp(), whole.log_scales.exp() / radius)
     for name in ("quats", "opacity_logits", "sh"):
         assert torch.equal(getattr(splats, name), getattr(whole, name))
-    back = splats.means @ matrix[:3, :3].T + matrix[:3, 3]  # into the file, -Y up
-    x, y, z = whole.means.T
-    torch.testing.assert_close(back, torch.stack([x, -z, y], 1), atol=1e-4, rtol=0)
+    back = splats.means @ matrix[:3, :3].T + matrix[:3, 3]
+    torch.testing.assert_close(back, whole.means, atol=1e-4, rtol=0)
 
 
 def test_of_too_many_the_largest_are_taken_and_that_is_said(tmp_path):

@@ -150,10 +150,10 @@ def test_a_request_that_is_refused_leaves_nothing(peer):
     assert not len(bpy.context.window_manager.splatsmith_jobs)
 
 
-def test_a_failure_and_a_warning_are_told_in_the_list(peer):
+def test_a_failure_and_every_warning_are_told_in_the_list(peer):
     (job,) = generate(peer)
-    peer.say(about(job), Warning(job=job.job, text="Unknown word."))
-    ticks(lambda: session.rows[job.job].state.text == "Unknown word.")
+    peer.say(about(job), *(Warning(job=job.job, text=text) for text in ("Unknown word.", "No colours.", "No colours.")))
+    ticks(lambda: session.rows[job.job].state.warnings == ("Unknown word.", "No colours."))
     peer.say(about(job, state="failed", text="Too little memory."))
     ticks(lambda: session.rows[job.job].state.state == "failed")
     assert session.rows[job.job].state.text == "Too little memory."

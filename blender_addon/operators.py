@@ -48,7 +48,8 @@ class SPLATSMITH_OT_generate(bpy.types.Operator):
         origin, radius = bounds(mesh)
         first = origin if mesh else free_spot(context.scene.cursor.location, radius)
         for job, offset in zip(jobs, spots(len(jobs), radius), strict=True):
-            spot = free_spot(first + offset, radius) if offset else first  # the first of a selection stands in it
+            # The first of a selection stands in it, whatever stands there.
+            spot = free_spot(first + offset, radius) if offset.length else first
             prompt, seed = job.fields["prompt"], job.fields["seed"]
             make_place(context.scene, job.job, prompt, seed, spot - origin, origin, radius)
             session.request(job)

@@ -53,9 +53,10 @@ def _gltf_importer() -> Iterator[None]:
     if "gltf" in dir(bpy.ops.import_scene):
         yield
         return
-    if addon_utils.enable(GLTF, default_set=False) is None:
+    # With its entry in the preferences, which it reads: without one it does not even start.
+    if addon_utils.enable(GLTF, default_set=True) is None:
         raise MeshFileError("Blender's own glTF add-on is missing: install Blender whole to have meshes imported.")
     try:
         yield
     finally:
-        addon_utils.disable(GLTF, default_set=False)
+        addon_utils.disable(GLTF, default_set=True)

@@ -25,4 +25,4 @@ if __name__ == "__main__":
         for message in client.receive():
             if isinstance(message, m.JobState):
                 print(message.job, flush=True)
-        time.sleep(0.3)
+        time.sleep(1)

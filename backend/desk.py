@@ -15,6 +15,7 @@ from backend.arrivals import lay_out, results
 from backend.errors import UserError
 from backend.executors import Ended, Event, Executor, Finishing, Started, Task
 from backend.jobs import Entry, Jobs
+from backend.pages import pages
 from shared.bell import Bell
 from shared.messages import (
     Cancel,
@@ -26,13 +27,15 @@ from shared.messages import (
     FromServer,
     Generate,
     JobState,
+    Order,
     Preview,
     Progress,
     Splats,
+    Taken,
+    Trouble,
     Warning,
     Watch,
 )
-from shared.messages import Jobs as JobList
 
 log = logging.getLogger(__name__)
 
@@ -56,8 +59,8 @@ class Desk:
     def __init__(self, jobs: Jobs, executor: Executor, post: Post) -> None:
         self.jobs, self.executor, self.post = jobs, executor, post
         self.bell = Bell()
+        self.trouble: Trouble = executor.trouble
         self._running: Entry | None = None
-        self._stopping = False
         self._shown: dict[type, Preview | Splats] = {}  # the last ones of the job that ran last
         self._fetched: queue.SimpleQueue[tuple[bytes, FromServer]] = queue.SimpleQueue()
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="results")
@@ -69,36 +72,42 @@ class Desk:
         self.bell.close()
 
     def answer(self, client: bytes, request: FromClient) -> None:
-        """Do what a client asks, or send an Error and change nothing."""
-        job = getattr(request, "job", None)
+        """Do what a client asks, or send an Error and change nothing.  An order that came before is not done again."""
+        order = request.id if isinstance(request, Order) else None
+        job: str | None = getattr(request, "job", None)
         try:
-            self._do(client, request)
+            if order is None or not self.jobs.heard(job, order):
+                self._do(client, request)
         except UserError as error:
-            self.post.to(client, Error(text=str(error), job=job))
+            self.post.to(client, Error(text=str(error), job=job, order=order))
         except OSError as error:
             log.exception("a request failed")
             text = f"The backend's disk refuses: {error.strerror or error} ({self.jobs.root})."
-            self.post.to(client, Error(text=text, detail=str(error), job=job))
+            self.post.to(client, Error(text=text, detail=str(error), job=job, order=order))
+        else:
+            if order is not None:
+                self.post.to(client, Taken(order=order))
 
     def _do(self, client: bytes, request: FromClient) -> None:
         match request:
             case Generate():
                 self._generate(client, request)
-            case Cancel(job=job):
-                self._cancel(client, self.jobs[job])
-            case Continue(job=job, steps=steps):
-                self._continue(self.jobs[job], steps)
+            case Cancel(job=job, id=order):
+                self._cancel(client, self.jobs[job], order)
+            case Continue(job=job, steps=steps, id=order):
+                self._continue(self.jobs[job], steps, order)
             case Fetch(job=job):
                 entry = self.jobs[job]
                 self._reader.submit(self._read, client, entry)
             case Forget(job=job):
-                self._forget(self.jobs[job])
+                self._forget(job)
             case Watch(jobs=jobs):
                 for shown in self._shown.values():
                     if shown.job in jobs:
                         self.post.to(client, shown)
             case _:
-                self.post.to(client, JobList(jobs=self.jobs.listed()))
+                for page in pages(self.jobs.listed()):
+                    self.post.to(client, page)
 
     def _generate(self, client: bytes, request: Generate) -> None:
         if request.job in self.jobs:  # asked for before, and the answer was lost
@@ -108,33 +117,35 @@ class Desk:
         spec = lay_out(request, self.jobs.folder(request.job), like)
         self._tell(self.jobs.add(request.job, spec))
 
-    def _cancel(self, client: bytes, entry: Entry) -> None:
+    def _cancel(self, client: bytes, entry: Entry, order: str) -> None:
         if entry is not self._running:
             if not entry.ended:
-                entry.update(state="stopped")
+                entry.obey(order, state="stopped")
             self._tell(entry)
-        elif self._stopping:
+        elif entry.record.stopping:
+            entry.obey(order)
             self.executor.kill(entry.id)
             self.post.to(client, entry.state())
         else:
-            self._stopping = True
             self.executor.stop(entry.id)
-            entry.update(text="Stops after this step; cancel again to stop at once.")
+            entry.obey(order, stopping=True, text="Stops after this step; cancel again to stop at once.")
             self._tell(entry)
 
-    def _continue(self, entry: Entry, steps: int) -> None:
+    def _continue(self, entry: Entry, steps: int, order: str) -> None:
         if not entry.ended:
             raise UserError("The job has not ended yet: wait, or cancel it first.")
         record = entry.record
-        entry.update(state="queued", queued=time.time(), of=record.step + steps, text="", detail="")
+        entry.obey(order, state="queued", queued=time.time(), of=record.step + steps, text="", detail="")
         self._tell(entry)
 
-    def _forget(self, entry: Entry) -> None:
-        if not entry.ended:
-            raise UserError("The job has not ended yet: cancel it before you remove it.")
-        self.jobs.forget(entry.id)
-        self._shown = {kind: shown for kind, shown in self._shown.items() if shown.job != entry.id}
-        self.post.to_all(JobList(jobs=self.jobs.listed()))
+    def _forget(self, job: str) -> None:
+        if job in self.jobs:
+            if not self.jobs[job].ended:
+                raise UserError("The job has not ended yet: cancel it before you remove it.")
+            self.jobs.forget(job)
+            self._shown = {kind: shown for kind, shown in self._shown.items() if shown.job != job}
+        for page in pages(self.jobs.listed()):
+            self.post.to_all(page)
 
     def _read(self, client: bytes, entry: Entry) -> None:
         """Runs in the reader's thread."""
@@ -153,9 +164,12 @@ class Desk:
             self.post.to(*self._fetched.get())
         for event in self.executor.events():
             self._take(event)
+        if self.executor.trouble is not self.trouble:
+            self.trouble = self.executor.trouble
+            self.post.to_all(self.trouble)
         if self._running is None and (entry := self.jobs.next()) is not None:
-            self._running, self._stopping, self._shown = entry, False, {}
-            entry.update(state="running", text="")
+            self._running, self._shown = entry, {}
+            entry.update(state="running", text="", warnings=())
             self.executor.submit(Task(job=entry.id, folder=str(entry.folder.path), until=entry.record.of))
             self._tell(entry)
 
@@ -170,7 +184,7 @@ class Desk:
             case Preview() | Splats():
                 self._show(entry, event)
             case Warning():
-                entry.update(text=event.text)
+                entry.warn(event.text)
                 self.post.to_all(event)
             case Started():
                 entry.update(step=event.step, to_scene=event.to_scene)
@@ -193,8 +207,7 @@ class Desk:
         preview = self._shown.get(Preview)
         if isinstance(preview, Preview):
             entry.keep_thumbnail(preview.image)
-        kept = entry.record.text if ended.state == "done" else ""
-        entry.end(ended.state, ended.text or kept, ended.detail)
+        entry.end(ended.state, ended.text, ended.detail)
         self._tell(entry)
 
     def _tell(self, entry: Entry) -> None:

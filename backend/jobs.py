@@ -31,7 +31,10 @@ log = logging.getLogger(__name__)
 
 IDENTITY: Matrix = ((1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1))
 THUMBNAIL_SIDE = 96
-LISTED = 500  # jobs in one list, the newest
+REMEMBERED = 16  # orders of a job, so that one that is sent again is known
+# What a client gets of a job fits into a message, whatever a program or a kit has said: lines, and characters of each.
+MOST_WARNINGS, MOST_CREDITS = 20, 200
+LONGEST, LONGEST_CREDIT, LONGEST_DETAIL = 2000, 300, 8000
 
 
 class UnknownJobError(UserError):
@@ -48,6 +51,9 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     of: int
     text: str = ""
     detail: str = ""
+    warnings: tuple[str, ...] = ()
+    stopping: bool = False  # its end was asked for
+    orders: tuple[str, ...] = ()  # the last ones that were carried out
     credits: tuple[str, ...] = ()
     to_scene: Matrix = IDENTITY
 
@@ -68,8 +74,8 @@ class Entry:
         return self.record.state in ENDED
 
     def state(self) -> JobState:
-        """The job as clients see it."""
-        record = {name: getattr(self.record, name) for name in Record.__struct_fields__ if name != "queued"}
+        """The job as clients see it, and no longer than a message may be."""
+        record = self.record
         return JobState(
             job=self.id,
             prompt=self.job.prompt,
@@ -78,7 +84,15 @@ class Entry:
             has_splats=(self.folder / "splats.ply").exists(),
             has_mesh=(self.folder / "mesh.glb").exists(),
             thumbnail=self.thumbnail,
-            **record,
+            state=record.state,
+            created=record.created,
+            step=record.step,
+            of=record.of,
+            to_scene=record.to_scene,
+            text=record.text[:LONGEST],
+            detail=record.detail[-LONGEST_DETAIL:],
+            warnings=_first(record.warnings, MOST_WARNINGS, LONGEST),
+            credits=_first(record.credits, MOST_CREDITS, LONGEST_CREDIT),
         )
 
     def update(self, **changes: Any) -> None:
@@ -89,9 +103,18 @@ class Entry:
         except OSError:
             log.exception("the state of job %s could not be written", self.id)
 
+    def obey(self, order: str, **changes: Any) -> None:
+        """Change what an order asks for, and note that it is done: both are on the disk, or neither."""
+        self.update(orders=(*self.record.orders, order)[-REMEMBERED:], **changes)
+
+    def warn(self, text: str) -> None:
+        """Keep a warning beside those before it."""
+        if text not in self.record.warnings:
+            self.update(warnings=(*self.record.warnings, text))
+
     def end(self, state: State, text: str, detail: str) -> None:
         """It is over; whose objects its results are made of is taken from their figures."""
-        self.update(state=state, text=text, detail=detail, credits=credits(self.folder))
+        self.update(state=state, text=text, detail=detail, stopping=False, credits=credits(self.folder))
 
     def write(self) -> None:
         """Put the record on the disk."""
@@ -114,7 +137,7 @@ class Entry:
 
 
 class Jobs:
-    """The jobs in a folder.  Those that a server left waiting or running wait again."""
+    """The jobs in a folder.  Those that a server left waiting or running wait again, unless they were to stop."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -123,7 +146,7 @@ class Jobs:
         self._entries = {entry.id: entry for entry in found if entry is not None}
         for entry in self._entries.values():
             if not entry.ended:
-                entry.update(state="queued", text="")
+                entry.update(state="stopped" if entry.record.stopping else "queued", text="", stopping=False)
 
     def __contains__(self, job: str) -> bool:
         return job in self._entries
@@ -132,6 +155,10 @@ class Jobs:
         if job not in self._entries:
             raise UnknownJobError("The backend does not have this job any more: generate it again.")
         return self._entries[job]
+
+    def heard(self, job: str | None, order: str) -> bool:
+        """Whether this order about a job has been carried out."""
+        return job in self._entries and order in self._entries[job].record.orders
 
     def folder(self, job: str) -> JobFolder:
         """Where a job is or will be."""
@@ -151,21 +178,28 @@ class Jobs:
         return entry
 
     def forget(self, job: str) -> None:
-        """Delete a job with its folder."""
+        """Delete a job with its folder, or with what is left of it."""
         entry = self[job]
-        (entry.folder / "state.json").unlink()
+        (entry.folder / "state.json").unlink(missing_ok=True)
         del self._entries[job]
         shutil.rmtree(entry.folder.path, ignore_errors=True)
 
     def listed(self) -> tuple[JobState, ...]:
-        """The newest first."""
+        """All, the newest first."""
         entries = sorted(self._entries.values(), key=lambda entry: entry.record.created, reverse=True)
-        return tuple(entry.state() for entry in entries[:LISTED])
+        return tuple(entry.state() for entry in entries)
 
     def next(self) -> Entry | None:
         """The one that has waited longest."""
         waiting = (entry for entry in self._entries.values() if entry.record.state == "queued")
         return min(waiting, key=lambda entry: entry.record.queued, default=None)
+
+
+def _first(lines: tuple[str, ...], most: int, longest: int) -> tuple[str, ...]:
+    """The first lines, and how many there are besides."""
+    left = len(lines) - most
+    more = [f"and {left} more, in the job's folder"] if left > 0 else []
+    return (*(line[:longest] for line in lines[:most]), *more)
 
 
 def _read(folder: Path) -> Entry | None:

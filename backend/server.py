@@ -1,7 +1,7 @@
 """The server: one thread, one ROUTER socket that nobody else touches, and the clients behind it.
 
-A client says Hello before anything else; who is silent for long is forgotten.  What a client cannot take yet waits in
-its outbox, so that no client makes another, or a job, wait.
+A client says Hello before anything else; who is silent for long is forgotten, and asked for a Hello when it speaks
+again.  What a client cannot take yet waits in its outbox, so that no client makes another, or a job, wait.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from shared.messages import (
     Ping,
     Pong,
     Preview,
+    SayHello,
     Splats,
     Watch,
     Welcome,
@@ -92,21 +93,21 @@ class Server:
     def to(self, client: bytes, message: FromServer) -> None:
         """Send to one client; to nobody where it is gone."""
         if client in self.sessions:
-            self.sessions[client].outbox.put(message, encode(message))
+            self.sessions[client].outbox.put(*_packed(message))
 
     def to_all(self, message: FromServer) -> None:
         """Send to every client."""
-        frames = encode(message)
+        told, frames = _packed(message)
         for session in self.sessions.values():
             if session.greeted:
-                session.outbox.put(message, frames)
+                session.outbox.put(told, frames)
 
     def to_watchers(self, message: Preview | Splats) -> None:
         """Send to the clients that watch the job."""
-        frames = encode(message)
+        told, frames = _packed(message)
         for session in self.sessions.values():
             if message.job in session.watched:
-                session.outbox.put(message, frames)
+                session.outbox.put(told, frames)
 
     def _listen(self) -> None:
         """Answer what has come, up to a number, so that a flood does not hold up the rest."""
@@ -129,7 +130,7 @@ class Server:
         if isinstance(request, Hello):
             self._greet(client, session, request)
         elif not session.greeted:
-            self.to(client, Error(text="The backend answers nothing before a Hello."))
+            self.to(client, SayHello())
         elif isinstance(request, Ping):
             self.to(client, Pong(token=request.token))
         else:
@@ -142,6 +143,8 @@ class Server:
             session.greeted = True
             self.to(client, self.offers)
             self.to(client, self.shelf.offers)
+            if self.desk.trouble.text:
+                self.to(client, self.desk.trouble)
             self.desk.answer(client, ListJobs())  # unasked: every client wants them first
             return
         older, newer = f"add-on ({hello.version:.20})", f"backend ({VERSION})"
@@ -176,6 +179,17 @@ class Server:
         now = time.monotonic()
         for client in [client for client, session in self.sessions.items() if now - session.heard > SILENCE]:
             del self.sessions[client]
+
+
+def _packed(message: FromServer) -> tuple[FromServer, Frames]:
+    """A message and its frames; an Error in the place of one that cannot travel, for no message may end the server."""
+    try:
+        return message, encode(message)
+    except ProtocolError as error:
+        log.exception("a %s cannot be sent", type(message).__name__)
+        text = f"A part of the backend's answer cannot be sent ({error}): it is in the backend's folder all the same."
+        told = Error(text=text, job=getattr(message, "job", None))
+        return told, encode(told)
 
 
 def router(context: zmq.Context[zmq.Socket[bytes]]) -> zmq.Socket[bytes]:

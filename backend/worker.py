@@ -25,7 +25,7 @@ from backend.cameras import orbit
 from backend.distill import DivergedError, show
 from backend.errors import UserError, said_of
 from backend.events import Event
-from backend.executors import Command, Ended, Finishing, Started, Stop, Task
+from backend.executors import Begun, Command, Ended, Finishing, Ready, Started, Stop, Task
 from backend.executors.pipes import read_frames, write_frames
 from backend.folder import JobFolder
 from backend.memory import is_out_of_memory, what_helps
@@ -38,6 +38,7 @@ from shared.codec import decode, encode
 from shared.messages import Message
 
 SHOW_SECONDS = 0.2
+LONGEST, LONGEST_DETAIL = 2000, 8000  # characters of a sentence and of a traceback
 
 log = logging.getLogger(__name__)
 Send = Callable[[Message], None]
@@ -71,30 +72,41 @@ def main() -> None:
     """Take tasks until the input ends."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s: %(message)s")
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in the server's terminal is the server's to answer
-    orders, output = Orders(sys.stdin.buffer), _own_output()
+    orders, output = Orders(_own_input()), _own_output()
+
+    def send(message: Message) -> None:
+        write_frames(output, encode(message))
+
     _warm_up()
+    send(Ready())
     while True:
-        run_task(orders.tasks.get(), orders, lambda message: write_frames(output, encode(message)))
+        run_task(orders.tasks.get(), orders, send)
 
 
 def run_task(task: Task, orders: Orders, send: Send) -> None:
     """Do one task and tell how it ended: the border at which whatever goes wrong becomes a sentence."""
     try:
+        send(Begun(job=task.job))
         send(Ended(job=task.job, state=_work(task, orders, send)))
     except BrokenPipeError:
         os._exit(0)
     except UserError as error:
-        send(Ended(job=task.job, state="failed", text=str(error)))
+        send(_failed(task, str(error)))
     except OSError as error:
-        send(Ended(job=task.job, state="failed", text=said_of(error, task.folder), detail=traceback.format_exc()))
+        send(_failed(task, said_of(error, task.folder), traceback.format_exc()))
     except Exception as error:
         if is_out_of_memory(error):
             torch.cuda.empty_cache()
-            send(Ended(job=task.job, state="failed", text=what_helps(), detail=traceback.format_exc()))
+            send(_failed(task, what_helps(), traceback.format_exc()))
             return
         log.exception("job %s", task.job)
         text = f"The job stopped at an error of the program ({type(error).__name__}: {error}): see the log."
-        send(Ended(job=task.job, state="failed", text=text, detail=traceback.format_exc()))
+        send(_failed(task, text, traceback.format_exc()))
+
+
+def _failed(task: Task, text: str, detail: str = "") -> Ended:
+    """The end of a job that went wrong; what programs say can be longer than a message may be."""
+    return Ended(job=task.job, state="failed", text=text[:LONGEST], detail=detail[-LONGEST_DETAIL:])
 
 
 def _work(task: Task, orders: Orders, send: Send) -> Outcome:
@@ -141,6 +153,11 @@ def _warm_up() -> None:
         open_kit()
     scene = SplatScene(sphere(16, 0.5, torch.Generator()), SplatSettings(), 1, device)
     scene.render(orbit(1), 32, 32, torch.ones(1, 3)).rgb.sum().backward()  # type: ignore[no-untyped-call]
+
+
+def _own_input() -> IO[bytes]:
+    """Our standard input without Python's buffer: at an exit its lock, held by the thread that reads, is fatal."""
+    return os.fdopen(os.dup(sys.stdin.fileno()), "rb", buffering=0)
 
 
 def _own_output() -> IO[bytes]:

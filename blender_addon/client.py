@@ -21,7 +21,7 @@ from .shared.address import Address, AddressError, parse_address
 from .shared.bell import Bell
 from .shared.codec import ProtocolError, encode
 from .shared.mailbox import Mailbox
-from .shared.messages import Error, FromClient, FromServer, Pong, Welcome
+from .shared.messages import Error, FromClient, FromServer, Order, Pong, SayHello, Taken, Welcome
 from .unanswered import Unanswered
 
 __all__ = ["AddressError", "Client", "Connection"]
@@ -79,7 +79,8 @@ class Client:
             frames = encode(message)
         except ProtocolError as error:
             text = f"This cannot be sent to the backend: {error}."
-            self._receive(Error(text=text, job=getattr(message, "job", None)))
+            order = message.id if isinstance(message, Order) else None
+            self._receive(Error(text=text, job=getattr(message, "job", None), order=order))
             return
         with self._lock:
             self._requests.add(message, frames)
@@ -150,7 +151,10 @@ class Client:
             self._stands("ready", welcome=message)
         elif isinstance(message, Error) and line.welcome is None:
             raise LostError("refused", message.text)
-        if not isinstance(message, Pong):
+        if isinstance(message, Taken):
+            with self._lock:
+                self._requests.settle(message)
+        elif not isinstance(message, Pong | SayHello):
             self._receive(message)
 
     def _send_requests(self, line: Line) -> None:

@@ -56,7 +56,8 @@ class SPLATSMITH_OT_copy_details(bpy.types.Operator):
 
     def execute(self, context: Context) -> Result:
         row = session.rows.get(active_job(context.window_manager))
-        told = [session.notice, session.detail, *((row.state.text, row.state.detail) if row else ())]
+        told = [session.notice, session.detail, session.trouble.text, session.trouble.detail]
+        told += [row.state.text, *row.state.warnings, row.state.detail] if row else []
         context.window_manager.clipboard = "\n".join([*filter(None, told), *session.log_tail])
         return {"FINISHED"}
 

@@ -18,7 +18,7 @@ from .shared import VERSION
 from .shared.address import Address
 from .shared.bell import Bell
 from .shared.codec import MOST_BYTES, Frame, ProtocolError, decode_answer, encode
-from .shared.messages import PROTOCOL_VERSION, FromServer, Hello, Ping, Pong, Welcome
+from .shared.messages import PROTOCOL_VERSION, FromServer, Hello, Ping, Pong, SayHello, Welcome
 
 Keys = tuple[bytes, bytes]  # the server's public, the client's secret
 Failure = Literal["unreachable", "refused"]
@@ -70,7 +70,7 @@ class Line:
         self._socket = _dealer(context, address, keys)
         self._monitor = self._socket.get_monitor_socket()
         self._began = self._turn = self._asked = time.monotonic()
-        self._answered = 0.0  # when the backend last said Welcome or Pong
+        self._answered = 0.0  # when the backend last said that it is there
         self._greeted = 0.0  # when we last said Hello
         self._connected = False
         self._tokens = itertools.count()
@@ -137,10 +137,12 @@ class Line:
             message = decode_answer([frame.buffer for frame in frames])
         except ProtocolError as error:
             raise LostError("refused", OTHER_PROGRAM.format(self.address)) from error
-        if isinstance(message, Welcome | Pong):
+        if isinstance(message, Welcome | Pong | SayHello):
             self._answered = time.monotonic()
         if isinstance(message, Welcome):
             self.welcome = message
+        elif isinstance(message, SayHello) and time.monotonic() - self._greeted > PING_EVERY:
+            self._greet()  # it did not hear us for long, and has forgotten us; all that was late is answered so
         return message
 
     def _look(self, event: zmq.Event, value: int) -> None:

@@ -2,7 +2,6 @@
 
 import bpy
 from bpy.props import EnumProperty, StringProperty
-from mathutils import Vector
 
 from . import results
 from .buttons import Context, Result, can, refuse, unreachable, warn
@@ -48,9 +47,12 @@ class SPLATSMITH_OT_generate(bpy.types.Operator):
         seeds = [(settings.seed + i) % (SEEDS + 1) for i in range(settings.variations)]
         jobs = [Generate(job=new_job_id(), fields=job_fields(settings, s, mesh is not None), mesh=mesh) for s in seeds]
         origin, radius = bounds(mesh)
-        first = Vector() if mesh else free_spot(context.scene.cursor.location, radius)
+        first = origin if mesh else free_spot(context.scene.cursor.location, radius)
         for job, offset in zip(jobs, spots(len(jobs), radius), strict=True):
-            make_place(context.scene, job.job, job.fields["prompt"], job.fields["seed"], first + offset, origin, radius)
+            # The first of a selection stands in it, whatever stands there.
+            spot = free_spot(first + offset, radius) if offset.length else first
+            prompt, seed = job.fields["prompt"], job.fields["seed"]
+            make_place(context.scene, job.job, prompt, seed, spot - origin, origin, radius)
             session.request(job)
         choose_job(context.window_manager, jobs[0].job)
         return {"FINISHED"}
@@ -179,8 +181,11 @@ class SPLATSMITH_OT_place_result(JobOperator, bpy.types.Operator):
         version = session.welcome.version if session.welcome else ""
         try:
             results.place_result(context.scene, delivery, row.state, version)
-        except (results.ResultError, MeshFileError) as error:
+        except results.ResultError as error:
             return refuse(self, str(error))
+        except MeshFileError as error:  # no refusal: what was placed is a step to undo
+            session.say(f"The splats are placed, without their mesh. {error}")
+            self.report({"WARNING"}, session.notice)
         results.leave_to_live_view(live_view.draws and context.scene.splatsmith.show_live)
         live_view.show(job, results.cloud_of(delivery.splats), delivery.splats.to_scene, live=False)
         return {"FINISHED"}

@@ -5,6 +5,7 @@ import bpy
 from . import results
 from .drawing import duration, pictures, sentence
 from .job_list import active_job
+from .notices import draw_connection, draw_notice, draw_trouble
 from .placing import find
 from .properties import IMPORTANT, OF_KITS, chosen_objective, kit_options
 from .session import Row, session
@@ -21,7 +22,6 @@ STATES = {
     "stopped": ("Stopped", "PAUSE"),
     "failed": ("Failed", "ERROR"),
 }
-CONNECTIONS = {"connecting": "SORTTIME", "ready": "CHECKMARK", "unreachable": "UNLINKED", "refused": "ERROR"}
 LOG_LINES = 6
 CREDITS = 5
 
@@ -44,6 +44,7 @@ class SPLATSMITH_PT_main(Sidebar, bpy.types.Panel):
         layout, settings = self.layout, context.scene.splatsmith
         if not session.ready:
             draw_connection(layout, context)
+        draw_trouble(layout, context)
         layout.prop(settings, "prompt", text="", placeholder="What to make")
         column = layout.column()
         column.use_property_split, column.use_property_decorate = True, False
@@ -154,29 +155,6 @@ class SPLATSMITH_UL_jobs(bpy.types.UIList):
             line.label(text=title, icon=icon)
 
 
-def draw_connection(layout: Layout, context: Context) -> None:
-    """How things stand with the backend, and the button that mends it."""
-    connection = session.connection
-    box = layout.box()
-    sentence(box, context, connection.text or "The backend is ready.", CONNECTIONS[connection.state])
-    backend = session.backend
-    if backend is not None and not session.ready:
-        said = {"running": "The backend is starting.", "stopping": "The backend is stopping."}
-        ended = f"The backend has ended with code {backend.exit_code}: its log is under Backend."
-        sentence(box, context, said.get(backend.state, ended))
-    if not session.ready:
-        box.operator("splatsmith.start_backend", icon="PLAY")
-
-
-def draw_notice(layout: Layout, context: Context) -> None:
-    """The last thing that went wrong."""
-    box = layout.box()
-    box.alert = True
-    sentence(box, context, session.notice, "ERROR")
-    if session.detail:
-        box.operator("splatsmith.copy_details", icon="COPYDOWN")
-
-
 def draw_options(layout: Layout, settings: bpy.types.PropertyGroup, important: bool) -> None:
     """The first few options of the objective, or the others."""
     rule = chosen_objective(settings)
@@ -217,6 +195,8 @@ def draw_job(layout: Layout, context: Context, row: Row) -> None:
         layout.progress(factor=min(state.step / state.of, 1), text=f"{duration(row.seconds_left)} left")
     if state.text:
         sentence(layout, context, state.text, "ERROR" if state.state == "failed" else "INFO")
+    for warning in state.warnings:
+        sentence(layout, context, warning, "INFO")
     if state.detail:
         layout.operator("splatsmith.copy_details", icon="COPYDOWN")
     draw_credits(layout, context, state.credits)

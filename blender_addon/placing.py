@@ -22,6 +22,7 @@ IN_A_ROW = 4  # more variations than these make a grid
 NAME_LIMIT = 50  # bytes; Blender cuts names after 63, and adds .001
 
 Role = Literal["place", "splats", "mesh"]
+RESULTS: tuple[Role, ...] = ("splats", "mesh")
 
 
 def spots(count: int, radius: float) -> list[Vector]:
@@ -31,8 +32,10 @@ def spots(count: int, radius: float) -> list[Vector]:
 
 
 def free_spot(first: Vector, radius: float) -> Vector:
-    """The first place at or to the right of `first` where no result stands yet."""
-    taken = [thing.matrix_world.translation for _, thing in _things("place")]
+    """The first place at or to the right of `first` where no result stands yet, nor will stand."""
+    standing = [thing for _, thing in _things("place")]
+    standing += [thing for role in RESULTS for _, thing in _things(role) if thing.parent is None]  # its place is gone
+    taken = [thing.matrix_world.translation for thing in standing]
     spot = first.copy()
     while any((spot - other).length < radius for other in taken):
         spot.x += SPACING * radius

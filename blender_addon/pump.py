@@ -33,6 +33,7 @@ from .shared.messages import (
     Priors,
     Progress,
     Splats,
+    Trouble,
     Warning,
     Welcome,
 )
@@ -120,9 +121,7 @@ def dispatch(message: FromServer) -> None:
         case JobState():
             _take_state(message)
         case Jobs():
-            session.replace(message)
-            for state in message.jobs:
-                _show_thumbnail(state)
+            _take_list(message)
         case Mesh():
             if (delivery := session.deliveries.get(message.job)) is not None:
                 delivery.mesh = message
@@ -132,8 +131,16 @@ def dispatch(message: FromServer) -> None:
             session.warn(message.job, message.text)
         case Priors():
             take_priors(message)
+        case Trouble():
+            session.trouble = message
         case Welcome():
             session.greet(message)
+
+
+def _take_list(jobs: Jobs) -> None:
+    session.replace(jobs)
+    for state in jobs.jobs:
+        _show_thumbnail(state)
 
 
 def _take_splats(message: Splats) -> None:
@@ -219,14 +226,17 @@ def _look_around(context: bpy.types.Context) -> bool:
     """Follow the backend's log, and draw the imported splats of a file that was opened; whether something is new."""
     backend, before = session.backend, session.log_tail
     session.log_tail = backend.tail() if backend is not None else []
-    known = live_view.clouds
-    missing = next(((job, thing) for job, thing in splat_objects() if job not in known), None)
-    if missing is None or not live_view.draws:
-        return before != session.log_tail
-    cloud = read_splats(missing[1])
-    if cloud is not None:
-        live_view.show(missing[0], cloud, IDENTITY, live=False)
-    return True
+    found = _draw_one() if live_view.draws else False
+    return found or before != session.log_tail
+
+
+def _draw_one() -> bool:
+    """Draw the first imported splats that are not drawn yet and can be read; whether there were such."""
+    for job, thing in splat_objects():
+        if job not in live_view.clouds and (cloud := read_splats(thing)) is not None:
+            live_view.show(job, cloud, IDENTITY, live=False)
+            return True
+    return False
 
 
 def redraw(context: bpy.types.Context) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import bpy
 import numpy as np
 
-from .importers.mesh import import_mesh
+from .importers.mesh import MeshFileError, import_mesh
 from .importers.splats import MODIFIER, import_splats, let_light_through, update_splats
 from .placing import JOB, ROLE, Role, find, find_collection, local_matrix, make_collection, splat_objects
 from .ply import SplatCloud
@@ -28,7 +28,8 @@ def place_result(
     """The splat object and the mesh of a job, made or brought up to date.
 
     Raises:
-        ResultError, MeshFileError: what came cannot be shown.
+        ResultError: what came cannot be shown, and nothing was made.
+        MeshFileError: the mesh cannot be shown; the splats are placed, and an older mesh is as it was.
     """
     assert delivery.splats is not None
     cloud = cloud_of(delivery.splats)
@@ -36,7 +37,13 @@ def place_result(
         raise ResultError("The result holds splats that are no numbers: run the job again with another seed.")
     collection = find_collection(state.job) or make_collection(scene, state.job, state.prompt)
     splats = _place_splats(cloud, delivery.splats, collection)
-    mesh = _place_mesh(delivery.mesh, collection) if delivery.mesh is not None else find(state.job, "mesh")
+    problem: MeshFileError | None = None
+    if delivery.mesh is not None:
+        try:
+            _place_mesh(delivery.mesh, collection)
+        except MeshFileError as error:
+            problem = error
+    mesh = find(state.job, "mesh")
     for holder in filter(None, (collection, splats, mesh)):
         holder["prompt"], holder["objective"], holder["seed"] = state.prompt, state.objective, str(state.seed)
         holder["backend_version"], holder[JOB] = version, state.job
@@ -46,6 +53,8 @@ def place_result(
     let_light_through(scene)
     _quieten(state.job)
     show_only(state.job, "splats")
+    if problem is not None:
+        raise problem
     return splats, mesh
 
 
@@ -84,28 +93,44 @@ def _place_splats(cloud: SplatCloud, message: Splats, collection: bpy.types.Coll
     return thing
 
 
-def _place_mesh(message: Mesh, collection: bpy.types.Collection) -> bpy.types.Object:
+def _place_mesh(message: Mesh, collection: bpy.types.Collection) -> None:
     with tempfile.TemporaryDirectory(prefix="splatsmith-") as folder:
         file = Path(folder) / "mesh.glb"
         file.write_bytes(message.glb.tobytes())
         thing = import_mesh(file, f"{collection.name} mesh", collection)
     old, own = find(message.job, "mesh"), thing.matrix_world.copy()
+    if old is not None and old.type == "MESH":
+        _update_mesh(old, thing)
+        return
     thing[ROLE] = "mesh"
     thing.parent = find(message.job, "place")
     thing.matrix_basis = local_matrix(thing.parent, message.to_scene) @ own
-    if old is not None:
+    if old is not None:  # the artist has made something else of it, as a curve
         thing.parent, thing.matrix_basis = old.parent, old.matrix_basis.copy()
-        _remove_with_looks(old)
-    return thing
+        former = old.data
+        bpy.data.objects.remove(old)
+        _remove_with_looks(former)
 
 
-def _remove_with_looks(thing: bpy.types.Object) -> None:
-    """Remove an object with its mesh, and of its materials and their images those that nobody else uses."""
-    materials = [material for material in thing.data.materials if material]
-    images = [node.image for material in materials for node in material.node_tree.nodes if node.type == "TEX_IMAGE"]
-    bpy.data.batch_remove([thing, thing.data])
+def _update_mesh(thing: bpy.types.Object, newer: bpy.types.Object) -> None:
+    """Put the newer mesh in the place of the object's own; its transform and modifiers stay, as with splats."""
+    old, name = thing.data, thing.data.name
+    thing.data = newer.data
+    bpy.data.objects.remove(newer)
+    _remove_with_looks(old)
+    thing.data.name = name
+
+
+def _remove_with_looks(data: bpy.types.ID) -> None:
+    """Remove what an object showed, unless others show it, and of its materials and images those that nobody uses."""
+    if data.users:
+        return
+    materials = [material for material in getattr(data, "materials", ()) if material]
+    trees = [material.node_tree for material in materials if material.node_tree]  # none where nodes are switched off
+    images = [node.image for tree in trees for node in tree.nodes if node.type == "TEX_IMAGE"]
+    bpy.data.batch_remove([data])
     for unused in (materials, images):
-        bpy.data.batch_remove([left for left in unused if left is not None and left.users == 0])
+        bpy.data.batch_remove({left for left in unused if left is not None and left.users == 0})
 
 
 def _quieten(job: str) -> None:

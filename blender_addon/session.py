@@ -27,6 +27,7 @@ from .shared.messages import (
     Priors,
     Progress,
     Splats,
+    Trouble,
     Watch,
     Welcome,
 )
@@ -34,6 +35,7 @@ from .shared.messages import (
 IDENTITY = ((1.0, 0.0, 0.0, 0.0), (0.0, 1.0, 0.0, 0.0), (0.0, 0.0, 1.0, 0.0), (0.0, 0.0, 0.0, 1.0))
 EMBEDDED = "embedded"  # the prior that every backend has
 NO_PRIORS = Priors(priors=(Prior(name=EMBEDDED, title=EMBEDDED, kit=True),))
+NO_TROUBLE = Trouble()
 OFFLINE = Connection("unreachable", "The add-on has not tried to reach the backend yet.", None)
 
 
@@ -80,6 +82,8 @@ class Session:
     detail: str = ""  # its traceback
     rows: dict[str, Row] = field(default_factory=dict)
     deliveries: dict[str, Delivery] = field(default_factory=dict)
+    trouble: Trouble = NO_TROUBLE  # what keeps the backend from making anything
+    pages: list[Jobs] = field(default_factory=list)  # of the backend's list, until the last has come
     watched: tuple[str, ...] = ()
     priors: Priors = NO_PRIORS  # what the backend offered last
     kit: KitMaker[Any] | None = None  # the kit that is being made, or was made last
@@ -115,7 +119,7 @@ class Session:
 
     def greet(self, welcome: Welcome) -> None:
         """A connection was made (again); the backend tells of its jobs unasked, but watches none of them yet."""
-        self.welcome, self.watched = welcome, ()
+        self.welcome, self.watched, self.trouble = welcome, (), NO_TROUBLE
 
     def request(self, generate: Generate) -> None:
         """Ask for a job, and list it at once: the backend's own word replaces this row."""
@@ -147,9 +151,16 @@ class Session:
             row.state = msgspec.structs.replace(row.state, state="queued")
 
     def replace(self, jobs: Jobs) -> None:
-        """The backend's list; only what it cannot know yet is kept beside it."""
+        """A page of the backend's list; at the last one only what it cannot know yet is kept beside the list."""
+        if jobs.page == 0:
+            self.pages = []
+        if jobs.page != len(self.pages):
+            return  # of a list that a newer one has overtaken
+        self.pages.append(jobs)
+        if not jobs.last:
+            return
         waiting = {job: row for job, row in self.rows.items() if not row.known}
-        told = {state.job: self._row(state) for state in jobs.jobs}
+        told = {state.job: self._row(state) for page in self.pages for state in page.jobs}
         self.rows = waiting | told
 
     def update(self, state: JobState) -> bool:
@@ -171,7 +182,8 @@ class Session:
     def warn(self, job: str, text: str) -> None:
         """Something about a job that goes on."""
         if (row := self.rows.get(job)) is not None:
-            row.state = msgspec.structs.replace(row.state, text=text)
+            told = row.state.warnings
+            row.state = msgspec.structs.replace(row.state, warnings=told if text in told else (*told, text))
 
     def forget(self, job: str) -> None:
         """Drop all that is known of a job."""

@@ -1,7 +1,7 @@
 """Requests that the backend has not answered yet; no bpy.  They are sent again when a connection was lost.
 
-The protocol has no numbers for requests: what answers one is known by the job.  That is enough, because a job does not
-mind being asked the same twice.
+An order, which changes something, waits until the backend says that it has taken it, and the backend carries out each
+once.  What only asks, for results or the list, may be answered twice.
 """
 
 from __future__ import annotations
@@ -11,18 +11,15 @@ from dataclasses import dataclass
 
 from .shared.codec import Frame
 from .shared.messages import (
-    Cancel,
-    Continue,
     Error,
     Fetch,
-    Forget,
     FromClient,
     FromServer,
-    Generate,
     Jobs,
-    JobState,
     ListJobs,
+    Order,
     Splats,
+    Taken,
 )
 
 
@@ -42,8 +39,8 @@ class Unanswered:
         self._requests: dict[Hashable, Request] = {}
 
     def add(self, message: FromClient, frames: list[Frame]) -> None:
-        """Ask; the same asked before, and not answered, is replaced."""
-        key = (type(message), getattr(message, "job", None))
+        """Ask; the same question asked before, and not answered, is replaced."""
+        key = message.id if isinstance(message, Order) else (type(message), getattr(message, "job", None))
         self._requests.pop(key, None)
         self._requests[key] = Request(message, frames)
 
@@ -56,6 +53,10 @@ class Unanswered:
         """Those that are to be sent."""
         return (request for request in self._requests.values() if not request.sent)
 
+    def orders(self) -> Iterator[Order]:
+        """The orders that the backend has not taken."""
+        return (request.message for request in self._requests.values() if isinstance(request.message, Order))
+
     def settle(self, answer: FromServer) -> None:
         """Take out what this answers."""
         for key in [key for key, asked in self._requests.items() if asked.sent and _answers(answer, asked.message)]:
@@ -64,14 +65,11 @@ class Unanswered:
 
 def _answers(answer: FromServer, asked: FromClient) -> bool:
     match answer:
-        case JobState(job=job):
-            return isinstance(asked, Generate | Cancel | Continue) and asked.job == job
-        case Splats(job=job, final=True):
+        case Taken(order=order) | Error(order=str(order)):
+            return isinstance(asked, Order) and asked.id == order
+        case Splats(job=job, final=True) | Error(job=str(job)):
             return isinstance(asked, Fetch) and asked.job == job
-        case Error(job=str(job)):
-            return getattr(asked, "job", None) == job
-        case Jobs(jobs=jobs):
-            gone = isinstance(asked, Forget) and all(state.job != asked.job for state in jobs)
-            return gone or isinstance(asked, ListJobs)
+        case Jobs(last=True):
+            return isinstance(asked, ListJobs)
         case _:
             return False

@@ -6,7 +6,19 @@ import itertools
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
-from .messages import NEWEST_WINS, FromServer, Jobs, JobState, Mesh, Pong, Priors, Splats, Welcome
+from .messages import (
+    NEWEST_WINS,
+    FromServer,
+    Jobs,
+    JobState,
+    Mesh,
+    Pong,
+    Priors,
+    SayHello,
+    Splats,
+    Trouble,
+    Welcome,
+)
 
 T = TypeVar("T")
 
@@ -48,6 +60,8 @@ def slot(message: FromServer) -> Hashable:
         return kind, message.job, message.final
     if isinstance(message, (*NEWEST_WINS, JobState, Mesh)):
         return kind, message.job
-    if isinstance(message, Jobs | Pong | Priors | Welcome):
+    if isinstance(message, Jobs):
+        return kind, message.page
+    if isinstance(message, Pong | Priors | SayHello | Trouble | Welcome):
         return kind
     return next(_serial)

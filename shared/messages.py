@@ -1,6 +1,7 @@
 """Every message between the add-on and the backend: the vocabulary, and nothing of how it travels (see codec.py).
 
-A job has an id that the client draws (`new_job_id`), so that a request may be sent again without making a second job.
+A job has an id that the client draws (`new_job_id`), and so has every order that changes something: it is sent again
+until the server says that it has taken it, and carried out once.
 Small news of every job (`JobState`) goes to every client; pictures and splats of a job go to those that watch it.
 World: Blender's, Z up, metres.  The object of a job lies in the unit ball; `to_scene` takes it to where it stands.
 """
@@ -15,10 +16,11 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
 DEFAULT_PORT = 47800
 
 JobId = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
+OrderId = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
 State = Literal["queued", "running", "finishing", "done", "stopped", "failed"]
 ENDED: tuple[State, ...] = ("done", "stopped", "failed")
 Matrix = tuple[tuple[float, float, float, float], ...]  # 4x4, row by row
@@ -58,6 +60,12 @@ class Ping(Message, frozen=True, kw_only=True):
     token: int
 
 
+class Order(Message, frozen=True, kw_only=True):
+    """What changes something.  Sent again, after a lost connection, with the same `id`, it is not carried out again."""
+
+    id: OrderId = msgspec.field(default_factory=new_job_id)
+
+
 class SceneMesh(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, eq=False):
     """The selected objects as one triangle mesh, in world space."""
 
@@ -71,7 +79,7 @@ class SceneMesh(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
         _check("colours", self.colours, len(self.vertices), 4)
 
 
-class Generate(Message, frozen=True, kw_only=True):
+class Generate(Order, frozen=True, kw_only=True):
     """A new job.  `fields` are those of a job.json (prompt, objective, seed, quality, recipe ...) and checked there.
 
     With `like` the fields and the mesh are those of that job, and `fields` says what is different.
@@ -83,13 +91,13 @@ class Generate(Message, frozen=True, kw_only=True):
     like: JobId | None = None
 
 
-class Cancel(Message, frozen=True, kw_only=True):
-    """Stop a job after the step under way; what it has is kept and can be fetched or continued."""
+class Cancel(Order, frozen=True, kw_only=True):
+    """Stop a job after the step under way, at the second order at once; what it has is kept and can be continued."""
 
     job: JobId
 
 
-class Continue(Message, frozen=True, kw_only=True):
+class Continue(Order, frozen=True, kw_only=True):
     """So many more steps for a job that has ended."""
 
     job: JobId
@@ -108,8 +116,8 @@ class Fetch(Message, frozen=True, kw_only=True):
     job: JobId
 
 
-class Forget(Message, frozen=True, kw_only=True):
-    """Delete a job that has ended, with its folder."""
+class Forget(Order, frozen=True, kw_only=True):
+    """Delete a job that has ended, with its folder; of one that is gone already nothing is left to do."""
 
     job: JobId
 
@@ -176,6 +184,23 @@ class Welcome(Message, frozen=True, kw_only=True):
     kits: str = ""  # the folder on the server's machine whose kits it offers
 
 
+class Trouble(Message, frozen=True, kw_only=True):
+    """What keeps the backend from making anything, "" where nothing does: at each change, and after a Welcome if so."""
+
+    text: str = ""
+    detail: str = ""
+
+
+class SayHello(Message, frozen=True, kw_only=True):
+    """The server does not know this client, or no longer; it did nothing of what was asked."""
+
+
+class Taken(Message, frozen=True, kw_only=True):
+    """The order with this id has been carried out, now or when it came before."""
+
+    order: OrderId
+
+
 class Pong(Message, frozen=True, kw_only=True):
     """The answer to Ping."""
 
@@ -188,6 +213,7 @@ class Error(Message, frozen=True, kw_only=True):
     text: str
     detail: str = ""
     job: str | None = None
+    order: str | None = None
 
 
 class JobState(Message, frozen=True, kw_only=True):
@@ -201,8 +227,9 @@ class JobState(Message, frozen=True, kw_only=True):
     created: float  # seconds since 1970
     step: int
     of: int
-    text: str = ""  # the reason of a failure, or the last warning
+    text: str = ""  # the reason of a failure
     detail: str = ""  # its traceback
+    warnings: tuple[str, ...] = ()  # all of the last run, in their order
     credits: tuple[str, ...] = ()  # whose objects the result is made of, a line each, the largest share first
     to_scene: Matrix
     has_splats: bool = False
@@ -214,9 +241,11 @@ class JobState(Message, frozen=True, kw_only=True):
 
 
 class Jobs(Message, frozen=True, kw_only=True):
-    """All jobs, the newest first."""
+    """All jobs, the newest first, in as many messages as they need: `page` counts from 0, the `last` ends the list."""
 
     jobs: tuple[JobState, ...]
+    page: int = 0
+    last: bool = True
 
 
 class Progress(Message, frozen=True, kw_only=True):
@@ -281,6 +310,9 @@ class Warning(Message, frozen=True, kw_only=True):
 
 
 FromClient = Hello | Ping | Generate | Cancel | Continue | Watch | Fetch | Forget | ListJobs
-FromServer = Welcome | Priors | Pong | Error | JobState | Jobs | Progress | Preview | Splats | Mesh | Warning
+FromServer = (
+    Welcome | Priors | Trouble | SayHello | Taken | Pong | Error
+    | JobState | Jobs | Progress | Preview | Splats | Mesh | Warning
+)  # fmt: skip
 # Of these the newest of a job is enough; a slow client never sees the ones between.
 NEWEST_WINS = (Progress, Preview, Splats)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal, Protocol
 
-from shared.messages import Matrix, Message, Preview, Progress, Splats, Warning
+from shared.messages import Matrix, Message, Preview, Progress, Splats, Trouble, Warning
 
 
 class Task(Message, frozen=True, kw_only=True):
@@ -20,6 +20,16 @@ class Task(Message, frozen=True, kw_only=True):
 
 class Stop(Message, frozen=True, kw_only=True):
     """Save after the step under way, and end."""
+
+    job: str
+
+
+class Ready(Message, frozen=True, kw_only=True):
+    """The process is warm, and takes tasks.  Of it and of Begun only the executor hears."""
+
+
+class Begun(Message, frozen=True, kw_only=True):
+    """The task was taken up: if the process dies from now on, it may be the task's fault."""
 
     job: str
 
@@ -48,11 +58,16 @@ class Ended(Message, frozen=True, kw_only=True):
 
 
 Command = Task | Stop
+FromWorker = Ready | Begun | Started | Progress | Preview | Splats | Warning | Finishing | Ended
 Event = Started | Progress | Preview | Splats | Warning | Finishing | Ended
 
 
 class Executor(Protocol):
     """Runs one task at a time."""
+
+    @property
+    def trouble(self) -> Trouble:
+        """What keeps it from running anything; the same object until that changes."""
 
     def submit(self, task: Task) -> None:
         """Begin; at once, and only after the task before has ended."""

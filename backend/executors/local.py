@@ -1,37 +1,25 @@
-"""One worker process on this machine, replaced when it dies.
+"""One worker process on this machine, replaced when it dies: at once where it was at work, else after a pause.
 
-A thread reads what the process says, so that whoever owns the executor never waits.  The process ends when its input
-does: it cannot outlive us, however we end.
+A process that dies before it begins with anything would die again and again.  Each such death makes the pause longer
+and is told as `trouble`; a task that waits is given up after a few.
 """
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import os
 import queue
-import signal
-import subprocess
-import sys
-import threading
 import time
 from pathlib import Path
-from typing import IO
 
-from backend.executors import Ended, Event, Stop, Task
-from backend.executors.pipes import read_frames, write_frames
+from backend.executors import Begun, Ended, Event, FromWorker, Ready, Stop, Task
+from backend.executors.process import Worker
 from shared.bell import Bell
-from shared.codec import ProtocolError, decode, encode
-from shared.messages import Message
+from shared.messages import Trouble
 
-ROOT = Path(__file__).resolve().parents[2]
-log = logging.getLogger(__name__)
-
-LEAST_LIFE = 5.0  # seconds; a worker that dies sooner is not replaced before there is something to do
-TAIL = 4000  # characters of the log that explain a death
+TRIES = 3  # deaths in a row until a task that waits is given up
+PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds until a process that did nothing is replaced: the first time, and at most
+PROVEN = 60.0  # seconds; a warm process that lived so long was a good one
 PATIENCE = 3.0  # seconds for the step under way, when all is to end
-
-Process = subprocess.Popen[bytes]
+REASON = 300  # characters of a program's own words in our sentence
 
 
 class Local:
@@ -39,42 +27,47 @@ class Local:
 
     def __init__(self, log: Path) -> None:
         self.log = log
+        self.trouble = Trouble()
         self._bell = Bell()
-        self._heard: queue.SimpleQueue[tuple[Process, Event | None]] = queue.SimpleQueue()
+        self._heard: queue.SimpleQueue[tuple[Worker, FromWorker | None]] = queue.SimpleQueue()
         self._task: Task | None = None
-        self._killed = False
-        self._process = self._start()
+        self._begun = self._stopped = False  # of the task
+        self._events: list[Event] = []  # not asked for yet
+        self._deaths, self._next_start = 0, 0.0  # in a row, of processes that did nothing
+        self._worker: Worker | None = None
+        self._start()
 
     def submit(self, task: Task) -> None:
         """Begin; the task before has ended."""
-        if self._process.poll() is not None:
-            self._process = self._start()
-        self._task, self._killed = task, False
-        self._tell(task)
+        self._task, self._begun, self._stopped = task, False, False
+        if self._worker is None and self._deaths < TRIES:
+            self._start()
+        elif self._worker is not None and not self._worker.doomed:
+            self._worker.tell(task)
 
     def stop(self, job: str) -> None:
         """Ask for the end of the job after the step under way."""
         if self._task is not None and self._task.job == job:
-            self._tell(Stop(job=job))
+            self._stopped = True
+            if self._worker is None:
+                self._end(Ended(job=job, state="stopped"))
+            else:
+                self._worker.tell(Stop(job=job))
 
     def kill(self, job: str) -> None:
-        """End the job now, with the process that does it."""
-        if self._task is not None and self._task.job == job:
-            self._killed = True
-            self._process.kill()
+        """End the job now, with the process that does it; nothing happens to a process that is done with it."""
+        self._listen()
+        if self._task is not None and self._task.job == job and self._worker is not None:
+            self._stopped = True
+            self._worker.kill()
 
     def events(self) -> list[Event]:
-        """What has come since the last call; a process that died gives its task's end, and is replaced."""
+        """What has come since the last call; a process that died is replaced, and gives its task's end."""
         self._bell.silence()
-        events: list[Event] = []
-        while not self._heard.empty():
-            process, event = self._heard.get()
-            if event is None:
-                events += self._buried(process)
-            elif self._task is not None:
-                events.append(event)
-                if isinstance(event, Ended):
-                    self._task = None
+        self._listen()
+        if self._worker is None and time.monotonic() >= self._next_start:
+            self._start()
+        events, self._events = self._events, []
         return events
 
     def fileno(self) -> int:
@@ -86,80 +79,76 @@ class Local:
         deadline = time.monotonic() + PATIENCE
         if self._task is not None:
             self.stop(self._task.job)
-        while self._task is not None and time.monotonic() < deadline and self._process.poll() is None:
+        while self._task is not None and self._worker is not None and time.monotonic() < deadline:
             time.sleep(0.02)
-            self.events()
+            self._listen()
         self._task = None
-        self._process.kill()
-        self._process.wait()
+        if self._worker is not None:
+            self._worker.kill()
+            self._worker.bury()
         self._bell.close()
 
-    def _tell(self, message: Message) -> None:
-        pipe = self._process.stdin
-        try:
-            if pipe is not None:
-                write_frames(pipe, encode(message))
-        except OSError:
-            self._bell.ring()  # it has died: its reader says so, and that is the task's end
+    def _start(self) -> None:
+        """Another process; it gets the task that waits."""
+        self._worker = Worker(self.log, self._heard, self._bell)
+        if self._task is not None:
+            self._worker.tell(self._task)
 
-    def _start(self) -> Process:
-        """A new process and the thread that reads it; what it prints is appended to the log."""
-        paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-        with self.log.open("ab") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "backend.worker"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=output,
-                env={**os.environ, "PYTHONPATH": paths},
-            )
-        self._born, self._log_start = time.monotonic(), self.log.stat().st_size
-        threading.Thread(target=self._read, args=(process,), daemon=True).start()
-        return process
+    def _listen(self) -> None:
+        """Take in what has come.  A worker that was replaced has nothing more to say."""
+        while not self._heard.empty():
+            worker, said = self._heard.get()
+            if worker is not self._worker:
+                continue
+            match said:
+                case None:
+                    self._bury(worker)
+                case Ready():
+                    worker.ready, self.trouble = True, Trouble()
+                case Begun():
+                    self._begun, self._deaths = True, 0
+                case Ended():
+                    self._end(said)
+                case _:
+                    self._events.append(said)
 
-    def _read(self, process: Process) -> None:
-        """Runs in a thread until the process ends; the last thing heard of it is None."""
-        pipe: IO[bytes] | None = process.stdout
-        try:
-            while pipe is not None and (frames := read_frames(pipe)) is not None:
-                self._heard.put((process, decode(frames, Event)))
-                self._bell.ring()
-        except (ProtocolError, OSError):
-            log.exception("the worker cannot be understood, and is replaced")
-            process.kill()
-        process.wait()
-        self._heard.put((process, None))
-        self._bell.ring()
+    def _end(self, ended: Ended) -> None:
+        """The task is over.  The end of one that is over already is none of this one's."""
+        if self._task is not None and ended.job == self._task.job:
+            self._task = None
+            self._events.append(ended)
 
-    def _buried(self, process: Process) -> list[Event]:
-        """What the death of a process means; another takes its place."""
-        if process is not self._process:
-            return []
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                with contextlib.suppress(OSError):  # what could not be written is still in its buffer
-                    pipe.close()
-        task, self._task = self._task, None
-        if time.monotonic() - self._born > LEAST_LIFE:
-            self._process = self._start()
+    def _bury(self, worker: Worker) -> None:
+        """What the death of a process means."""
+        worker.bury()
+        self._worker, task = None, self._task
+        how, words = worker.fate(), worker.last_words()
+        if worker.doomed or (self._begun and task is not None):
+            self._next_start = 0.0
+        else:
+            self._mourn(worker, how, words)
         if task is None:
-            return []
-        if self._killed:
-            return [Ended(job=task.job, state="stopped")]
-        text = f"The worker process {_how(process.returncode)}; “Continue” goes on from the last checkpoint."
-        return [Ended(job=task.job, state="failed", text=text, detail=self._last_words())]
+            return
+        if self._stopped:
+            self._end(Ended(job=task.job, state="stopped"))
+        elif self._begun:
+            text = f"The worker process {how}; “Continue” goes on from the last checkpoint."
+            self._end(Ended(job=task.job, state="failed", text=text, detail=words))
+        elif self._deaths >= TRIES:
+            self._end(Ended(job=task.job, state="failed", text=self.trouble.text, detail=words))
 
-    def _last_words(self) -> str:
-        with self.log.open("rb") as file:
-            file.seek(self._log_start)
-            return file.read().decode("utf-8", "replace")[-TAIL:]
+    def _mourn(self, worker: Worker, how: str, words: str) -> None:
+        """A process died that did nothing: the next one has to wait, and clients hear why."""
+        good = worker.ready and time.monotonic() - worker.born > PROVEN
+        self._deaths = 1 if good else self._deaths + 1
+        pause = min(PAUSE * 2 ** (self._deaths - 1), LONGEST_PAUSE)
+        self._next_start = time.monotonic() + pause
+        when = "while it waited" if worker.ready else "before it was ready"
+        reason = f" ({_last_line(words)})" if words.strip() else ""
+        text = f"The backend's worker {how} {when}{reason}; it is started again in {pause:.0f} s."
+        self.trouble = Trouble(text=text, detail=words)
 
 
-def _how(code: int) -> str:
-    """How a process ended, by its exit code."""
-    if code >= 0:
-        return f"ended with code {code}"
-    try:
-        return f"was ended by {signal.Signals(-code).name}"
-    except ValueError:
-        return f"was ended by signal {-code}"
+def _last_line(words: str) -> str:
+    """The last line that says something: of a traceback, what was wrong."""
+    return words.strip().splitlines()[-1].strip()[:REASON]

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import io
-from contextlib import redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
+import addon_utils
 import bpy
+
+GLTF = "io_scene_gltf2"  # the add-on that comes with Blender
 
 
 class MeshFileError(ValueError):
@@ -20,17 +24,18 @@ def import_mesh(path: Path, name: str, collection: bpy.types.Collection) -> bpy.
     and normals belong to the corners and stay.
 
     Raises:
-        MeshFileError: the file cannot be read, or does not hold exactly one mesh.
+        MeshFileError: the file cannot be read, or does not hold exactly one mesh, or Blender lacks its glTF add-on.
     """
     before = set(bpy.data.objects)
     try:
-        with redirect_stdout(io.StringIO()):  # the importer tells of its progress there
+        with _gltf_importer(), redirect_stdout(io.StringIO()):  # the importer tells of its progress there
             bpy.ops.import_scene.gltf(filepath=str(path), merge_vertices=True)
     except RuntimeError as error:
         raise MeshFileError(f"{path} cannot be imported: it is missing or not a GLB.") from error
     imported = set(bpy.data.objects) - before
     meshes = [thing for thing in imported if thing.type == "MESH"]
     if len(meshes) != 1:
+        bpy.data.batch_remove(imported)
         raise MeshFileError(f"{path} holds {len(meshes)} meshes, and one is expected: export it again.")
     mesh = meshes[0]
     placed = mesh.matrix_world.copy()
@@ -43,3 +48,18 @@ def import_mesh(path: Path, name: str, collection: bpy.types.Collection) -> bpy.
     collection.objects.link(mesh)
     mesh.name = mesh.data.name = name
     return mesh
+
+
+@contextmanager
+def _gltf_importer() -> Iterator[None]:
+    """Have Blender's glTF add-on while the block runs; where the artist has switched it off it is off again after."""
+    if "gltf" in dir(bpy.ops.import_scene):
+        yield
+        return
+    # With its entry in the preferences, which it reads: without one it does not even start.
+    if addon_utils.enable(GLTF, default_set=True) is None:
+        raise MeshFileError("Blender's own glTF add-on is missing: install Blender whole to have meshes imported.")
+    try:
+        yield
+    finally:
+        addon_utils.disable(GLTF, default_set=True)

@@ -10,6 +10,7 @@ shows the view-independent colour; the native one has all harmonics.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import bpy
@@ -19,6 +20,7 @@ from ..ply import SH_C0, Floats, SplatCloud
 from .splat_nodes import RGBA, ROTATION, SCALE, splat_material, splat_nodes
 
 MODIFIER = "Splats"  # the one with the cubes
+KINDS = {ROTATION: "QUATERNION", SCALE: "FLOAT_VECTOR", RGBA: "FLOAT_COLOR"}  # what `splat_nodes` reads
 
 # Each splat on a ray is two transparent bounces, one for each side of its cube.
 TRANSPARENT_BOUNCES = 1024  # Cycles' most; its default of 8 makes everything behind four splats black
@@ -56,9 +58,12 @@ def update_splats(thing: bpy.types.Object, cloud: SplatCloud) -> None:
 
 
 def read_splats(thing: bpy.types.Object) -> SplatCloud | None:
-    """The splats of an object that `import_splats` made before Blender 5.3, without harmonics; None of any other."""
+    """The splats of an object that `import_splats` made before Blender 5.3, without harmonics; None of any other.
+
+    None too while they cannot be read: in Edit Mode, or where an attribute is gone or was made another.
+    """
     data = thing.data
-    if not isinstance(data, bpy.types.Mesh) or any(name not in data.attributes for name in (ROTATION, SCALE, RGBA)):
+    if not isinstance(data, bpy.types.Mesh) or data.is_editmode or any(map(partial(_differs, data), KINDS)):
         return None
     rgba = _read(data.attributes[RGBA], "color", 4)
     return SplatCloud(
@@ -73,6 +78,12 @@ def read_splats(thing: bpy.types.Object) -> SplatCloud | None:
 def srgb(linear: Floats) -> Floats:
     """Linear values as the sRGB values of a picture."""
     return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * np.abs(linear) ** (1 / 2.4) - 0.055)
+
+
+def _differs(data: bpy.types.Mesh, name: str) -> bool:
+    """Whether an attribute is not, or no longer, as we made it."""
+    found = data.attributes.get(name)
+    return found is None or (found.data_type, found.domain) != (KINDS[name], "POINT")
 
 
 def _read(attribute: bpy.types.Attribute, field: str, width: int) -> Floats:
@@ -93,9 +104,9 @@ def object_attributes(cloud: SplatCloud) -> list[Attribute]:
     """What `splat_nodes` reads; colour linear, with the opacity as its alpha."""
     rgba = np.concatenate([cloud.linear_rgb, cloud.opacities[:, None]], 1)
     return [
-        Attribute(ROTATION, "QUATERNION", "value", cloud.rotations),
-        Attribute(SCALE, "FLOAT_VECTOR", "vector", cloud.scales),
-        Attribute(RGBA, "FLOAT_COLOR", "color", rgba),
+        Attribute(ROTATION, KINDS[ROTATION], "value", cloud.rotations),
+        Attribute(SCALE, KINDS[SCALE], "vector", cloud.scales),
+        Attribute(RGBA, KINDS[RGBA], "color", rgba),
     ]
 
 

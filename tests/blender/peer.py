@@ -15,10 +15,12 @@ from blender_addon.shared.messages import (
     ListJobs,
     Objective,
     Option,
+    Order,
     Ping,
     Pong,
     Prior,
     Priors,
+    Taken,
     Welcome,
 )
 
@@ -103,6 +105,8 @@ class Peer:
                 self._send(client, message=Jobs(jobs=self.jobs))
             case _:
                 self.heard.append(message)
+                if isinstance(message, Order):
+                    self._send(client, message=Taken(order=message.id))
 
     def _send(self, *clients, message):
         for client in clients:

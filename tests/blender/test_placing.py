@@ -8,8 +8,9 @@ import pytest
 from mathutils import Matrix, Vector
 from samples import TRIANGLE, random_splats
 
-from blender_addon import placing
+from blender_addon import placing, pump
 from blender_addon.importers.mesh import MeshFileError
+from blender_addon.live_view import live_view
 from blender_addon.placing import find, find_collection, free_spot, make_place, remove_place, short, spots, world_matrix
 from blender_addon.results import ResultError, leave_to_live_view, place_result, show_only, shown
 from blender_addon.session import Delivery
@@ -20,10 +21,18 @@ TO_SCENE = ((2.0, 0.0, 0.0, 10.0), (0.0, 2.0, 0.0, 0.0), (0.0, 0.0, 2.0, 1.0), (
 ORIGIN = Vector((10, 0, 1))
 
 
-def state(**changes):
-    told = {"state": "done", "prompt": "a red apple", "objective": "vdm", "seed": 2**40, "created": 1.0, "step": 3}
+def state(job=JOB, **changes):
+    told = {
+        "job": job,
+        "state": "done",
+        "prompt": "a red apple",
+        "objective": "vdm",
+        "seed": 2**40,
+        "created": 1.0,
+        "step": 3,
+    }
     told |= {"of": 3, "has_splats": True, "has_mesh": True}
-    return JobState(job=JOB, to_scene=TO_SCENE, **(told | changes))
+    return JobState(to_scene=TO_SCENE, **(told | changes))
 
 
 def splats(count=20, seed=0, final=True, **changes):
@@ -215,3 +224,85 @@ def test_things_are_found_after_the_file_was_saved_and_opened(tmp_path):
 )
 def test_any_prompt_gives_a_name(prompt, name):
     assert short(prompt, 50) == name
+
+
+def test_a_mesh_comes_where_the_gltf_add_on_is_switched_off(glb):
+    bpy.ops.preferences.addon_disable(module="io_scene_gltf2")
+    _, mesh = deliver(splats(), glb)
+    assert len(mesh.data.polygons) == 1
+    assert "gltf" not in dir(bpy.ops.import_scene)  # as the artist left it
+    assert "io_scene_gltf2" not in bpy.context.preferences.addons
+    bpy.ops.preferences.addon_enable(module="io_scene_gltf2")
+
+
+def test_a_mesh_that_cannot_be_read_leaves_the_splats_and_the_older_mesh(glb):
+    place()
+    _, mesh = deliver(splats(), glb)
+    before, count = mesh.data, len(bpy.data.objects)
+    with pytest.raises(MeshFileError):
+        deliver(splats(35), Mesh(job=JOB, to_scene=TO_SCENE, glb=glb.glb[:100]))
+    assert len(find(JOB, "splats").data.vertices) == 35
+    assert (find(JOB, "mesh").data, len(bpy.data.objects)) == (before, count)
+    assert shown(JOB) == "splats"
+
+
+def test_a_second_import_is_one_mesh_whatever_the_artist_has_made_of_the_first(glb):
+    place()
+    _, mesh = deliver(splats(), glb)
+    plain = bpy.data.materials.new("plain")
+    plain.use_nodes = False
+    mesh.data.materials[0] = plain
+    mesh.data.materials.append(None)
+    bevel = mesh.modifiers.new("Bevel", "BEVEL")
+    deliver(splats(), glb)
+    assert [thing for thing in bpy.data.objects if thing.type == "MESH" and thing.get("splatsmith_role") == "mesh"] == [
+        mesh
+    ]
+    assert len(bpy.data.objects) == 3
+    assert mesh.modifiers[0] == bevel
+    assert mesh.data.materials[0].node_tree
+    assert mesh.data.name == "a red apple mesh"
+
+    double = mesh.copy()  # a linked duplicate keeps what it shows
+    del double["splatsmith_role"]
+    bpy.context.scene.collection.objects.link(double)
+    shown_there = double.data
+    deliver(splats(), glb)
+    assert double.data == shown_there
+    assert len(double.data.polygons) == len(find(JOB, "mesh").data.polygons) == 1
+
+
+def test_a_mesh_that_was_made_a_curve_is_replaced_by_the_newer_one(glb):
+    place()
+    _, mesh = deliver(splats(), glb)
+    reveal(mesh)
+    bpy.context.view_layer.objects.active = mesh
+    mesh.select_set(True)
+    bpy.ops.object.convert(target="CURVE")
+    assert find(JOB, "mesh").type == "CURVE"
+    _, newer = deliver(splats(), glb)
+    assert newer.type == "MESH"
+    assert len(bpy.data.objects) == 3
+
+
+def test_splats_that_cannot_be_read_hold_up_no_others():
+    collection = bpy.data.collections.new("a cloud")
+    bpy.context.scene.collection.children.link(collection)
+    collection["splatsmith_job"] = "f" * 32
+    cloud = bpy.data.objects.new("native", bpy.data.pointclouds.new("native"))  # as Blender 5.3 has them
+    cloud["splatsmith_role"] = "splats"
+    collection.objects.link(cloud)
+    thing, _ = deliver(splats())
+    assert [job for job, _ in placing.splat_objects()] == ["f" * 32, JOB]
+    assert pump._draw_one()
+    assert list(live_view.clouds) == [JOB]
+    assert not pump._draw_one()
+    live_view.clouds.clear()
+    thing.data.attributes.remove(thing.data.attributes["splat_scale"])
+    thing.data.attributes.new("splat_scale", "FLOAT", "POINT")  # by hand, and of another kind
+    assert not pump._draw_one()
+
+
+def test_a_result_whose_place_was_deleted_takes_its_spot_all_the_same():
+    deliver(splats())
+    assert free_spot(ORIGIN, 1.0) == ORIGIN + Vector((2.5, 0, 0))

@@ -1,10 +1,12 @@
 """From the socket into Blender: what each button and each message does."""
 
 import bpy
+import msgspec
 import numpy as np
 import pytest
 from peer import WELCOME, until
 from pressing import IMAGE, about, finish, generate, of, ops, settings, ticks
+from test_panels import texts
 from test_placing import JOB, splats, state
 
 from blender_addon import pump
@@ -23,6 +25,7 @@ from blender_addon.shared.messages import (
     Jobs,
     Preview,
     Progress,
+    Trouble,
     Warning,
     Watch,
 )
@@ -93,6 +96,49 @@ def test_variations_get_seeds_and_places_of_their_own(peer):
     assert [place.name.split()[-1] for place in places] == [str(job.fields["seed"]) for job in jobs]
     assert list(session.rows) == [job.job for job in reversed(jobs)]  # the newest first
     assert active_job(bpy.context.window_manager) == jobs[0].job
+
+
+def test_every_variation_looks_for_a_spot_of_its_own(peer):
+    (single,) = generate(peer)
+    find(single.job, "place").location.x = 2.5
+    jobs = generate(peer, variations=3)
+    places = [find(job.job, "place").location.x for job in jobs]
+    assert places == [0, 5, 7.5]
+    bpy.ops.mesh.primitive_cube_add(size=2 / 3**0.5)  # in the unit ball
+    jobs = generate(peer, variations=2, start="SELECTED")
+    places = [find(job.job, "place").location.x for job in jobs]
+    np.testing.assert_allclose(places, [0, 10], atol=1e-5)  # the first stands in the selection
+
+
+def test_a_result_whose_mesh_cannot_be_read_is_placed_and_that_is_said(peer, glb):
+    (job,) = generate(peer)
+    finish(peer, job, has_mesh=True)
+    ticks(lambda: session.deliveries)
+    damaged = msgspec.structs.replace(glb, glb=glb.glb[:100])
+    peer.say(of(splats(), job.job), of(damaged, job.job))
+    assert until(lambda: find(job.job, "splats"), between=pump.tick)
+    assert "The splats are placed, without their mesh." in session.notice
+    assert not session.deliveries
+
+
+def test_what_keeps_the_backend_from_working_is_said_until_it_works(peer):
+    peer.say(Trouble(text="The worker ended before it was ready (no card).", detail="Traceback"))
+    ticks(lambda: session.trouble.text)
+    assert "no card" in texts()
+    peer.say(Trouble())
+    ticks(lambda: not session.trouble.text)
+    assert "no card" not in texts()
+
+
+def test_a_list_of_several_pages_is_taken_whole(peer):
+    ids = [f"{number:032x}" for number in range(120)]
+    states = [state(has_mesh=False, job=job) for job in ids]
+    pages = [Jobs(jobs=tuple(states[i : i + 50]), page=i // 50, last=i == 100) for i in (0, 50, 100)]
+    peer.say(pages[1], *pages[:2])
+    peer.say(pages[0], pages[2])  # what is missing in between was overtaken by a newer list
+    peer.say(*pages)
+    ticks(lambda: list(session.rows) == ids)
+    assert len(bpy.context.window_manager.splatsmith_jobs) == 120
 
 
 def test_a_job_starts_from_the_selection_where_that_stands(peer):
@@ -170,10 +216,10 @@ def test_a_request_that_is_refused_leaves_nothing(peer):
     assert not len(bpy.context.window_manager.splatsmith_jobs)
 
 
-def test_a_failure_and_a_warning_are_told_in_the_list(peer):
+def test_a_failure_and_every_warning_are_told_in_the_list(peer):
     (job,) = generate(peer)
-    peer.say(about(job), Warning(job=job.job, text="Unknown word."))
-    ticks(lambda: session.rows[job.job].state.text == "Unknown word.")
+    peer.say(about(job), *(Warning(job=job.job, text=text) for text in ("Unknown word.", "No colours.", "No colours.")))
+    ticks(lambda: session.rows[job.job].state.warnings == ("Unknown word.", "No colours."))
     peer.say(about(job, state="failed", text="Too little memory."))
     ticks(lambda: session.rows[job.job].state.state == "failed")
     assert session.rows[job.job].state.text == "Too little memory."

@@ -18,17 +18,25 @@ from shared.codec import decode_answer, encode
 
 ROOT = Path(__file__).parents[2]
 QUICK = {"views": 1, "splats": {"initial_count": 400, "growth": "none"}, "checkpoint_every": 1}
+IMPATIENT = """
+import sys
+from backend import __main__, server
+server.SILENCE = float(sys.argv.pop(1))
+sys.exit(__main__.main())
+"""
 PATIENCE = 300.0  # seconds; the machine may be busy
 
 
 class Backend:
     """`python -m backend serve` and where it listens."""
 
-    def __init__(self, jobs, where=("--port", "0")):
+    def __init__(self, jobs, where=("--port", "0"), silence=60.0, **environment):
         folders = ["--jobs", str(jobs), "--kits", f"{jobs}-kits"]  # not the kits of whoever runs the tests
-        command = [sys.executable, "-m", "backend", "serve", *folders, *where]
+        start = [sys.executable, "-c", IMPATIENT, str(silence)] if silence < 60 else [sys.executable, "-m", "backend"]
+        command = [*start, "serve", *folders, *where]
         self.jobs = jobs
-        self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        env = {**os.environ, **environment}
+        self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=env)
         line = self.process.stdout.readline()
         self.port = re.search(r":(\d+);", line)[1]
         self.key = self.process.stdout.readline().strip().partition("preferences: ")[2] if "--listen" in where else ""
@@ -47,9 +55,9 @@ class Backend:
 
 
 @contextmanager
-def serving(jobs, *where):
+def serving(jobs, *where, **options):
     """A server while the block runs."""
-    backend = Backend(jobs, where or ("--port", "0"))
+    backend = Backend(jobs, where or ("--port", "0"), **options)
     try:
         yield backend
     finally:

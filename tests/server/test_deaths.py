@@ -1,5 +1,6 @@
 """kill -9 of the worker and of the server: a job goes on or fails with a sentence, and nothing is left running."""
 
+from kills import besiege
 from serving import Backend, Person, gone, kill, until
 
 from blender_addon.shared import messages as m
@@ -43,3 +44,9 @@ def test_deaths(tmp_path):
     assert person.waits(m.Progress, failed).step >= last
     person.client.stop()
     backend.end()
+
+
+def test_kills_at_random_moments_lose_nothing_and_leave_nothing(tmp_path):
+    """Three of the moments of which `kills.py` takes fifty."""
+    siege = besiege(tmp_path, 3, 2.0)
+    assert len(siege.taken) > 1

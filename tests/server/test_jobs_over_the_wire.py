@@ -170,7 +170,7 @@ def test_fields_that_cannot_be_used_are_refused(backend, person, fields, words):
     assert not (backend.jobs / job).exists()
 
 
-@pytest.mark.parametrize("kind", [m.Cancel, m.Fetch, m.Forget])
+@pytest.mark.parametrize("kind", [m.Cancel, m.Fetch])
 def test_jobs_that_are_not_there_are_named(backend, person, kind):
     job = m.new_job_id()
     person.asks(kind(job=job))

@@ -80,6 +80,9 @@ BUILDERS = {
     m.Pong: st.builds(m.Pong, token=numbers),
     m.Warning: st.builds(m.Warning, job=ids),
     m.ListJobs: st.builds(m.ListJobs),
+    m.SayHello: st.builds(m.SayHello),
+    m.Taken: st.builds(m.Taken, order=ids),
+    m.Trouble: st.builds(m.Trouble),
 } | {kind: st.builds(kind, job=ids) for kind in (m.Cancel, m.Fetch, m.Forget)}
 
 

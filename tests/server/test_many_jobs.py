@@ -1,0 +1,94 @@
+"""A thousand jobs, many of them failed with much to say: all are listed, to whoever says Hello, as often as it does."""
+
+import shutil
+
+import numpy as np
+from serving import Person, Stranger, serving, until
+
+from backend.executors import Task
+from backend.folder import JobFolder
+from backend.jobs import LONGEST_DETAIL, MOST_CREDITS, Jobs
+from backend.recipe import make_job
+from backend.worker import run_task
+from blender_addon.session import Session
+from shared import messages as ours
+from shared.codec import encode
+
+COUNT, FAILED = 1000, 400
+HELLO = ours.Hello(protocol=ours.PROTOCOL_VERSION, version="1")
+
+
+def shelve(root):
+    """The folders of as many jobs, as a server leaves them; their ids, the newest first."""
+    jobs, spec = Jobs(root), make_job({"prompt": "a cup"})
+    for job, changes in (("a" * 32, {"state": "done"}), ("b" * 32, {"state": "failed", "detail": "x" * 7900})):
+        jobs.folder(job).begin(spec)
+        jobs.add(job, spec).update(created=0.0, **changes)
+    jobs["a" * 32].keep_thumbnail(np.full((192, 192, 3), 9, np.uint8))
+    ids = [f"{number:032x}" for number in range(COUNT)]
+    for number, job in enumerate(ids):
+        shutil.copytree(root / (("b" if number < FAILED else "a") * 32), root / job)
+        state = (root / job / "state.json").read_text().replace('"created":0.0', f'"created":{number}.0')
+        (root / job / "state.json").write_text(state)
+    for job in ("a" * 32, "b" * 32):
+        shutil.rmtree(root / job)
+    return ids[::-1]
+
+
+def listed(heard):
+    """The ids of the last whole list."""
+    first = max(place for place, message in enumerate(heard) if isinstance(message, ours.Jobs) and message.page == 0)
+    pages = [message for message in heard[first:] if isinstance(message, ours.Jobs)]
+    assert [page.page for page in pages] == list(range(len(pages)))
+    assert [page.last for page in pages] == [False] * (len(pages) - 1) + [True]
+    return [state.job for page in pages for state in page.jobs]
+
+
+def test_a_thousand_jobs_are_listed_and_the_server_lives(tmp_path, context):
+    ids = shelve(tmp_path)
+    with serving(tmp_path) as backend:
+        stranger = Stranger(backend.port, context)
+        for _ in range(3):
+            stranger.sends(HELLO)
+            heard = []
+            until(lambda heard=heard: heard.append(stranger.hears()) or getattr(heard[-1], "last", False))
+            assert listed(heard) == ids
+        last = heard[-1].jobs[-1]
+        assert len(last.detail) == 7900
+        assert heard[-1].jobs[-1].thumbnail is None
+        person = Person(backend)
+        session = Session()
+        until(lambda: [session.replace(jobs) for jobs in received(person)] and len(session.rows) == COUNT)
+        assert list(session.rows) == ids
+        person.client.stop()
+
+
+def received(person):
+    person.listen()
+    heard, person.heard = person.heard, []
+    return [message for message in heard if message.__class__.__name__ == "Jobs"]
+
+
+def test_no_job_can_say_more_than_a_message_holds(tmp_path):
+    jobs, spec = Jobs(tmp_path), make_job({"prompt": "🍎" * 200})
+    jobs.folder("a" * 32).begin(spec)
+    entry = jobs.add("a" * 32, spec)
+    entry.update(text="🍎" * 10**6, detail="🍎" * 10**6, credits=("🍎" * 10**4,) * 10**3, warnings=("🍎" * 10**5,) * 99)
+    told = entry.state()
+    encode(told)
+    assert len(told.detail) == LONGEST_DETAIL
+    assert told.credits[-1] == f"and {1000 - MOST_CREDITS} more, in the job's folder"
+
+
+def test_an_error_that_says_very_much_is_told_in_short(tmp_path):
+    said = []
+
+    class Orders:
+        def stopped(self, job):
+            raise AssertionError("x" * 10**7)
+
+    job = make_job({"prompt": "a cup", "recipe": {"steps": 2, "views": 1, "splats": {"initial_count": 100}}})
+    JobFolder(tmp_path).begin(job)
+    run_task(Task(job="a" * 32, folder=str(tmp_path), until=2), Orders(), said.append)
+    assert max(len(encode(message)[0]) for message in said) < 50_000
+    assert (said[-1].state, "AssertionError" in said[-1].text) == ("failed", True)

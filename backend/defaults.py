@@ -72,8 +72,8 @@ SMALL = Recipe(
     view_prompts=False,  # it knows the camera itself
     options={"guidance_scale": 1.0, "weight": "sigma^2"},
 )
-# For rules whose views disagree where windows are small.
-WIDE = CatalogueSettings(mix=0.2)
+# For rules whose views disagree where windows are small, the more so where a twin learns them.
+WIDE, WHOLE = CatalogueSettings(mix=0.2), CatalogueSettings(mix=0.0)
 # For rules without fresh noise in their gradient: of several objects they cannot choose one, and lay all over each
 # other.  So the seed chooses.
 ONE = CatalogueSettings(mix=0.0, objects=1)
@@ -101,10 +101,10 @@ RECIPES: dict[tuple[str, str], Recipe] = {
     ("jsd", EMBEDDED): replace(SMALL, catalogue=WIDE, options={"guidance_scale": 1.0, "weight": "sigma^2", "inversion_steps": 1}),
     # What the twin learns of a view, it has a dozen steps for.
     ("vsd", EMBEDDED): replace(
-        SMALL, catalogue=WIDE, options={"guidance_scale": 1.0, "learning_rate": 0.1, "learn_low": 0.1, "learn_high": 0.99},
+        SMALL, catalogue=WHOLE, options={"guidance_scale": 1.0, "learning_rate": 0.1, "learn_low": 0.1, "learn_high": 0.99},
     ),
     ("asd", EMBEDDED): replace(
-        SMALL, catalogue=WIDE,
+        SMALL, catalogue=WHOLE,
         options={
             "guidance_scale": 1.0, "weight": "sigma^2", "gamma": -0.5, "learning_rate": 0.1, "learn_low": 0.1, "learn_high": 0.99,
         },
@@ -114,8 +114,9 @@ RECIPES: dict[tuple[str, str], Recipe] = {
     ("csd", EMBEDDED): replace(SMALL, catalogue=ONE),
     ("nfsd", EMBEDDED): replace(SMALL, catalogue=WIDE, options={"guidance_scale": 1.5, "weight": "sigma^2", "cut_off": 1000}),
     ("lods", EMBEDDED): replace(
-        SMALL, options={"guidance_scale": 2.0, "learning_rate": 1e-2, "learn_low": 0.1, "learn_high": 0.99},
+        SMALL, catalogue=WIDE, options={"guidance_scale": 2.0, "learning_rate": 1e-2, "learn_low": 0.1, "learn_high": 0.99},
     ),
+    ("asd-async", EMBEDDED): replace(SMALL, catalogue=WHOLE),
     ("asd", "large"): replace(
         LARGE, views=2,
         timesteps=Timesteps(low_start=0.02, high_start=0.5, low_end=0.02, high_end=0.5),

@@ -21,7 +21,7 @@ RED, BLUE = (255, 0, 0), (0, 0, 255)
 
 
 def surface(*meshes):
-    return Surface(list(meshes), [], np.eye(4), False)
+    return Surface(list(meshes), [], False)
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,7 @@ def test_a_fine_texture_becomes_its_mean():
 def test_bare_points_keep_their_colours(coarse):
     points = trimesh.creation.icosphere(4).vertices
     cloud = trimesh.PointCloud(points, colors=np.tile([10, 200, 40, 255], (len(points), 1)))
-    views = photograph(Surface([], [cloud], np.eye(4), False))
+    views = photograph(Surface([], [cloud], False))
     np.testing.assert_allclose(np.median(views[views[..., 3] == 255], 0)[:3], (10, 200, 40), atol=3)
 
 

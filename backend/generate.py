@@ -52,7 +52,7 @@ def _drive(session: Session, until: int) -> int:
             return _results(session, until, stopped) if _steps(session, until, stopped) else STOPPED
     except DivergedError as error:
         return _broken_off(session, str(error))
-    except Exception as error:
+    except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
         return _broken_off(session, what_helps(session.job))

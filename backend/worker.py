@@ -133,7 +133,7 @@ def _work(task: Task, orders: Orders, send: Send) -> Outcome:
     except DivergedError as error:
         session.rescue()
         raise UserError(f"{error} Its splats up to there are kept; run it again with another seed.") from error
-    except Exception as error:
+    except (RuntimeError, MemoryError) as error:
         if is_out_of_memory(error):
             session.rescue()
         raise

@@ -53,10 +53,6 @@ class Unanswered:
         """Those that are to be sent."""
         return (request for request in self._requests.values() if not request.sent)
 
-    def orders(self) -> Iterator[Order]:
-        """The orders that the backend has not taken."""
-        return (request.message for request in self._requests.values() if isinstance(request.message, Order))
-
     def settle(self, answer: FromServer) -> None:
         """Take out what this answers."""
         for key in [key for key, asked in self._requests.items() if asked.sent and _answers(answer, asked.message)]:

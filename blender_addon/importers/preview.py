@@ -36,10 +36,6 @@ class Pictures:
     def __contains__(self, name: str) -> bool:
         return name in self._previews
 
-    def drop(self, name: str) -> None:
-        """Forget a picture."""
-        self._previews.pop(name, None)
-
     def close(self) -> None:
         """Forget them all."""
         bpy.utils.previews.remove(self._previews)

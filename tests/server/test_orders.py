@@ -31,7 +31,12 @@ def far(relay):
 
 def settled(person):
     """Until the backend has taken all that the person asked for."""
-    until(lambda: person.client.connection.state == "ready" and not list(person.client._requests.orders()))
+
+    def taken():
+        asked = person.client._requests._requests.values()
+        return not any(isinstance(request.message, m.Order) for request in asked)
+
+    until(lambda: person.client.connection.state == "ready" and taken())
 
 
 def state_of(person, job):

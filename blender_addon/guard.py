@@ -1,11 +1,13 @@
 """Run a command for as long as somebody holds our stdin: `python guard.py COMMAND ...`, the standard library alone.
 
 Blender holds the other end of the pipe.  It closes when Blender stops the backend, quits, crashes or is killed, and
-then the command and every process that it started are ended: asked first, and killed PATIENCE seconds later.
+then the command and every process that it started are ended: asked first, and killed PATIENCE seconds later.  On Linux the
+command is asked as well where the guard itself is killed.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -14,15 +16,22 @@ import threading
 from collections.abc import Sequence
 
 PATIENCE = 5.0  # seconds; a step of a job takes less
+PR_SET_PDEATHSIG = 1  # of Linux's prctl(2): the signal that comes when the parent dies
 
 
 def main(command: Sequence[str]) -> int:
     """Run the command; its exit code."""
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+    asked = _end_with_parent if sys.platform == "linux" else None
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=asked)
     threading.Thread(target=_end_with_stdin, args=(process,), daemon=True).start()
     code = process.wait()
     _kill_group(process)  # workers that outlived their server
     return code
+
+
+def _end_with_parent() -> None:
+    """In the command's process, before it is the command."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _end_with_stdin(process: subprocess.Popen[bytes]) -> None:

@@ -97,6 +97,18 @@ time.sleep(60)
     assert until(lambda: not alive(worker))
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="prctl")
+def test_nothing_serves_on_when_the_guard_alone_is_killed(folder, address):
+    backend = Backend(folder, folder / "log", address)
+    worker = child_of(folder / "log")
+    server = int(Path(f"/proc/{worker}/stat").read_text().rsplit(") ", 1)[1].split()[1])
+    assert alive(server)
+    backend._process.kill()
+    assert until(lambda: backend.state == "ended")
+    assert until(lambda: not alive(server))
+    os.kill(worker, signal.SIGKILL)  # this one is deaf; the real ones end with the pipe to their server
+
+
 def test_a_backend_that_ends_leaves_its_code_and_its_last_words(folder, address):
     (folder / "backend" / "__main__.py").write_text(ENDS)
     backend = Backend(folder, folder / "log", address)

@@ -76,6 +76,8 @@ def _pictured(
     note = "" if direct else f"{material.name}: nodes between its picture and its colour were left out; bake it."
     if laid is None:
         note = f"{material.name}: its picture is not laid on by UVs, so it may lie otherwise; bake it."
+    elif found[0].image.source == "TILED" and len(found[0].image.tiles) > 1:  # Blender gives the pixels of the first
+        note = f"{material.name}: of its picture's UDIM tiles only the first was read; bake it to a picture of one."
     return Look((1, 1, 1, 1), source, picture=laid or Picture(found[0]), note=note)
 
 

@@ -236,6 +236,19 @@ def test_what_is_not_seen_as_it_is_is_told_once(cube):
     ) == {HALF, RED}
 
 
+def test_of_a_picture_in_udim_tiles_the_first_is_read_and_that_is_told(plane, tmp_path):
+    for tile, colour in ((1001, (1, 0, 0, 1)), (1002, (0, 1, 0, 1))):
+        part = halves(left=colour, right=colour)
+        part.filepath_raw, part.file_format = str(tmp_path / f"skin.{tile}.png"), "PNG"
+        part.save()
+    tiled = bpy.data.images.load(str(tmp_path / "skin.1001.png"))
+    tiled.source, tiled.filepath = "TILED", str(tmp_path / "skin.<UDIM>.png")
+    tiled.tiles.new(1002)
+    skin, _ = pictured(plane, tiled)
+    mesh = told([f"{skin.name}: of its picture's UDIM tiles only the first was read; bake it to a picture of one."])
+    assert {tuple(colour) for colour in mesh.colours.tolist()} == {RED}
+
+
 def paint(thing, colour, kind="FLOAT_COLOR", domain="POINT", first=None):
     attribute = thing.data.color_attributes.new("Paint", kind, domain)
     for number, item in enumerate(attribute.data):

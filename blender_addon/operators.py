@@ -179,12 +179,16 @@ class SPLATSMITH_OT_place_result(JobOperator, bpy.types.Operator):
         if delivery is None or delivery.splats is None or row is None:
             return refuse(self, "The backend has sent no result for this job: press Import once more.")
         version = session.welcome.version if session.welcome else ""
+        earlier = find(job, "mesh") is not None
         try:
             results.place_result(context.scene, delivery, row.state, version)
         except results.ResultError as error:
             return refuse(self, str(error))
         except MeshFileError as error:  # no refusal: what was placed is a step to undo
             session.say(f"The splats are placed, without their mesh. {error}")
+            self.report({"WARNING"}, session.notice)
+        if earlier and find(job, "mesh") is None:
+            session.say("This result has no mesh. That of the earlier result is kept, hidden, as “… (earlier)”.")
             self.report({"WARNING"}, session.notice)
         results.leave_to_live_view(live_view.draws and context.scene.splatsmith.show_live)
         live_view.show(job, results.cloud_of(delivery.splats), delivery.splats.to_scene, live=False)

@@ -27,6 +27,8 @@ def place_result(
 ) -> tuple[bpy.types.Object, bpy.types.Object | None]:
     """The splat object and the mesh of a job, made or brought up to date.
 
+    Where the newer result has no mesh, an older one is the job's no more, but the artist's: it is kept, hidden.
+
     Raises:
         ResultError: what came cannot be shown, and nothing was made.
         MeshFileError: the mesh cannot be shown; the splats are placed, and an older mesh is as it was.
@@ -38,7 +40,9 @@ def place_result(
     collection = find_collection(state.job) or make_collection(scene, state.job, state.prompt)
     splats = _place_splats(cloud, delivery.splats, collection)
     problem: MeshFileError | None = None
-    if delivery.mesh is not None:
+    if delivery.mesh is None and not delivery.expects_mesh:
+        _set_mesh_aside(state.job)
+    elif delivery.mesh is not None:
         try:
             _place_mesh(delivery.mesh, collection)
         except MeshFileError as error:
@@ -110,6 +114,15 @@ def _place_mesh(message: Mesh, collection: bpy.types.Collection) -> None:
         former = old.data
         bpy.data.objects.remove(old)
         _remove_with_looks(former)
+
+
+def _set_mesh_aside(job: str) -> None:
+    """Splats and mesh of a job are of one step: a mesh of an earlier one is hidden, under a name that says so."""
+    thing = find(job, "mesh")
+    if thing is not None:
+        del thing[ROLE]
+        thing.name = f"{thing.name} (earlier)"
+        thing.hide_viewport = thing.hide_render = True
 
 
 def _update_mesh(thing: bpy.types.Object, newer: bpy.types.Object) -> None:

@@ -246,6 +246,21 @@ def test_a_mesh_that_cannot_be_read_leaves_the_splats_and_the_older_mesh(glb):
     assert shown(JOB) == "splats"
 
 
+def test_a_newer_result_without_a_mesh_leaves_the_older_mesh_to_the_artist(glb):
+    place()
+    _, mesh = deliver(splats(), glb)
+    bevel = mesh.modifiers.new("Bevel", "BEVEL")
+    show_only(JOB, "mesh")
+    splats_now, none = deliver(splats(35))
+    assert (none, find(JOB, "mesh"), shown(JOB)) == (None, None, None)
+    assert (mesh.name, mesh.modifiers[0]) == ("a red apple mesh (earlier)", bevel)
+    assert mesh.hide_viewport
+    assert mesh.hide_render
+    assert not splats_now.hide_viewport
+    _, newest = deliver(splats(), glb)
+    assert newest not in (None, mesh)
+
+
 def test_a_second_import_is_one_mesh_whatever_the_artist_has_made_of_the_first(glb):
     place()
     _, mesh = deliver(splats(), glb)

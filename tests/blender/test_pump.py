@@ -121,6 +121,22 @@ def test_a_result_whose_mesh_cannot_be_read_is_placed_and_that_is_said(peer, glb
     assert not session.deliveries
 
 
+def test_a_newer_result_without_a_mesh_is_said(peer, glb):
+    (job,) = generate(peer)
+    finish(peer, job, has_mesh=True)
+    ticks(lambda: session.deliveries)
+    peer.say(of(splats(), job.job), of(glb, job.job))
+    ticks(lambda: find(job.job, "mesh"))
+    assert not session.notice
+    peer.say(about(job, state="stopped", has_splats=True, has_mesh=False))
+    ticks(lambda: not session.rows[job.job].state.has_mesh)
+    choose_job(bpy.context.window_manager, job.job)
+    ops.import_result()
+    peer.say(of(splats(35), job.job))
+    assert until(lambda: len(find(job.job, "splats").data.vertices) == 35, between=pump.tick)
+    assert "That of the earlier result is kept, hidden" in session.notice
+
+
 def test_what_keeps_the_backend_from_working_is_said_until_it_works(peer):
     peer.say(Trouble(text="The worker ended before it was ready (no card).", detail="Traceback"))
     ticks(lambda: session.trouble.text)

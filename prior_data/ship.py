@@ -11,7 +11,7 @@ import argparse
 import shutil
 from pathlib import Path
 
-from backend.export.files import replacing
+from backend.files import replacing
 from backend.kits.colour import main_colour
 from backend.kits.make import RESERVED
 from backend.priors.kit import KitObject, new_index, read_atlas, write_atlas, write_index

@@ -14,8 +14,10 @@ import trimesh
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from backend.__main__ import _parser, job_fields, main
-from backend.export.ply import read_ply
+from backend.cli.job_fields import job_fields
+from backend.cli.main import main
+from backend.cli.options import parser
+from backend.scenes.ply import read_ply
 
 ROOT = Path(__file__).parents[1]
 SMALL = {"recipe": {"views": 1, "splats": {"initial_count": 400, "growth": "none"}, "checkpoint_every": 2}}
@@ -135,7 +137,7 @@ def test_used_and_unwritable_folders(tmp_path, job, capsys):
 
 def test_a_full_disk_is_one_sentence(tmp_path, job, capsys, monkeypatch):
     """/dev/full is a disk that is always full."""
-    monkeypatch.setattr("backend.folder.FILES", ())
+    monkeypatch.setattr("backend.run.folder.FILES", ())
     out = tmp_path / "out"
     out.mkdir()
     (out / "events.jsonl").symlink_to("/dev/full")
@@ -183,6 +185,6 @@ def test_going_on_for_more_steps_and_past_the_end(tmp_path, job, capsys):
 def test_mix_is_of_the_recipe_and_goes_over_the_job_file(tmp_path):
     file = tmp_path / "job.json"
     file.write_text(json.dumps({"prompt": "a chair", "recipe": {"steps": 7, "catalogue": {"mix": 0.9, "objects": 3}}}))
-    args = _parser().parse_args(["generate", "--job", str(file), "--mix", "0.1", "--out", str(tmp_path / "out")])
+    args = parser().parse_args(["generate", "--job", str(file), "--mix", "0.1", "--out", str(tmp_path / "out")])
     assert job_fields(args)["recipe"] == {"steps": 7, "catalogue": {"mix": 0.1, "objects": 3}}
     assert main(["generate", "--prompt", "a chair", "--mix", "2", "--out", str(tmp_path / "out")]) == 2

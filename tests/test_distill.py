@@ -7,14 +7,14 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from backend.assemble import make_objective
 from backend.cameras import CameraRange, orbit
-from backend.distill import DivergedError, Laps, Run, backgrounds_of, distill, draw_backgrounds, draw_cameras
-from backend.events import Preview, Progress, Snapshot, Warning
+from backend.job.recipe import Backgrounds, Recipe, Stage
 from backend.priors.analytic import Analytic
 from backend.priors.base import Counted
-from backend.prompts import Prompts
-from backend.recipe import Backgrounds, Recipe, Stage
+from backend.run.assemble import make_objective
+from backend.run.distill import DivergedError, Laps, Run, backgrounds_of, distill, draw_backgrounds, draw_cameras
+from backend.run.events import Preview, Progress, Snapshot, Warning
+from backend.run.prompts import Prompts
 from backend.scenes.initial import sphere
 from backend.scenes.optimised import SplatScene
 from backend.scenes.settings import SplatSettings

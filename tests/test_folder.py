@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from backend.events import Preview, Progress, Warning
-from backend.folder import JobFolder
-from backend.recipe import JobError, make_job
+from backend.job.job import JobError, make_job
+from backend.run.events import Preview, Progress, Warning
+from backend.run.folder import JobFolder
 
 JOB = make_job({"prompt": "a red cup"})
 

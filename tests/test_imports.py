@@ -1,6 +1,7 @@
 """Who may import whom: the imports of every file, read from its syntax tree, against the rules of the house."""
 
 import ast
+import graphlib
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +23,22 @@ class Rule:
 
 
 SPLATS, BASES = "backend.scenes.splats", ("backend.guidance.base", "backend.priors.base", "backend.scenes.base")
+# Nothing in a room imports from a room after it.  The first are single files.
+BACKEND = (
+    "errors", "files", "cameras", "terminal",
+    "render", "scenes", "priors", "guidance", "job", "export", "kits", "run", "service", "studies", "cli",
+)  # fmt: skip
 RULES = (
     Rule("shared", ("bpy", "torch", "zmq", "backend", "blender_addon")),
     Rule("backend", ("bpy", "mathutils", "blender_addon", "tools", "prior_data", "tests")),
+    *(
+        Rule(f"backend.{room}", tuple(f"backend.{after}" for after in BACKEND[number + 1 :]))
+        for number, room in enumerate(BACKEND)
+    ),
+    Rule("backend.studies", ("backend.service",)),
+    Rule("backend.guidance", ("backend",), but=("backend.guidance", "backend.priors.base")),
+    Rule("backend.run.distill", ("backend.guidance", "backend.priors", "backend.scenes"), but=BASES),
+    Rule("backend", ("zmq",), others=("backend.service.keys", "backend.service.serve", "backend.service.server")),
     Rule("blender_addon", ("torch", "diffusers", "backend", "tools", "prior_data", "tests")),
     Rule("blender_addon.client", ("bpy",)),
     Rule("blender_addon.kit_maker", ("bpy",)),
@@ -32,11 +46,6 @@ RULES = (
     Rule("blender_addon.launcher", ("bpy",)),
     Rule("blender_addon.line", ("bpy",)),
     Rule("blender_addon.unanswered", ("bpy",)),
-    Rule("backend.guidance", ("backend",), but=("backend.guidance", "backend.priors.base")),
-    Rule("backend.priors", ("backend.guidance",)),
-    Rule("backend.scenes", ("backend.guidance",)),
-    Rule("backend.distill", ("backend.guidance", "backend.priors", "backend.scenes"), but=BASES),
-    Rule("backend", ("zmq",), others=("backend.keys", "backend.serve", "backend.server")),
     Rule("blender_addon", ("zmq",), others=("blender_addon.client", "blender_addon.line")),
     Rule("prior_data", ("zmq", "backend.guidance", "blender_addon", "tools")),
 )
@@ -88,6 +97,14 @@ def test_a_module_keeps_the_rules(module):
     assert violations(module, imports_of(module)) == []
 
 
+def test_every_room_of_the_backend_is_in_the_order():
+    assert {m.split(".")[1] for m in FILES if m.startswith("backend.")} - {"__main__"} == set(BACKEND)
+
+
+def test_no_files_import_each_other_in_a_circle():
+    graphlib.TopologicalSorter({m: imports_of(m) & FILES.keys() for m in FILES}).prepare()
+
+
 # The add-on's bench is started by the front door, in Blender's Python.
 FRONT_DOOR = ["build", *(m for m in FILES if under(m, ["tools"]) and m != "tools.bench_addon")]
 
@@ -103,19 +120,21 @@ def test_the_front_door_needs_the_standard_library_alone(module):
     ("module", "source"),
     [
         ("shared.codec", "import torch"),
-        ("backend.export.ply", "import bpy"),
-        ("backend.export.ply", "def late():\n    from mathutils import Vector"),
+        ("backend.scenes.ply", "import bpy"),
+        ("backend.scenes.ply", "def late():\n    from mathutils import Vector"),
         ("blender_addon.pump", "import torch.nn as nn"),
-        ("blender_addon.importers.splats", "from backend.export import ply"),
+        ("blender_addon.importers.splats", "from backend.scenes import ply"),
         ("blender_addon.client", "import bpy"),
-        ("backend.guidance.sds", "from backend.priors import embedded"),
-        ("backend.guidance.sds", "from ..priors.embedded import Embedded"),
-        ("backend.guidance.sds", "from backend.recipe import Recipe"),
-        ("backend.priors.embedded", "from backend.guidance.base import Conditions"),
-        ("backend.scenes.density", "import backend.guidance.sds"),
-        ("backend.distill", "from backend.priors.embedded import Embedded"),
-        ("backend.distill", f"from {SPLATS} import Splats"),
-        ("backend.jobs", "import zmq"),
+        ("backend.guidance.rules.sds", "from backend.priors import catalogue"),
+        ("backend.guidance.rules.sds", "from ...priors.catalogue import Catalogue"),
+        ("backend.guidance.rules.sds", "from backend.job.recipe import Recipe"),
+        ("backend.priors.catalogue", "from backend.guidance.base import Conditions"),
+        ("backend.scenes.density", "import backend.guidance.rules.sds"),
+        ("backend.run.distill", "from backend.priors.catalogue import Catalogue"),
+        ("backend.run.distill", f"from {SPLATS} import Splats"),
+        ("backend.service.jobs", "import zmq"),
+        ("backend.run.folder", "from backend.studies import compare"),
+        ("backend.priors.kit", "from backend.job.recipe import Recipe"),
         ("blender_addon.pump", "from zmq import Context"),
     ],
 )
@@ -126,9 +145,9 @@ def test_a_violation_is_caught(module, source):
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        ("backend.guidance.sds", "from backend.priors.base import Prior\nfrom backend.guidance import base"),
-        ("backend.distill", "from backend.scenes.base import Scene"),
-        ("backend.server", "import zmq"),
+        ("backend.guidance.rules.sds", "from backend.priors.base import Prior\nfrom backend.guidance import base"),
+        ("backend.run.distill", "from backend.scenes.base import Scene"),
+        ("backend.service.server", "import zmq"),
         ("blender_addon.client", "import zmq"),
         ("blender_addon.importers.mesh", "import bpy\nfrom ..ply import read_ply"),
     ],

@@ -5,10 +5,14 @@ import json
 import msgspec
 import pytest
 
-from backend.__main__ import _parser, job_fields
-from backend.folder import JobFolder
-from backend.layers import over, said_of
-from backend.recipe import EMBEDDED, OBJECTIVE_NAMES, default_recipe, make_job
+from backend.cli.job_fields import job_fields
+from backend.cli.options import parser
+from backend.guidance.rules import RULES
+from backend.job.job import make_job
+from backend.job.layers import over, said_of
+from backend.job.tuning import default_recipe
+from backend.priors.kit import EMBEDDED
+from backend.run.folder import JobFolder
 
 
 def written(tmp_path, **fields):
@@ -19,7 +23,7 @@ def written(tmp_path, **fields):
 
 
 def again(file, *said):
-    return make_job(job_fields(_parser().parse_args(["generate", "--job", str(file), *said])))
+    return make_job(job_fields(parser().parse_args(["generate", "--job", str(file), *said])))
 
 
 def test_a_job_file_gives_the_same_job_again_whatever_the_tables_say_now(tmp_path):
@@ -57,7 +61,7 @@ def test_keep_shape_and_a_mesh_said_later_count(tmp_path):
     assert again(without, "--init-mesh", "x.ply").recipe.splats == kept.splats
 
 
-@pytest.mark.parametrize("objective", OBJECTIVE_NAMES)
+@pytest.mark.parametrize("objective", RULES)
 def test_another_objective_has_options_of_its_own(tmp_path, objective):
     file = written(tmp_path, objective="sds", recipe={"views": 2, "options": {"guidance_scale": 3.0}})
     job, tuned = again(file, "--objective", objective), default_recipe(objective, EMBEDDED)

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from backend.__main__ import main
-from backend.assemble import OBJECTIVES
-from backend.cells import cell
-from backend.export.files import slug
+from backend.cli.main import main
+from backend.files import slug
+from backend.guidance.rules import RULES
+from backend.studies.cells import cell
 
 ASK = ["image", "--prompt", "a red apple", "--steps", "12", "--count", "2"]
 
@@ -48,7 +48,7 @@ def test_pictures_follow_the_prompt_and_are_kept(tmp_path, capsys):
 
 def test_every_objective_draws(tmp_path):
     assert main(["image", "--prompt", "a red apple", "--steps", "2", "--count", "1", "--out", str(tmp_path)]) == 0
-    for name in OBJECTIVES:
+    for name in RULES:
         figures = json.loads((tmp_path / f"{name}-a-red-apple-0.json").read_text())
         assert figures["job"]["objective"] == name
         assert figures["gradient_norm"] > 0

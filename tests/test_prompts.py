@@ -7,7 +7,7 @@ import torch
 
 from backend.cameras import Cameras
 from backend.priors.base import Condition
-from backend.prompts import Prompts
+from backend.run.prompts import Prompts
 
 
 class Speller:

@@ -7,20 +7,13 @@ import pytest
 import torch
 from kits import make_small_kit
 
-from backend.assemble import load_prior, unused
-from backend.defaults import PLAIN, RECIPES
-from backend.recipe import (
-    EMBEDDED,
-    OBJECTIVE_NAMES,
-    QUALITIES,
-    Job,
-    JobError,
-    Recipe,
-    Stage,
-    default_recipe,
-    make_job,
-    read_job,
-)
+from backend.guidance.rules import RULES
+from backend.job.defaults import PLAIN, RECIPES
+from backend.job.job import Job, JobError, make_job, read_job
+from backend.job.recipe import Recipe, Stage
+from backend.job.tuning import QUALITIES, default_recipe
+from backend.priors.kit import EMBEDDED
+from backend.run.assemble import load_prior, unused
 
 
 def test_missing_fields_take_the_recipe_of_objective_and_prior():
@@ -33,12 +26,12 @@ def test_missing_fields_take_the_recipe_of_objective_and_prior():
 
 
 def test_every_objective_has_both_recipes():
-    assert set(RECIPES) < {(name, kind) for name in OBJECTIVE_NAMES for kind in (EMBEDDED, "large")}
+    assert set(RECIPES) < {(name, kind) for name in RULES for kind in (EMBEDDED, "large")}
     assert default_recipe("vdm", "/a/folder") == PLAIN["large"]
     assert default_recipe("jsd", "/a/folder") == RECIPES["jsd", "large"] != PLAIN["large"]
 
 
-@pytest.mark.parametrize("key", [(name, kind) for name in OBJECTIVE_NAMES for kind in (EMBEDDED, "large")])
+@pytest.mark.parametrize("key", [(name, kind) for name in RULES for kind in (EMBEDDED, "large")])
 def test_jobs_survive_json(key):
     prior = EMBEDDED if key[1] == EMBEDDED else "some/model"
     job = Job(prompt="a cup", objective=key[0], prior=prior, recipe=default_recipe(key[0], prior), seed=5)

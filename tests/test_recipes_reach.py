@@ -8,12 +8,12 @@ import pytest
 import torch
 from kits import small_catalogue
 
-from backend.assemble import assemble
-from backend.credits import seen_by
-from backend.distill import distill
+from backend.job.job import make_job
 from backend.priors.catalogue import CataloguePrior
 from backend.priors.makers import makers
-from backend.recipe import make_job
+from backend.run.assemble import assemble
+from backend.run.credits import seen_by
+from backend.run.distill import distill
 
 STEPS = 100  # half of a draft
 

@@ -10,12 +10,12 @@ import pytest
 import torch
 import trimesh
 
-from backend.__main__ import main
-from backend.events import Made, Warning
-from backend.export.ply import read_ply
-from backend.folder import JobFolder
-from backend.recipe import make_job
-from backend.session import Session
+from backend.cli.main import main
+from backend.job.job import make_job
+from backend.run.events import Made, Warning
+from backend.run.folder import JobFolder
+from backend.run.session import Session
+from backend.scenes.ply import read_ply
 
 QUICK = {"views": 1, "splats": {"growth": "none"}, "stages": [{"side": 32}], "checkpoint_every": 1}
 SIZE, CENTRE = np.array([0.08, 0.06, 0.1]), np.array([30.0, -20.0, 10.0])

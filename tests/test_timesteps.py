@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from backend.timesteps import Timesteps, sample_t
+from backend.job.timesteps import Timesteps, sample_t
 
 
 def draws(window, progress, count=2000):

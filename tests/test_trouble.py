@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from backend.__main__ import main
+from backend.cli.main import main
 from backend.errors import said_of
-from backend.telling import left_out, pasteable
+from backend.terminal import left_out, pasteable
 
 ROOT = Path(__file__).parents[1]
 ODD = "[bold] it's [/x] :gear: $HOME"
@@ -180,7 +180,7 @@ def test_a_full_disk_at_a_checkpoint_is_a_sentence(tmp_path):
     """safetensors has an error of its own for it; here files may have 64 KiB at most."""
     import torch
 
-    from backend.folder import JobFolder
+    from backend.run.folder import JobFolder
 
     resource_before = resource.getrlimit(resource.RLIMIT_FSIZE)
     signal_before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from skimage.measure import marching_cubes
 
 from backend.export.density_field import Field, density_field, extent
-from backend.export.files import ExportError
 from backend.export.silhouettes import Silhouettes, surface_level
 from backend.export.solid import bodies_of_note, closed
 from backend.export.views import Array
+from backend.files import ExportError
 from backend.scenes.splats import Splats
 
 COARSE = 64  # points along the box that finds the object among stray splats

@@ -23,10 +23,10 @@ from trimesh.visual.texture import TextureVisuals
 
 from backend.cameras import Cameras
 from backend.export.density_field import rotations
-from backend.export.files import replacing
 from backend.export.mesh import Surface
 from backend.export.texels import blend, rasterise
 from backend.export.views import CHUNK, Array, all_around, photograph
+from backend.files import replacing
 from backend.scenes.splats import Splats
 
 VIEWS, PIXELS = 32, 512

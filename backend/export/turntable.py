@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image
 
 from backend.cameras import orbit
-from backend.export.files import replacing
 from backend.export.views import photograph
+from backend.files import replacing
 from backend.scenes.splats import Splats
 
 WHITE = 1.0

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Generic, Literal, Protocol, TypeVar
+from typing import Annotated, ClassVar, Generic, Literal, Protocol, TypeVar
 
 import msgspec
 import torch
@@ -111,6 +111,8 @@ class Objective(Protocol):
 
 class Rule(ABC, Generic[Settings]):
     """An objective that keeps nothing between steps; one that does has both `state_dict`s of its own."""
+
+    Options: ClassVar[type[msgspec.Struct]]
 
     def __init__(self, options: Settings) -> None:
         self.options = options

@@ -15,8 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from backend.kits.make import Camera, Event, LeftOut, make_kit
 from backend.kits.subjects import Subject, subjects
 from backend.priors.kit import read_index
-from backend.stopping import STOPPED, stop_key
-from backend.telling import console, note, pasteable, tell
+from backend.terminal import STOPPED, console, note, pasteable, stop_key, tell
 
 Tell = Callable[[Event], None]
 

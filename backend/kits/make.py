@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 
 from backend.errors import UserError
-from backend.export.files import replacing
+from backend.files import replacing
 from backend.kits.colour import main_colour
 from backend.kits.photograph import photograph
 from backend.kits.subjects import Subject

@@ -10,16 +10,26 @@ and VSD made clouds), and each is seen a dozen times in a run: it has to learn f
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from backend.cameras import Cameras
 from backend.priors.base import Condition
 
-if TYPE_CHECKING:
-    from backend.priors.catalogue import CataloguePrior
+
+class Taught(Protocol):
+    """What a twin asks of the catalogue prior."""
+
+    grid: Cameras
+    channels: int
+    image_size: int
+    device: torch.device
+
+    def eps(self, x_t: Tensor, t: Tensor, condition: Condition, offset: Tensor | None = None) -> Tensor:
+        """ε (B,4,S,S), with gradient to the tokens and to the offset."""
 
 
 class CatalogueTwin:
@@ -28,7 +38,7 @@ class CatalogueTwin:
     Any other rank is as good as 1, and nothing is drawn from the seed.
     """
 
-    def __init__(self, prior: CataloguePrior, rank: int) -> None:
+    def __init__(self, prior: Taught, rank: int) -> None:
         self.prior, self.parameters = prior, dict[str, Tensor]()
         if rank:
             shape = (len(prior.grid) + 1, prior.channels, prior.image_size, prior.image_size)

@@ -20,10 +20,11 @@ from msgspec import Meta
 from numpy.typing import NDArray
 from PIL import Image
 
-from backend.export.files import replacing
+from backend.files import replacing
 from backend.priors.base import PriorError
 from backend.priors.grid import FOV, SIDE, grid_rows
 
+EMBEDDED = "embedded"  # the name of the kit that ships
 SHIPPED = Path(__file__).parent / "objects"
 INDEX = "kit.json"
 FORMAT = 1
@@ -34,6 +35,14 @@ QUALITY, ALPHA_QUALITY, METHOD = 75, 70, 4
 KEPT = 32  # atlases in memory, 3 MB each
 
 Views = NDArray[np.uint8]  # (C,S,S,4)
+
+
+def kit_folder(prior: str) -> Path | None:
+    """The folder of the kit that a prior's name means, None for any other kind of prior."""
+    if prior == EMBEDDED:
+        return SHIPPED
+    folder = Path(prior).expanduser()
+    return folder if (folder / INDEX).is_file() else None
 
 
 class KitError(PriorError):

@@ -6,16 +6,11 @@ pictures, alphas and the intermediate results out.  On CUDA it is gsplat itself,
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Any
 
-import torch
 from torch import Tensor
 
-RenderMode = Literal["RGB", "D", "ED", "RGB+D", "RGB+ED"]
-
-
-class RenderError(ValueError):
-    """An argument that cannot be rendered: one sentence that names it."""
+from backend.render.arguments import RenderMode, check, check_arguments, check_colors
 
 
 def rasterization(
@@ -47,10 +42,10 @@ def rasterization(
     alphas (C,H,W,1); and gsplat's `info`, of which means2d (C,N,2) in pixels may `retain_grad()`, and radii (C,N,2)
     int32 in pixels are 0 where a Gaussian is not seen.  Raises RenderError for wrong shapes, types and modes.
     """
-    _check_arguments(means, quats, scales, opacities, viewmats, Ks, width, height, render_mode)
-    _check_colors(colors, means, len(viewmats), sh_degree)
+    check_arguments(means, quats, scales, opacities, viewmats, Ks, width, height, render_mode)
+    check_colors(colors, means, len(viewmats), sh_degree)
     if backgrounds is not None:
-        _check(backgrounds, "backgrounds", (len(viewmats), 3), means)
+        check(backgrounds, "backgrounds", (len(viewmats), 3), means)
     if means.device.type == "cuda":
         from backend.render.cuda import rasterize
     else:
@@ -72,54 +67,3 @@ def rasterization(
         far_plane=far_plane,
         eps2d=eps2d,
     )
-
-
-def _check_arguments(
-    means: Tensor,
-    quats: Tensor,
-    scales: Tensor,
-    opacities: Tensor,
-    viewmats: Tensor,
-    intrinsics: Tensor,
-    width: int,
-    height: int,
-    render_mode: str,
-) -> None:
-    count, cameras = (tensor.shape[0] if tensor.ndim else 0 for tensor in (means, viewmats))
-    _check(means, "means", (count, 3), means)
-    _check(quats, "quats", (count, 4), means)
-    _check(scales, "scales", (count, 3), means)
-    _check(opacities, "opacities", (count,), means)
-    _check(viewmats, "viewmats", (cameras, 4, 4), means)
-    _check(intrinsics, "Ks", (cameras, 3, 3), means)
-    if width < 1 or height < 1:
-        raise RenderError(f"width and height must be at least 1 pixel, not {width} x {height}.")
-    if render_mode not in get_args(RenderMode):
-        raise RenderError(f"render_mode must be one of {', '.join(get_args(RenderMode))}, not {render_mode!r}.")
-
-
-def _check_colors(colors: Tensor, means: Tensor, cameras: int, sh_degree: int | None) -> None:
-    _check_kind(colors, "colors", means)
-    shape, count = tuple(colors.shape), len(means)
-    if sh_degree is None:
-        if shape not in ((count, 3), (cameras, count, 3)):
-            raise RenderError(f"colors must be ({count}, 3) or ({cameras}, {count}, 3) without sh_degree, not {shape}.")
-        return
-    if sh_degree not in range(4):
-        raise RenderError(f"sh_degree must be 0, 1, 2 or 3, not {sh_degree}.")
-    needed = (sh_degree + 1) ** 2
-    if len(shape) != 3 or shape[0] != count or shape[1] < needed or shape[2] != 3:
-        raise RenderError(f"colors must be ({count}, K, 3) with K >= {needed} for sh_degree {sh_degree}, not {shape}.")
-
-
-def _check(tensor: Tensor, name: str, shape: tuple[int, ...], means: Tensor) -> None:
-    if tuple(tensor.shape) != shape:
-        raise RenderError(f"{name} must have the shape {shape}, not {tuple(tensor.shape)}.")
-    _check_kind(tensor, name, means)
-
-
-def _check_kind(tensor: Tensor, name: str, means: Tensor) -> None:
-    if tensor.dtype != torch.float32:
-        raise RenderError(f"{name} must be float32, not {tensor.dtype}.")
-    if tensor.device != means.device:
-        raise RenderError(f"{name} must be on {means.device} as the means are, not on {tensor.device}.")

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from backend.render import footprint, kernel
-from backend.render.base import RenderMode
+from backend.render.arguments import RenderMode
 from backend.render.project import project
 
 SH_C0 = 0.28209479177387814

@@ -7,7 +7,7 @@ from typing import Any
 from gsplat import rasterization
 from torch import Tensor
 
-from backend.render.base import RenderMode
+from backend.render.arguments import RenderMode
 
 
 def rasterize(

@@ -2,30 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
-import torch
 from torch import Tensor
 
 from backend.cameras import Cameras
-
-if TYPE_CHECKING:
-    from backend.scenes.splats import Splats
-
-
-@dataclass(frozen=True)
-class Render:
-    """rgb (B,H,W,3) over its background, alpha (B,H,W,1), depth (B,H,W,1) accumulated, and the renderer's info."""
-
-    rgb: Tensor
-    alpha: Tensor
-    depth: Tensor
-    info: dict[str, Any] = field(default_factory=dict)
-
-    def picture(self, channels: int) -> Tensor:
-        """What a prior reads: rgb (B,H,W,3), or with four channels rgb and alpha."""
-        return self.rgb if channels == 3 else torch.cat([self.rgb, self.alpha], -1)
+from backend.scenes.rendered import Render
+from backend.scenes.splats import Splats
 
 
 class Scene(Protocol):

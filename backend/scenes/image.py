@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from backend.cameras import Cameras
-from backend.scenes.base import Render
 from backend.scenes.initial import discs
+from backend.scenes.rendered import Render
 from backend.scenes.splats import Splats
 
 MOMENTS = ("exp_avg", "exp_avg_sq", "step")

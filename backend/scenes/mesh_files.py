@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from backend.scenes.mesh_colours import COLOUR, picture_of
+from backend.scenes.mesh_pictures import opened
 
 
 def read_scene(path: Path, split: dict[str, bool]) -> tuple[Any, list[str]]:
@@ -81,21 +82,6 @@ def _lay(visual: Any, resolver: Any, path: Path, notes: list[str]) -> None:
     su, sv, ou, ov = map(float, visual.material.kwargs.get(UV, (1, 1, 0, 0)))
     if visual.uv is not None and (su, sv, ou, ov) != (1, 1, 0, 0):
         visual.uv = visual.uv * (su, sv) + (ou, ov)
-
-
-def opened(name: str, path: Path, resolver: Any, notes: list[str]) -> Any:
-    """A picture by its name; None, and a word, where it is not there or is none."""
-    from PIL import Image
-
-    try:
-        picture = Image.open(io.BytesIO(resolver.get(name)))
-        picture.load()
-        return picture
-    except FileNotFoundError:
-        notes.append(f"the picture {name} does not lie beside {path.name}")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        notes.append(f"the picture {name} cannot be read")
-    return None
 
 
 def _some(names: list[str]) -> str:

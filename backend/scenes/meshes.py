@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.errors import UserError
-from backend.export.files import ExportError
-from backend.export.ply import is_splats, read_ply
+from backend.files import ExportError
 from backend.scenes.mesh_colours import point_colours, surface_colours
 from backend.scenes.mesh_files import read_scene
 from backend.scenes.nodes import owners, split_of
+from backend.scenes.ply import is_splats, read_ply
 from backend.scenes.splats import Splats
 
 Array = NDArray[np.float64]

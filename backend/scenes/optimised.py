@@ -11,8 +11,8 @@ from torch.nn import Parameter
 from backend.cameras import Cameras
 from backend.errors import UserError
 from backend.scenes import regularise
-from backend.scenes.base import Render
 from backend.scenes.density import growth
+from backend.scenes.rendered import Render
 from backend.scenes.settings import SplatSettings
 from backend.scenes.splats import Splats, render_splats
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.scenes.mesh_colours import COLOUR
+from backend.scenes.mesh_pictures import opened
 
 KINDS = {
     "char": "i1", "int8": "i1", "uchar": "u1", "uint8": "u1", "short": "i2", "int16": "i2", "ushort": "u2",
@@ -197,7 +198,5 @@ def _colours(columns: Columns) -> NDArray[np.float64] | None:
 
 def _picture(lines: list[str], path: Path, resolver: Any, notes: list[str]) -> Any:
     """The picture that a comment names."""
-    from backend.scenes.mesh_files import opened
-
     name = next((line.split(None, 2)[2] for line in lines if line.lower().startswith("comment texturefile ")), None)
     return None if name is None else opened(name, path, resolver, notes)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from backend.cameras import Cameras
 from backend.render import rasterization
-from backend.scenes.base import Render
+from backend.scenes.rendered import Render
 
 SH_C0 = 0.28209479177387814  # the constant spherical harmonic: rgb = 0.5 + SH_C0 * sh[:, 0]
 

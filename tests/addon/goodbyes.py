@@ -12,7 +12,7 @@ import time
 import numpy as np
 import zmq
 
-from backend.server import router
+from backend.service.server import router
 from blender_addon.client import Client
 from shared import VERSION
 from shared.codec import encode

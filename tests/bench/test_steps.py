@@ -2,8 +2,9 @@
 
 import pytest
 
-from backend.bench.steps import SPREAD, time_objective
-from backend.recipe import EMBEDDED, default_recipe
+from backend.job.tuning import default_recipe
+from backend.priors.kit import EMBEDDED
+from backend.studies.bench.steps import SPREAD, time_objective
 
 
 @pytest.mark.parametrize(("name", "calls"), [("sds", 1), ("vdm", 1), ("jsd", None), ("vsd", 4)])

@@ -18,9 +18,9 @@ SIDE, AZIMUTH, ELEVATION, FOV, DISTANCE = 192, 30.0, 20.0, 40.0, 3.2
 BACKEND = f"""
 import sys
 import numpy as np, torch, trimesh
-from backend.__main__ import main
+from backend.cli.main import main
 from backend.cameras import Cameras
-from backend.export.ply import read_ply
+from backend.scenes.ply import read_ply
 from backend.export.views import photograph
 
 ring = trimesh.creation.torus(0.6, 0.25)

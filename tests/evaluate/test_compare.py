@@ -6,13 +6,13 @@ import pytest
 import torch
 from msgspec.structs import replace
 
-from backend.__main__ import main
-from backend.distill import DivergedError
-from backend.evaluate.compare import finished, one_start, run, within_budget
-from backend.evaluate.references import prior_mark
-from backend.folder import JobFolder
-from backend.recipe import JobError, make_job
-from backend.session import Session
+from backend.cli.main import main
+from backend.job.job import JobError, make_job
+from backend.run.distill import DivergedError
+from backend.run.folder import JobFolder
+from backend.run.session import Session
+from backend.studies.compare import finished, one_start, run, within_budget
+from backend.studies.evaluate.references import prior_mark
 
 
 def test_equal_budgets_and_going_on(tmp_path, capsys, kit):
@@ -122,7 +122,7 @@ def test_a_run_whose_numbers_become_none_is_left_out(tmp_path, monkeypatch, caps
             raise DivergedError("Step 3: a number became infinite or NaN.")
         run(job, folder)
 
-    monkeypatch.setattr("backend.evaluate.compare.run", sometimes)
+    monkeypatch.setattr("backend.studies.compare.run", sometimes)
     (tmp_path / "prompts.txt").write_text("a red apple\n")
     command = ["compare", "--prompts", str(tmp_path / "prompts.txt"), "--seeds", "1", "--budget", "8", "--no-samples"]
     command += ["--prior", kit, "--quality", "draft"]

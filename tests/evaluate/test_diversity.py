@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from backend.evaluate.diversity import diversity
-from backend.evaluate.judge import Judge
+from backend.studies.evaluate.diversity import diversity
+from backend.studies.evaluate.judge import Judge
 
 
 def test_diversity_of_known_features():

@@ -17,15 +17,15 @@ from transformers import (
     Dinov2Model,
 )
 
-from backend.__main__ import main
 from backend.cameras import orbit
-from backend.evaluate import results
-from backend.evaluate.classes import classes_of
-from backend.evaluate.measures import fid, kid
-from backend.evaluate.others import OtherJudges
-from backend.export.ply import read_ply, write_ply
+from backend.cli.main import main
 from backend.export.views import photograph
 from backend.priors.kit import Kit
+from backend.scenes.ply import read_ply, write_ply
+from backend.studies.evaluate import results
+from backend.studies.evaluate.classes import classes_of
+from backend.studies.evaluate.measures import fid, kid
+from backend.studies.evaluate.others import OtherJudges
 
 
 @pytest.fixture(scope="module")

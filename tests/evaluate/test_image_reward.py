@@ -5,8 +5,8 @@ import re
 import pytest
 import torch
 
-from backend.evaluate.image_reward import image_reward
-from backend.evaluate.others import OtherJudges
+from backend.studies.evaluate.image_reward import image_reward
+from backend.studies.evaluate.others import OtherJudges
 
 # By ImageReward 1.5's own vit.py and med.py under transformers 4.27.4, for these weights and pictures.
 AUTHORS = [-0.14631788432598114, -0.1450645923614502]

@@ -4,11 +4,11 @@ import pytest
 import torch
 from kits import THINGS, kit_object, small_catalogue
 
-from backend.evaluate.nearest import compared, likeness
 from backend.export.views import all_around
 from backend.priors.catalogue import CataloguePrior
 from backend.priors.grid import RINGS
 from backend.scenes.initial import discs
+from backend.studies.evaluate.nearest import compared, likeness
 
 
 @pytest.fixture(scope="module")

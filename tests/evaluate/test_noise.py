@@ -6,9 +6,9 @@ import torch
 from kits import small_catalogue
 from PIL import Image
 
-from backend.evaluate.noise import CUT_OFFS, LEVELS, coefficients, figure, measure, on_its_own
 from backend.priors.analytic import Analytic
 from backend.priors.catalogue import STD, CataloguePrior
+from backend.studies.evaluate.noise import CUT_OFFS, LEVELS, coefficients, figure, measure, on_its_own
 
 
 @pytest.fixture(scope="module")

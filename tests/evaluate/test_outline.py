@@ -5,9 +5,9 @@ import torch
 import trimesh
 
 from backend.cameras import orbit
-from backend.evaluate.outline import SIDE, filled, overlap
 from backend.export.mesh import as_surface
 from backend.scenes.initial import discs
+from backend.studies.evaluate.outline import SIDE, filled, overlap
 
 
 def ball(radius):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from backend.evaluate.sheet import COLUMNS, FRONT, LABEL, ROW, SheetError, grid, sheet
+from backend.studies.evaluate.sheet import COLUMNS, FRONT, LABEL, ROW, SheetError, grid, sheet
 
 
 def make_job(folder, colour):

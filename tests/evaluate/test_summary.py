@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from backend.evaluate.summary import Spread, markdown, summary
+from backend.studies.evaluate.summary import Spread, markdown, summary
 
 T_1, T_2 = 12.7062, 4.3027  # Student's t, 97.5 %, one and two degrees of freedom
 

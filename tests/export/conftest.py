@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from backend.bench.mesh import discs, torus
 from backend.export.mesh import extract_mesh
 from backend.export.texture import bake, unwrap
 from backend.scenes.splats import Splats
+from backend.studies.bench.mesh import discs, torus
 
 
 def sphere(radius: float, count: int, centre=(0.0, 0.0, 0.0), opacity: float = 0.9) -> Splats:

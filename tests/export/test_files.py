@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from backend.export.files import replacing
+from backend.files import replacing
 
 
 def test_new_content_appears_whole_and_nothing_is_left_beside_it(tmp_path):

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from backend.export.files import ExportError
-from backend.export.ply import read_ply, write_ply
+from backend.files import ExportError
+from backend.scenes.ply import read_ply, write_ply
 from backend.scenes.splats import Splats
 
 FLOATS = st.floats(-1e6, 1e6, width=32)

@@ -8,7 +8,6 @@ import torch
 import trimesh
 from conftest import sphere, together
 
-from backend.bench.mesh import torus, torus_distance
 from backend.cameras import orbit
 from backend.export.density_field import LOW_PASS, density_field, extent
 from backend.export.mesh import Surface, SurfaceError, as_surface, extract_mesh, unpinched
@@ -17,6 +16,7 @@ from backend.export.solid import closed
 from backend.export.texture import bake, unwrap, write_glb
 from backend.scenes.initial import discs
 from backend.scenes.splats import SH_C0, Splats
+from backend.studies.bench.mesh import torus, torus_distance
 
 
 def ball(sigma=(0.3, 0.3, 0.3), opacity: float = 0.9) -> Splats:

@@ -11,12 +11,12 @@ import trimesh
 from conftest import sphere, together
 from PIL import Image
 
-from backend.bench.mesh import mesh_rows, torus_colour
 from backend.cameras import orbit
 from backend.export.mesh import as_surface, extract_mesh
 from backend.export.texels import rasterise
 from backend.export.texture import bake, depth_buffers, splat_colours, texel_points, unwrap, write_glb
 from backend.export.views import all_around
+from backend.studies.bench.mesh import mesh_rows, torus_colour
 
 
 def decibels(picture: np.ndarray, truth: np.ndarray) -> float:

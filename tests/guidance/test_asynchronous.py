@@ -4,10 +4,10 @@ import msgspec
 import pytest
 import torch
 
-from backend.guidance.asynchronous import Asynchronous, AsynchronousOptions, shifted
-from backend.guidance.csd import CSD, CSDOptions
 from backend.guidance.guide import noise_like, noised
-from backend.guidance.sds import SDS, SDSOptions
+from backend.guidance.rules.asd_async import Asynchronous, AsynchronousOptions, shifted
+from backend.guidance.rules.csd import CSD, CSDOptions
+from backend.guidance.rules.sds import SDS, SDSOptions
 from backend.priors.base import Counted, alpha_sigma
 
 STD, LEVEL, LATER = 0.5, 500, 548  # 500 + 0.1 (500 - 20)

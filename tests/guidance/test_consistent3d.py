@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from backend.guidance.base import Batch
-from backend.guidance.consistent3d import Consistent3D, Consistent3DOptions
 from backend.guidance.guide import noise_like
+from backend.guidance.rules.consistent3d import Consistent3D, Consistent3DOptions
 from backend.priors.analytic import Analytic, linear
 from backend.priors.base import Counted, alpha_sigma
 

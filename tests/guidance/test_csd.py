@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from backend.guidance.base import Batch
-from backend.guidance.csd import CSD, CSDOptions
 from backend.guidance.guide import guided, noise_like, noised
-from backend.guidance.sds import SDS, SDSOptions
+from backend.guidance.rules.csd import CSD, CSDOptions
+from backend.guidance.rules.sds import SDS, SDSOptions
 from backend.priors.base import Counted, alpha_sigma
 
 LEVEL = 500

@@ -5,11 +5,12 @@ import math
 import pytest
 import torch
 
-from backend.assemble import OBJECTIVES, make_objective
 from backend.guidance.base import Batch
 from backend.guidance.guide import Conditions
+from backend.guidance.rules import RULES
+from backend.job.tuning import default_recipe
 from backend.priors.analytic import Analytic
-from backend.recipe import default_recipe
+from backend.run.assemble import make_objective
 
 WANTED = torch.tensor([-0.5, -1.0], dtype=torch.float32)
 
@@ -38,7 +39,7 @@ def said(prior):
 
 
 @pytest.mark.parametrize("where", ["embedded", "large"])
-@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize("name", RULES)
 def test_a_step_with_the_recipes_options(name, where, prior, views, said):
     rule, before = make_objective(name, default_recipe(name, where).options), views.clone()
     t, dice = torch.full((2,), 600), torch.Generator().manual_seed(0)
@@ -53,7 +54,7 @@ def test_a_step_with_the_recipes_options(name, where, prior, views, said):
     assert torch.equal(views, before)
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize("name", RULES)
 def test_prompt_negative_prompt_and_perp_neg_are_heard(name, prior, views, said):
     def step(conditions):
         rule = make_objective(name, default_recipe(name, "embedded").options)
@@ -67,7 +68,7 @@ def test_prompt_negative_prompt_and_perp_neg_are_heard(name, prior, views, said)
     assert not torch.allclose(step(Conditions(full.perp[0][0], full.null, full.neg, full.perp)), whole)
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize("name", RULES)
 def test_a_restored_rule_goes_on_bit_for_bit(name, prior, views, said):
     options, dice, conditions = default_recipe(name, "embedded").options, torch.Generator().manual_seed(1), said()
     batch = Batch(prior, views, torch.full((2,), 600), conditions, 0.1, dice)

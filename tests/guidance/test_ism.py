@@ -7,7 +7,7 @@ import torch
 from backend.guidance.base import Batch
 from backend.guidance.guide import Conditions, guided, noise_like
 from backend.guidance.inversion import ddim_inversion
-from backend.guidance.ism import ISM, ISMOptions
+from backend.guidance.rules.ism import ISM, ISMOptions
 from backend.priors.base import Counted, alpha_sigma
 
 STD = 0.5

@@ -7,8 +7,8 @@ import torch
 from backend.guidance.base import Batch
 from backend.guidance.guide import guided, noise_like
 from backend.guidance.inversion import ddim_inversion
-from backend.guidance.jsd import JSD, RELEASED, JSDOptions
-from backend.guidance.sds import SDS, SDSOptions
+from backend.guidance.rules.jsd import JSD, RELEASED, JSDOptions
+from backend.guidance.rules.sds import SDS, SDSOptions
 from backend.priors.base import Counted, alpha_sigma
 
 STD = 0.5

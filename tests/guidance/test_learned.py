@@ -6,12 +6,12 @@ import msgspec
 import pytest
 import torch
 
-from backend.guidance.adversarial import ASD, ASDOptions
 from backend.guidance.base import Batch
 from backend.guidance.guide import Conditions, noise_like
 from backend.guidance.learned import lesson
-from backend.guidance.lods import LODS, LODSOptions
-from backend.guidance.vsd import VSD, VSDOptions
+from backend.guidance.rules.asd import ASD, ASDOptions
+from backend.guidance.rules.lods import LODS, LODSOptions
+from backend.guidance.rules.vsd import VSD, VSDOptions
 from backend.priors.analytic import Analytic
 from backend.priors.base import Counted, alpha_sigma
 

@@ -4,9 +4,9 @@ import msgspec
 import pytest
 import torch
 
-from backend.guidance.csd import CSD, CSDOptions
 from backend.guidance.guide import noise_like, noised
-from backend.guidance.nfsd import NFSD, NFSDOptions
+from backend.guidance.rules.csd import CSD, CSDOptions
+from backend.guidance.rules.nfsd import NFSD, NFSDOptions
 from backend.priors.analytic import Analytic, linear
 from backend.priors.base import Counted, alpha_sigma
 

@@ -7,8 +7,8 @@ import torch
 from backend.guidance.base import Batch
 from backend.guidance.guide import guided
 from backend.guidance.inversion import ddim_inversion
-from backend.guidance.jsd import JSD, RELEASED
-from backend.guidance.sdi import SDI, SDIOptions
+from backend.guidance.rules.jsd import JSD, RELEASED
+from backend.guidance.rules.sdi import SDI, SDIOptions
 from backend.priors.base import Counted, alpha_sigma
 
 STD = 0.5

@@ -6,7 +6,7 @@ import torch
 
 from backend.guidance.base import Batch
 from backend.guidance.guide import noise_like
-from backend.guidance.sds import SDS, SDSOptions
+from backend.guidance.rules.sds import SDS, SDSOptions
 from backend.priors.base import Counted, alpha_sigma
 
 LEVEL, SCALE = 500, 20.0

@@ -4,9 +4,9 @@ import msgspec
 import pytest
 import torch
 
-from backend.guidance.csd import CSD, CSDOptions
 from backend.guidance.guide import noise_like, noised
-from backend.guidance.ssd import SSD, SSDOptions
+from backend.guidance.rules.csd import CSD, CSDOptions
+from backend.guidance.rules.ssd import SSD, SSDOptions
 from backend.priors.base import Counted
 
 LOW = SSDOptions(weight="one", switch=500)

@@ -12,13 +12,15 @@ from kits import small_catalogue
 from msgspec.structs import fields
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from backend.assemble import OBJECTIVES, make_objective
 from backend.guidance.base import Batch
+from backend.guidance.rules import RULES
+from backend.job.tuning import default_recipe
 from backend.priors.catalogue import CataloguePrior
 from backend.priors.grid import grid_cameras
+from backend.priors.kit import EMBEDDED
 from backend.priors.settings import CatalogueSettings
-from backend.prompts import Prompts
-from backend.recipe import EMBEDDED, default_recipe
+from backend.run.assemble import make_objective
+from backend.run.prompts import Prompts
 
 pytestmark = pytest.mark.filterwarnings("ignore:cov\\(\\)")  # of numbers that are none
 META, SIDE = torch.device("meta"), 32
@@ -81,14 +83,14 @@ def step(catalogue, name, options, negative="", perp_neg=False, **settings):
 def variants(name):
     """The rule's own recipe, and each choice of its options apart from it."""
     yield {}
-    for field in fields(OBJECTIVES[name].Options):
+    for field in fields(RULES[name].Options):
         tuned = default_recipe(name, EMBEDDED).options.get(field.name, field.default)
         if isinstance(tuned, bool):
             yield {field.name: not tuned}
     yield {"guidance_scale": 3.0}
 
 
-CASES = [(name, options) for name in OBJECTIVES for options in variants(name)]
+CASES = [(name, options) for name in RULES for options in variants(name)]
 CASES += [
     ("jsd", {"rule": "released"}),
     ("jsd", {"inversion_start": "noise", "inversion_eta": 0.3}),

@@ -8,8 +8,8 @@ import torch
 
 from backend.guidance.base import Batch
 from backend.guidance.guide import noise_like
-from backend.guidance.sds import SDS, SDSOptions
-from backend.guidance.vdm import VDM, VDMOptions, lambda_t
+from backend.guidance.rules.sds import SDS, SDSOptions
+from backend.guidance.rules.vdm import VDM, VDMOptions, lambda_t
 from backend.priors.analytic import Analytic
 from backend.priors.base import Counted, alpha_sigma
 

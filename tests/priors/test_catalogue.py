@@ -13,7 +13,7 @@ from backend.priors.grid import grid_cameras, nearest
 from backend.priors.kit import KitError
 from backend.priors.local_score import joined, rgba_to_x
 from backend.priors.settings import CatalogueSettings
-from backend.prompts import Prompts
+from backend.run.prompts import Prompts
 
 WHOLE = CatalogueSettings(mix=0.0, objects=0)
 SIDE = 32

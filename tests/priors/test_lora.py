@@ -6,13 +6,13 @@ import pytest
 import tiny_pipelines as tiny
 import torch
 
-from backend.assemble import make_objective
 from backend.cameras import orbit
 from backend.guidance.base import Batch
 from backend.guidance.learned import Learned
 from backend.priors.base import Counted, PriorError
 from backend.priors.lora import LoRA
-from backend.prompts import Prompts
+from backend.run.assemble import make_objective
+from backend.run.prompts import Prompts
 
 FAMILIES = list(tiny.BUILDERS)
 

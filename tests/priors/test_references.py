@@ -6,11 +6,11 @@ import pytest
 import torch
 from kits import make_small_kit
 
-from backend.assemble import large_prior, load_prior
 from backend.cameras import orbit
-from backend.evaluate.references import EACH, SIDES, draw, of_all, own_cameras, prior_mark, references
+from backend.job.job import make_job
 from backend.priors.catalogue import STD
-from backend.recipe import make_job
+from backend.run.assemble import large_prior, load_prior
+from backend.studies.evaluate.references import EACH, SIDES, draw, of_all, own_cameras, prior_mark, references
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from backend.bench import gsplat_reference
 from backend.cameras import orbit
 from backend.render import rasterization
+from backend.studies.bench import gsplat_reference
 
 NAMES = ("means", "quats", "scales", "opacities", "colors")
 

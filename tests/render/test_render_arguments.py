@@ -5,7 +5,7 @@ import torch
 from render_scenes import cloud, view
 
 from backend.render import rasterization
-from backend.render.base import RenderError
+from backend.render.arguments import RenderError
 
 GOOD = cloud(5) | view(2, 8)
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from render_scenes import cloud, edge_cases, errors, view
 
-from backend.bench import gsplat_reference
 from backend.render import rasterization
+from backend.studies.bench import gsplat_reference
 
 BACKGROUNDS = torch.tensor([[0.2, 0.7, 1.0], [1.0, 0.1, 0.4]])
 

@@ -4,8 +4,8 @@ import torch
 from gsplat import DefaultStrategy
 from render_scenes import cloud, view
 
-from backend.bench import gsplat_reference
 from backend.render import rasterization
+from backend.studies.bench import gsplat_reference
 
 LOOKS = view(2, 32)
 

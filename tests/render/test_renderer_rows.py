@@ -1,6 +1,6 @@
 """The renderer's bench."""
 
-from backend.bench.renderer import renderer_rows
+from backend.studies.bench.renderer import renderer_rows
 
 
 def test_rows_and_budget():

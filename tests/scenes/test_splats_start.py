@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from backend.export.ply import write_ply
 from backend.kits.photograph import photograph
 from backend.scenes.initial import InitialError, from_mesh
 from backend.scenes.meshes import load_surface
+from backend.scenes.ply import write_ply
 from backend.scenes.splats import SH_C0, Splats
 
 

@@ -20,9 +20,10 @@ ROOT = Path(__file__).parents[2]
 QUICK = {"views": 1, "splats": {"initial_count": 400, "growth": "none"}, "checkpoint_every": 1}
 IMPATIENT = """
 import sys
-from backend import __main__, server
+from backend.cli.main import main
+from backend.service import server
 server.SILENCE = float(sys.argv.pop(1))
-sys.exit(__main__.main())
+sys.exit(main())
 """
 PATIENCE = 300.0  # seconds; the machine may be busy
 

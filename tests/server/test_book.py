@@ -5,13 +5,15 @@ import numpy as np
 import pytest
 import torch
 
-from backend.assemble import OBJECTIVES, make_objective
-from backend.events import Preview, Progress, Snapshot, Warning
-from backend.folder import JobFolder
-from backend.jobs import Jobs, UnknownJobError
-from backend.offers import welcome
-from backend.recipe import QUALITIES, default_recipe, make_job
-from backend.session import Session
+from backend.guidance.rules import RULES
+from backend.job.job import make_job
+from backend.job.tuning import QUALITIES, default_recipe
+from backend.run.assemble import make_objective
+from backend.run.events import Preview, Progress, Snapshot, Warning
+from backend.run.folder import JobFolder
+from backend.run.session import Session
+from backend.service.capabilities import welcome
+from backend.service.jobs import Jobs, UnknownJobError
 from shared.codec import decode_answer, encode
 from shared.messages import new_job_id
 
@@ -65,7 +67,7 @@ def test_a_full_disk_does_not_stop_a_job(tmp_path, caplog):
 
 def test_what_is_offered_can_be_had():
     offers = decode_answer(encode(welcome("/kits")))
-    assert [objective.name for objective in offers.objectives] == list(OBJECTIVES)
+    assert [objective.name for objective in offers.objectives] == list(RULES)
     assert (offers.kits, offers.qualities) == ("/kits", QUALITIES)
     for objective in offers.objectives:
         assert objective.title

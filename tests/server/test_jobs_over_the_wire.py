@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from serving import Stranger, metrics, until
 
-from backend.export.ply import read_ply
+from backend.scenes.ply import read_ply
 from blender_addon.shared import messages as m
 from shared import messages as ours
 

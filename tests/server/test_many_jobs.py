@@ -5,11 +5,11 @@ import shutil
 import numpy as np
 from serving import Person, Stranger, serving, until
 
-from backend.executors import Task
-from backend.folder import JobFolder
-from backend.jobs import LONGEST_DETAIL, MOST_CREDITS, Jobs
-from backend.recipe import make_job
-from backend.worker import run_task
+from backend.job.job import make_job
+from backend.run.folder import JobFolder
+from backend.service.executors import Task
+from backend.service.jobs import LONGEST_DETAIL, MOST_CREDITS, Jobs
+from backend.service.worker import run_task
 from blender_addon.session import Session
 from shared import messages as ours
 from shared.codec import encode

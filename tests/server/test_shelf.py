@@ -8,11 +8,11 @@ import pytest
 from kits import make_small_kit
 from serving import Person, serving, until
 
-from backend.credits import credits
-from backend.folder import JobFolder
-from backend.jobs import Jobs
 from backend.priors.kit import KitObject, new_index, write_atlas, write_index
-from backend.shelf import Shelf
+from backend.run.credits import credits
+from backend.run.folder import JobFolder
+from backend.service.available_priors import Shelf
+from backend.service.jobs import Jobs
 from blender_addon.shared import messages as m
 from shared.messages import Prior
 

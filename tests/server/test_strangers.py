@@ -10,7 +10,7 @@ import pytest
 import zmq
 from serving import PATIENCE, Stranger, serving, until
 
-from backend.__main__ import main
+from backend.cli.main import main
 from blender_addon.client import AddressError, Client
 from shared import messages as m
 from shared.codec import MOST_HEADER, encode

@@ -11,17 +11,17 @@ from pathlib import Path
 import pytest
 from serving import QUICK, Person, gone, serving, until
 
-from backend.executors import Ended, Task
-from backend.executors.local import Local
-from backend.folder import JobFolder
-from backend.recipe import make_job
+from backend.job.job import make_job
+from backend.run.folder import JobFolder
+from backend.service.executors import Ended, Task
+from backend.service.executors.local import Local
 from blender_addon.shared import messages as m
 
 ROOT = Path(__file__).parents[2]
 # What Python runs at each start: for the worker alone, and while the file BROKEN is there, torch cannot be imported.
 BREAKING = """
 import os, sys
-if "backend.worker" in sys.orig_argv and os.path.exists({flag!r}):
+if "backend.service.worker" in sys.orig_argv and os.path.exists({flag!r}):
     sys.modules["torch"] = None
 """
 
@@ -65,9 +65,12 @@ def test_a_worker_that_cannot_start_is_told_of_and_started_again_less_and_less_o
 
 
 def test_a_worker_whose_warm_up_fails_says_why_and_ends_without_a_fatal_error():
-    code = (
-        "import backend.worker as w\ndef fails(): raise RuntimeError('no kernel image')\nw._warm_up = fails\nw.main()"
-    )
+    code = """
+import backend.service.worker as w
+def fails(): raise RuntimeError('no kernel image')
+w._warm_up = fails
+w.main()
+"""
     command = [sys.executable, "-c", code]
     with subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from backend.toy.modes import exact_prior
-from backend.toy.network import fresh, train
+from backend.studies.toy.modes import exact_prior
+from backend.studies.toy.network import fresh, train
 
 
 @pytest.fixture(autouse=True, scope="session")

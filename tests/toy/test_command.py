@@ -6,9 +6,9 @@ import os
 import pytest
 from PIL import Image
 
-from backend.__main__ import main
-from backend.assemble import OBJECTIVES
-from backend.toy.findings import _more_modes
+from backend.cli.main import main
+from backend.guidance.rules import RULES
+from backend.studies.toy.findings import _more_modes
 
 FIGURES = {"fig08.png"} | {
     f"{name}.png"
@@ -120,7 +120,7 @@ def test_folders_that_cannot_be_used(tmp_path, capsys):
 
 
 def test_without_names_every_objective_is_run():
-    from backend.toy.command import _checked
+    from backend.studies.toy.command import _checked
 
-    assert _checked(1, 1, 1, []) == tuple(OBJECTIVES)
+    assert _checked(1, 1, 1, []) == tuple(RULES)
     assert _checked(1, 1, 1, ["jsd", "sds", "jsd"]) == ("jsd", "sds")

@@ -5,25 +5,26 @@ import math
 import pytest
 import torch
 
-from backend.assemble import OBJECTIVES
 from backend.guidance.base import Batch, Options, Rule, Score
-from backend.guidance.jsd import JSD
-from backend.guidance.sds import SDS, SDSOptions
-from backend.guidance.vdm import VDM
+from backend.guidance.rules import RULES
+from backend.guidance.rules.jsd import JSD
+from backend.guidance.rules.sds import SDS, SDSOptions
+from backend.guidance.rules.vdm import VDM
 from backend.priors.analytic import Analytic, linear
 from backend.priors.base import PriorError, alpha_sigma
-from backend.toy import experiment
-from backend.toy.experiment import GROUPS, GUIDANCE, STARTS, Task, Variant, obstacle, variants, walk
-from backend.toy.measure import noise_share, pooled, probe, variance, within
-from backend.toy.modes import landed, log_density
-from backend.toy.network import Network, Trained
+from backend.studies.toy import experiment
+from backend.studies.toy.experiment import GROUPS, GUIDANCE, STARTS, Task, Variant, obstacle, variants, walk
+from backend.studies.toy.measure import noise_share, pooled, probe, variance, within
+from backend.studies.toy.modes import landed, log_density
+from backend.studies.toy.network import Network
+from backend.studies.toy.trained import Trained
 
 SDS_ONLY, JSD_BOTH = variants(("sds",))[0], variants(("jsd",))
 
 
 def test_a_rule_at_its_defaults_with_one_guidance_for_all():
-    rules = variants(tuple(OBJECTIVES))
-    assert [rule.name for rule in rules] == ["sds", "jsd", "jsd-released", *list(OBJECTIVES)[2:]]
+    rules = variants(tuple(RULES))
+    assert [rule.name for rule in rules] == ["sds", "jsd", "jsd-released", *list(RULES)[2:]]
     made = {rule.name: rule.make() for rule in rules}
     assert [type(made[name]) for name in ("sds", "jsd", "jsd-released", "vdm")] == [SDS, JSD, JSD, VDM]
     assert {rule.options.guidance_scale for rule in made.values()} == {GUIDANCE}
@@ -172,7 +173,7 @@ def test_a_rule_that_cannot_run_gives_its_reason(error, exact, monkeypatch):
         obstacle(SDS_ONLY, exact)
 
 
-@pytest.mark.parametrize("rule", variants(tuple(OBJECTIVES)), ids=lambda rule: rule.name)
+@pytest.mark.parametrize("rule", variants(tuple(RULES)), ids=lambda rule: rule.name)
 def test_every_objective_runs_on_points_with_either_score(rule, exact):
     assert obstacle(rule, exact) is None
     assert obstacle(rule, Trained(Network())) is None

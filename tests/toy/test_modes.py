@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from backend.priors.base import alpha_sigma
-from backend.toy.divergences import divergences
-from backend.toy.modes import COUNT, LANDED, STD, draw, entropy, histogram, landed, log_density, means
+from backend.studies.toy.divergences import divergences
+from backend.studies.toy.modes import COUNT, LANDED, STD, draw, entropy, histogram, landed, log_density, means
 
 
 @pytest.mark.parametrize("mode", [None, 3])

@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from backend.priors.base import Condition, PriorError
-from backend.toy.modes import draw
-from backend.toy.network import Trained, fresh, load, save, train
-from backend.toy.twin import NetworkTwin
+from backend.studies.toy.modes import draw
+from backend.studies.toy.network import fresh, load, save, train
+from backend.studies.toy.trained import Trained
+from backend.studies.toy.twin import NetworkTwin
 
 COUNT = 1000
 

@@ -1,0 +1,85 @@
+"""What each command does with its options; what a command needs is imported when it runs, for torch takes a while."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def generate(args: argparse.Namespace) -> int:
+    """A new job, or with --continue one that goes on."""
+    from backend.cli import generate as runs
+    from backend.cli.job_fields import checked_steps, layered, refuse_beside_continue
+    from backend.job.job import JobError, make_job
+    from backend.terminal import note
+
+    if args.go_on is not None:
+        refuse_beside_continue(args)
+        return runs.go_on(args.go_on, checked_steps(args.steps))
+    if args.out is None:
+        raise JobError("out: name the folder for the results with --out DIR.")
+    fields, notes = layered(args)
+    job = make_job(fields)
+    for text in notes:
+        note(text)
+    return runs.generate(job, args.out, args.overwrite)
+
+
+def serve(args: argparse.Namespace) -> int:
+    """The server, until it is told to stop."""
+    from backend.service import serve as service
+
+    return service.serve(args.listen or f"127.0.0.1:{args.port}", args.jobs, tuple(args.prior), args.kits)
+
+
+def kit(args: argparse.Namespace) -> int:
+    """A prior of anybody's own objects."""
+    from backend.kits import command
+    from backend.run.assemble import choose_device
+
+    choices = {"split": args.split, "overwrite": args.overwrite, "as_json": args.json}
+    return command.kit(args.files, args.out, args.name, **choices, device=choose_device(args.device))
+
+
+def image(args: argparse.Namespace) -> int:
+    """Text-to-2D with every rule."""
+    from backend.studies.image import draw_all
+
+    return draw_all(args.prompt, args.objective, args.out, args.seed, args.steps, args.count)
+
+
+def evaluate(args: argparse.Namespace) -> int:
+    """Judge finished jobs."""
+    from backend.studies.evaluate import command
+    from backend.studies.evaluate.others import OtherJudges
+
+    others = OtherJudges.load(args.clip, args.dino, args.inception, args.image_reward)
+    return command.evaluate(args.folders, args.out, others, not args.no_samples)
+
+
+def compare(args: argparse.Namespace) -> int:
+    """Rules, or variants of them, at one budget."""
+    from backend.guidance.rules import RULES
+    from backend.studies.compare import PROMPTS, one_start, read_prompts, read_variants
+    from backend.studies.compare import compare as compare_all
+
+    prompts = read_prompts(args.prompts) if args.prompts else PROMPTS
+    chosen = read_variants(args.variants) if args.variants else {}
+    chosen |= {name: {"objective": name} for name in args.objective or (() if chosen else RULES)}
+    chosen = {name: {"quality": args.quality, "prior": args.prior, **fields} for name, fields in chosen.items()}
+    if args.one_start:
+        chosen = {name: one_start(fields) for name, fields in chosen.items()}
+    return compare_all(prompts, chosen, args.seeds, args.budget, args.out, not args.no_samples)
+
+
+def toy(args: argparse.Namespace) -> int:
+    """The rules on eight Gaussians."""
+    from backend.studies.toy import command
+
+    return command.toy(args.out, args.seeds, args.steps, args.epochs, args.objective, args.overwrite)
+
+
+def bench(args: argparse.Namespace) -> int:
+    """Where the time goes."""
+    from backend.studies.bench import report
+
+    return report.bench(args.json)

@@ -1,0 +1,53 @@
+"""A job's fields from a command line: those of its options over those of a job file."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from backend.job.job import JobError, read_job
+from backend.job.layers import over
+
+SAID = ("prompt", "negative_prompt", "objective", "prior", "quality", "seed", "keep_shape", "device")
+
+
+def job_fields(args: argparse.Namespace) -> dict[str, Any]:
+    """The job file's fields, with those of the command line over them."""
+    return layered(args)[0]
+
+
+def layered(args: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
+    """`job_fields`, and what to tell of fields of the file that were not kept."""
+    said = {name: getattr(args, name) for name in SAID}
+    later = {name: value for name, value in said.items() if value is not None}
+    if args.init_mesh is not None:
+        later["init_mesh"] = str(args.init_mesh.expanduser().absolute())
+    recipe: dict[str, Any] = {} if args.steps is None else {"steps": args.steps}
+    if args.mix is not None:
+        recipe["catalogue"] = {"mix": args.mix}
+    if recipe:
+        later["recipe"] = recipe
+    fields, notes = over(read_job(args.job) if args.job else {}, later)
+    if "prompt" not in fields:
+        raise JobError("prompt: say what to make with --prompt, or in the job file.")
+    return fields, notes
+
+
+def refuse_beside_continue(args: argparse.Namespace) -> None:
+    """JobError where something is said that a run which goes on has no use for."""
+    names = (*SAID, "mix", "init_mesh", "job", "out", "overwrite")
+    # 0 is something said, and equal to False.
+    given = [name for name in names if getattr(args, name) is not None and getattr(args, name) is not False]
+    if given:
+        flags = ", ".join("--" + name.replace("_", "-") for name in given)
+        raise JobError(
+            f"continue: a run goes on as it began, without {flags}; for other settings start a new one with --job "
+            f"{args.go_on / 'job.json'} and --out."
+        )
+
+
+def checked_steps(steps: int | None) -> int | None:
+    """JobError where so many steps are none."""
+    if steps is not None and steps < 1:
+        raise JobError(f"steps: {steps} is too few; 1 is the least.")
+    return steps

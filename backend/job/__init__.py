@@ -1,0 +1,1 @@
+"""What a job is: its settings as plain data, the tuned recipes, and how a job file is read."""

@@ -1,0 +1,60 @@
+"""A recipe: all settings of a run but what it is a picture of, as frozen structs that are JSON on disk."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from backend.cameras import CameraRange
+from backend.job.timesteps import Timesteps
+from backend.priors.settings import CatalogueSettings
+from backend.scenes.settings import SplatSettings
+
+MOST_STEPS = 100_000
+
+
+class Backgrounds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How often a view stands before each kind of background (relative shares)."""
+
+    white: Annotated[float, Meta(ge=0)] = 1.0
+    black: Annotated[float, Meta(ge=0)] = 0.0
+    middle: Annotated[float, Meta(ge=0)] = 0.0  # middle grey
+    grey: Annotated[float, Meta(ge=0)] = 0.0  # any grey
+    colour: Annotated[float, Meta(ge=0)] = 0.0  # any colour
+
+    def __post_init__(self) -> None:
+        if self.white + self.black + self.middle + self.grey + self.colour == 0:
+            raise ValueError("At least one kind of background needs a share above 0")
+
+
+class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """From this share of the run on, pictures are rendered with this side in pixels."""
+
+    start: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    side: Annotated[int, Meta(ge=16, le=1024)] = 64
+
+
+class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """All settings of a run but what it is a picture of."""
+
+    steps: Annotated[int, Meta(ge=1, le=MOST_STEPS)] = 600
+    views: Annotated[int, Meta(ge=1, le=64)] = 4  # per step
+    stages: Annotated[tuple[Stage, ...], Meta(min_length=1)] = (Stage(),)
+    cameras: CameraRange = CameraRange()
+    backgrounds: Backgrounds = Backgrounds()
+    timesteps: Timesteps = Timesteps()
+    view_prompts: bool = True
+    perp_neg: bool = False
+    guidance_rescale: Annotated[float, Meta(ge=0, le=1)] = 0.0  # how much of guidance's added contrast is taken back
+    options: dict[str, Any] = {}  # of the objective; what is left out takes the objective's default
+    splats: SplatSettings = SplatSettings()
+    catalogue: CatalogueSettings = CatalogueSettings()
+    # Draws what a run starts from in place of the job's seed: runs of several seeds then differ in their noise alone.
+    start_seed: Annotated[int, Meta(ge=0, lt=2**62)] | None = None
+    checkpoint_every: Annotated[int, Meta(ge=1)] = 100
+
+    def side(self, progress: float) -> int:
+        """Side in pixels of the pictures at this share of the run."""
+        return max((stage for stage in self.stages if stage.start <= progress), key=lambda stage: stage.start).side

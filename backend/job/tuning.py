@@ -1,0 +1,77 @@
+"""The recipe for a job: the tuned one, as long as its quality says, and as close to a mesh as it is to stay."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from msgspec.structs import replace
+
+from backend.job.defaults import PLAIN, RECIPES, SMALL_STAGES
+from backend.job.recipe import Recipe
+from backend.priors.kit import EMBEDDED, kit_folder
+
+Quality = Literal["draft", "normal", "high"]
+QUALITIES: tuple[str, ...] = get_args(Quality)
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How long a quality's runs are and how many splats they have, in units of the recipe."""
+
+    steps: float
+    splats: float
+
+
+EXTENTS = {
+    "draft": Extent(steps=1 / 2, splats=1.0),
+    "normal": Extent(steps=1.0, splats=1.0),
+    "high": Extent(steps=2.5, splats=2.0),
+}
+SHAPING = ("lr_means", "lr_means_end", "lr_scale", "lr_rotation", "lr_opacity")
+SLOWEST = 0.001  # of the rates of what makes the shape, where it is kept as closely as can be
+
+
+def default_recipe(objective: str, prior: str, quality: str = "normal", keep_shape: float = 0.0) -> Recipe:
+    """The recipe tuned for an objective on the embedded prior, or else on a Stable Diffusion-like one.
+
+    `quality` is one of QUALITIES.  `keep_shape` in [0,1] is for runs that start from a mesh: the higher, the less of
+    the first, shape-making noise levels they see, and the slower their splats move, turn and change their size.
+    """
+    # The tables are data; they need our classes.
+    kind = "large" if kit_folder(prior) is None else EMBEDDED
+    recipe = RECIPES.get((objective, kind), PLAIN[kind])
+    scaled = at_quality(recipe, quality)
+    return shape_kept(for_kit(scaled, quality) if kind == EMBEDDED else scaled, keep_shape)
+
+
+def for_kit(recipe: Recipe, quality: str) -> Recipe:
+    """The sides of the pictures at this quality, of a prior that is a kit."""
+    return replace(recipe, stages=SMALL_STAGES[quality])
+
+
+def at_quality(recipe: Recipe, quality: str) -> Recipe:
+    """The recipe for a run of another length and number of splats."""
+    extent, splats = EXTENTS[quality], recipe.splats
+    counts = {name: round(extent.splats * getattr(splats, name)) for name in ("initial_count", "cap_max")}
+    scaled = replace(splats, **counts)
+    return replace(recipe, steps=max(1, round(extent.steps * recipe.steps)), splats=scaled)
+
+
+def shape_kept(recipe: Recipe, keep: float) -> Recipe:
+    """The recipe for a run that keeps to the mesh it starts from: not at all at 0, almost to the letter at 1.
+
+    Places, sizes, turns and covers learn more slowly, fewer splats grow, and there are more of them from the start, for
+    smaller ones follow the mesh more closely.  The window of noise levels, which decides the shape where it is high,
+    starts so much nearer to where it ends.
+    """
+    splats, levels, pace = recipe.splats, recipe.timesteps, max(1.0 - keep, SLOWEST)
+    rates = {name: pace * getattr(splats, name) for name in SHAPING}
+    count = round(splats.initial_count + keep * max(splats.cap_max - splats.initial_count, 0))
+    window = replace(
+        levels,
+        low_start=levels.low_start + keep * (levels.low_end - levels.low_start),
+        high_start=levels.high_start + keep * (levels.high_end - levels.high_start),
+    )
+    kept = replace(splats, **rates, initial_count=count, grow_fraction=(1.0 - keep) * splats.grow_fraction)
+    return replace(recipe, splats=kept, timesteps=window)

@@ -1,0 +1,45 @@
+"""The backend's objects as messages."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+import torch
+from torch import Tensor
+
+from backend.run import events
+from backend.scenes.splats import Splats
+from shared import messages
+
+
+def matrix(values: Tensor) -> messages.Matrix:
+    """A (4,4) tensor as it travels."""
+    return msgspec.convert(values.tolist(), messages.Matrix)
+
+
+def splats_message(
+    splats: Splats, job: str, step: int, to_scene: messages.Matrix, *, final: bool = False
+) -> messages.Splats:
+    """N splats as they are drawn: scales and opacities in their own units, quaternions of length 1."""
+    quats = torch.nn.functional.normalize(splats.quats, dim=-1)
+    fields = (splats.means, quats, splats.log_scales.exp(), splats.opacity_logits.sigmoid(), splats.sh)
+    means, quats_, scales, opacities, sh = (value.detach().cpu().float().contiguous().numpy() for value in fields)
+    return messages.Splats(
+        job=job, step=step, final=final, to_scene=to_scene,
+        means=means, quats=quats_, scales=scales, opacities=opacities, sh=sh,
+    )  # fmt: skip
+
+
+def news(event: events.Event, job: str, to_scene: messages.Matrix) -> messages.FromServer | None:
+    """What clients hear of an event; None where they do not."""
+    match event:
+        case events.Progress(step, of, seconds_left, metrics):
+            return messages.Progress(job=job, step=step, of=of, seconds_left=seconds_left, metrics=metrics)
+        case events.Preview(step, image):
+            return messages.Preview(job=job, step=step, image=np.ascontiguousarray(image))
+        case events.Snapshot(step, splats):
+            return splats_message(splats, job, step, to_scene)
+        case events.Warning(text):
+            return messages.Warning(job=job, text=text)
+        case events.Made():
+            return None

@@ -1,0 +1,92 @@
+"""`serve`: the server's address, its keys, its one folder, its signals."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import zmq
+from filelock import FileLock, Timeout
+
+from backend.errors import UserError
+from backend.service.available_priors import Shelf
+from backend.service.capabilities import welcome
+from backend.service.executors.local import Local
+from backend.service.jobs import Jobs
+from backend.service.keys import curve
+from backend.service.server import Server, router
+from shared import VERSION
+from shared.address import Address, AddressError, parse_address
+
+
+class ServeError(UserError):
+    """A server that cannot start: one sentence that says what to do."""
+
+
+def serve(listen: str, folder: Path | None, priors: tuple[str, ...] = (), kits: Path | None = None) -> int:
+    """Serve until SIGINT or SIGTERM; the exit code.  `folder` is that of the jobs, or None for the user's own.
+
+    On offer are `priors` and every kit in the folder `kits`, or the user's own.
+
+    Raises ServeError where the address cannot be used or another server has the folder.
+    """
+    try:
+        address = parse_address(listen)
+    except AddressError as error:
+        raise ServeError(f"listen: {error}") from error
+    root = (folder or data_folder() / "jobs").absolute()
+    root.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        stack.enter_context(_alone(root))
+        socket = router(stack.enter_context(zmq.Context()))
+        key = "" if address.loopback else stack.enter_context(curve(socket, root / "keys"))
+        stack.callback(socket.close)
+        _bind(socket, address)
+        shelf = Shelf((kits or data_folder() / "kits").absolute(), priors)
+        server = Server(socket, Jobs(root), Local(root / "worker.log"), welcome(str(shelf.folder)), shelf)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: server.stop())
+        _announce(socket.getsockopt_string(zmq.LAST_ENDPOINT).removeprefix("tcp://"), root, key)
+        server.run()
+    return 0
+
+
+def data_folder() -> Path:
+    """Where this system keeps a user's data of a program."""
+    if sys.platform == "win32":
+        return Path(os.environ["LOCALAPPDATA"]) / "Splatsmith"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "Splatsmith"
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "splatsmith"
+
+
+@contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    """Hold the folder; the system lets go of it when this process ends, however it does."""
+    try:
+        with FileLock(root / "serve.lock", timeout=0):
+            yield
+    except Timeout as error:
+        raise ServeError(f"jobs: another server has {root}; stop it, or name another folder with --jobs.") from error
+
+
+def _bind(socket: zmq.Socket[bytes], address: Address) -> None:
+    socket.ipv6 = ":" in address.host
+    try:
+        socket.bind(address.endpoint)
+    except zmq.ZMQError as error:
+        if error.errno == zmq.EADDRINUSE:
+            raise ServeError(
+                f"listen: {address} is in use; a server may run there already, or choose another port with --port."
+            ) from error
+        raise ServeError(f"listen: {address} cannot be used ({error.strerror}).") from error
+
+
+def _announce(address: str, root: Path, key: str) -> None:
+    print(f"Splatsmith {VERSION} listens on {address}; its jobs are in {root}.", flush=True)
+    if key:
+        print(f"Key to paste into the add-on's preferences: {key}", flush=True)

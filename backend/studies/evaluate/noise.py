@@ -1,0 +1,111 @@
+"""DreamMapping's Fig. 11 on the embedded prior: what its noise prediction is like over the levels.
+
+    python -m backend.studies.evaluate.noise --out DIR
+
+For clean pictures x (the prior's own), each of 20 levels t and fresh noise eps: the variance of eps_y(x_t),
+its linear correlation with eps, and what DCA makes of it, lambda_t for each cut-off.  Beside it the measured
+coefficients: "share" is cov / var(eps), how much of eps there is in eps_y, which VDM's option `annealing` measures;
+"least noise" is cov / var(eps_y), the multiple of eps_y that leaves the least of eps when it is subtracted from it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from backend.files import replacing
+from backend.guidance.base import correlation
+from backend.guidance.rules.vdm import lambda_t
+from backend.job.job import make_job
+from backend.priors.base import Condition, Prior, alpha_sigma
+from backend.priors.catalogue import CataloguePrior
+from backend.priors.kit import EMBEDDED, INDEX
+from backend.run.assemble import load_prior
+from backend.studies.evaluate.references import EACH, of_all, own_cameras, own_samples, said
+from backend.studies.toy.chart import PALETTE, Chart, Panel, Span
+
+PROMPTS = ("a wooden chair", "a red apple", "a blue vase", "a red car")
+LEVELS, CUT_OFFS = tuple(range(25, 1000, 50)), (100, 300, 500)
+
+
+@torch.no_grad()
+def measure(prior: Prior, condition: Condition, clean: Tensor, seed: int = 0) -> dict[str, list[float]]:
+    """Variance, correlation and coefficients at each of LEVELS, for x (N,S,C,h,w) of the condition's S rows."""
+    generator = torch.Generator().manual_seed(seed)
+    found: dict[str, list[float]] = {"variance": [], "correlation": [], "share": [], "least noise": []}
+    for level in LEVELS:
+        pairs = [_pair(prior, x, level, condition, generator) for x in clean]
+        eps, eps_y = (torch.cat(parts).flatten() for parts in zip(*pairs, strict=True))
+        variance = float(eps_y.var())
+        covariance = float(((eps - eps.mean()) * (eps_y - eps_y.mean())).mean())
+        found["variance"].append(variance)
+        found["correlation"].append(correlation(eps, eps_y))
+        found["share"].append(covariance / float(eps.var()))
+        found["least noise"].append(covariance / variance)
+    return found
+
+
+def _pair(
+    prior: Prior, x: Tensor, level: int, condition: Condition, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    t = torch.full((len(x),), level)
+    alpha, sigma = alpha_sigma(prior, t)
+    eps = torch.randn(x.shape, generator=generator)
+    return eps, prior.predict(alpha * x + sigma * eps, t, condition)
+
+
+def on_its_own(prior: CataloguePrior) -> dict[str, list[float]]:
+    """`measure` of a kit's prior, on EACH of its own objects."""
+    around = prior.grid[own_cameras(prior)]
+    return measure(prior, said(prior, prior.prompt, around), own_samples(prior, EACH))
+
+
+def coefficients(prior: Prior) -> dict[str, list[float]]:
+    """lambda_t of Eq. 18 at LEVELS, for each cut-off."""
+    t = torch.tensor(LEVELS)
+    alpha, _ = alpha_sigma(prior, t)
+    return {f"cut-off {c}": lambda_t(t, alpha, c, len(prior.alphas_cumprod)).flatten().tolist() for c in CUT_OFFS}
+
+
+def figure(curves: dict[str, list[float]], file: Path) -> None:
+    """All curves over t."""
+    chart = Chart(760, 420)
+    chart.text((20, 10), "The embedded prior's noise prediction over the levels (DreamMapping, Fig. 11)", 16)
+    chart.legend((60, 46), list(curves), 125)
+    panel = Panel(chart, (50, 66, 680, 310), Span(0, 1000, (0, 250, 500, 750, 1000)), Span(0, 1.5, (0, 0.5, 1, 1.5)))
+    for values, colour in zip(curves.values(), PALETTE, strict=False):
+        panel.line(np.stack([np.array(LEVELS, np.float64), np.array(values)], 1), colour, 2)
+    panel.close(below="t")
+    chart.save(file)
+
+
+def main() -> None:
+    """Measure, draw, and keep the figures as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--prior", default=EMBEDDED, help="'embedded', or the folder of a kit")
+    args = parser.parse_args()
+    out: Path = args.out
+    out.mkdir(parents=True, exist_ok=True)
+    jobs = [of_all(make_job({"prompt": prompt, "prior": args.prior})) for prompt in PROMPTS]
+    found = [load_prior(job, torch.device("cpu"))[0] for job in jobs]
+    priors = [prior for prior in found if isinstance(prior, CataloguePrior)]
+    if len(priors) < len(jobs):
+        sys.exit(f"prior: {args.prior} is no kit, whose own pictures are known; name a folder with a {INDEX}.")
+    each = [on_its_own(prior) for prior in priors]
+    mean = {name: np.mean([one[name] for one in each], 0).round(4).tolist() for name in each[0]}
+    curves = mean | coefficients(priors[0])
+    with replacing(out / "fig11.json") as file:
+        file.write_text(json.dumps({"t": LEVELS, "prompts": PROMPTS, **curves}) + "\n", encoding="utf-8")
+    shown = ("variance", "correlation", "share", "least noise", "cut-off 300")
+    figure({name: curves[name] for name in shown}, out / "fig11.png")
+
+
+if __name__ == "__main__":
+    main()

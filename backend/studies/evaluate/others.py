@@ -1,0 +1,155 @@
+"""Judges that do not ship: CLIP, DINO, Inception and ImageReward, where somebody has their weights.
+
+CLIP and DINO are folders or hub ids in transformers' format; Inception is the TorchScript file that StyleGAN's metrics
+use (its `forward(x, return_features=True)` gives (B,2048) of uint8 pictures (B,3,H,W)).
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError
+from torch import Tensor
+from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
+
+from backend.cameras import orbit
+from backend.export.views import photograph
+from backend.run.folder import JobFolder
+from backend.studies.evaluate.diversity import diversity
+from backend.studies.evaluate.image_reward import Reward, image_reward
+from backend.studies.evaluate.references import ELEVATION
+from backend.studies.evaluate.results import Result
+from backend.terminal import left_out
+
+VIEWS, SIDE, GREY = 8, 224, 0.5
+# What foreign files raise on loading, and a model of another kind on its first picture.
+UNLOADABLE = (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, ImportError, SafetensorError)
+Features = Callable[[Tensor], Tensor]  # pictures (B,H,W,3) in [0,1] -> (B,D)
+
+
+@dataclass
+class OtherJudges:
+    """Those whose weights were named; each is loaded and tried at once, so that a wrong path is told at the start."""
+
+    clip: tuple[Features, Callable[[str], Tensor]] | None = None
+    dino: Features | None = None
+    inception: Features | None = None
+    reward: Reward | None = None
+
+    @staticmethod
+    def load(clip: str | None, dino: str | None, inception: Path | None, reward: str | None = None) -> OtherJudges:
+        """What cannot be loaded is told in a sentence, and left out."""
+        return OtherJudges(
+            clip=_loaded("CLIP", clip, _clip),
+            dino=_loaded("DINO", dino, _dino),
+            inception=_loaded("Inception", inception, _inception),
+            reward=_loaded("ImageReward", reward, image_reward),
+        )
+
+    def figures(self, members: list[Result]) -> dict[str, Any]:
+        """For each seed clip, 100 x cosine of prompt and view, and image_reward; over seeds the others' diversity."""
+        if not (self.clip or self.dino or self.inception or self.reward):
+            return {}
+        seen = [_views(member) for member in members]
+        found: dict[str, Any] = {}
+        features = {"dino": self.dino, "inception": self.inception}
+        if self.clip is not None:
+            features["clip"], text = self.clip
+            said = F.normalize(text(members[0].job.prompt), dim=-1)
+            found["clip"] = [100 * float((F.normalize(self.clip[0](x), dim=-1) @ said.T).mean()) for x in seen]
+        if self.reward is not None:
+            found["image_reward"] = [float(self.reward(x, members[0].job.prompt).mean()) for x in seen]
+        if len(members) > 1:
+            for name, of in features.items():
+                if of is not None:
+                    found[f"{name}_diversity"] = diversity(torch.stack([of(x) for x in seen]))
+        return found
+
+
+def _views(member: Result) -> Tensor:
+    splats = JobFolder(member.folder).splats()
+    return torch.from_numpy(photograph(splats, orbit(VIEWS, elevation=ELEVATION), SIDE, background=GREY).rgb).clamp(
+        0, 1
+    )
+
+
+def _loaded(name: str, path: Any, load: Callable[[Any], Any]) -> Any:
+    """The judge, once it has judged a grey picture: weights of another model may load and fail only then."""
+    if path is None:
+        return None
+    grey = torch.full((1, SIDE, SIDE, 3), GREY)
+    try:
+        judge = load(path)
+        _ = judge(grey, "a chair") if name == "ImageReward" else [part(tried) for part, tried in _parts(judge, grey)]
+        return judge
+    except UNLOADABLE as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        said = f"{name}, for {path} cannot be loaded as its weights ({textwrap.shorten(reason, 200)})."
+        left_out(said)
+        return None
+
+
+def _parts(judge: Any, grey: Tensor) -> list[tuple[Callable[[Any], Tensor], Any]]:
+    """CLIP is two functions, of pictures and of a text."""
+    return [*zip(judge, (grey, "a chair"), strict=True)] if isinstance(judge, tuple) else [(judge, grey)]
+
+
+def _clip(path: str) -> tuple[Features, Callable[[str], Tensor]]:
+    model, tokenizer = AutoModel.from_pretrained(path).eval(), AutoTokenizer.from_pretrained(path)
+    pixels = _pixels(path)
+
+    @torch.no_grad()
+    def image(pictures: Tensor) -> Tensor:
+        return _tensor(model.get_image_features(pixels(pictures)))
+
+    @torch.no_grad()
+    def text(prompt: str) -> Tensor:
+        return _tensor(model.get_text_features(**tokenizer([prompt], return_tensors="pt", truncation=True)))
+
+    return image, text
+
+
+def _dino(path: str) -> Features:
+    model, pixels = AutoModel.from_pretrained(path).eval(), _pixels(path)
+
+    @torch.no_grad()
+    def image(pictures: Tensor) -> Tensor:
+        hidden: Tensor = model(pixels(pictures)).last_hidden_state
+        return hidden[:, 0]
+
+    return image
+
+
+def _inception(path: Path) -> Features:
+    network = torch.jit.load(str(path)).eval()  # type: ignore[no-untyped-call]
+
+    @torch.no_grad()
+    def image(pictures: Tensor) -> Tensor:
+        features: Tensor = network((pictures * 255).round().byte().movedim(-1, 1), return_features=True)
+        return features
+
+    return image
+
+
+def _pixels(path: str) -> Features:
+    processor = AutoImageProcessor.from_pretrained(path)
+
+    def prepared(pictures: Tensor) -> Tensor:
+        given = list((pictures * 255).round().byte().numpy().astype(np.uint8))
+        values: Tensor = processor(images=given, return_tensors="pt")["pixel_values"]
+        return values
+
+    return prepared
+
+
+def _tensor(output: Any) -> Tensor:
+    """Newer transformers wrap the features in an output with `pooler_output`."""
+    pooled: Tensor = output if isinstance(output, Tensor) else output.pooler_output
+    return pooled

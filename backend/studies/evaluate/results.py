@@ -1,0 +1,201 @@
+"""One finished job, looked at by the judge and beside its prior's objects: figures, kept in `evaluation.json`."""
+
+from __future__ import annotations
+
+import logging
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import torch
+import trimesh
+from torch import Tensor
+
+from backend.cameras import Cameras, orbit
+from backend.errors import UserError
+from backend.export.views import photograph
+from backend.files import replacing
+from backend.job.job import Job, make_job, read_job
+from backend.priors.base import PriorError
+from backend.priors.catalogue import CataloguePrior
+from backend.priors.kit import kit_folder
+from backend.run.assemble import choose_device, load_prior, make_objective
+from backend.run.folder import JobFolder
+from backend.scenes.image import saturation
+from backend.scenes.splats import Splats
+from backend.studies.evaluate.classes import classes_of
+from backend.studies.evaluate.judge import Judge
+from backend.studies.evaluate.measures import inception_quality, t3_score
+from backend.studies.evaluate.nearest import Likeness, likeness
+from backend.studies.evaluate.references import ELEVATION, prior_mark
+from backend.terminal import by
+
+VIEWS, SIDE, GREY = 48, 128, 0.5
+VERSION = 5  # of the figures and of what evaluation.npz holds; others are made anew
+log = logging.getLogger(__name__)
+DIVERSE = slice(None, None, VIEWS // 8)  # of the views, for comparisons between seeds: eight of fixed sides
+
+
+class Spent(msgspec.Struct, frozen=True):
+    """What metrics.json tells of what a run has cost."""
+
+    seconds: float
+    prior_calls: float
+    prior_rows: float
+
+
+class Known(msgspec.Struct, frozen=True, kw_only=True):
+    """The figures of one result."""
+
+    version: int
+    mark: str  # of the splats, of the job, and of the prior that they were compared with
+    agreement: float | None  # mean probability of the prompt's classes over views; None: the judge knows no such thing
+    top5: float | None  # share of views where one of them is among the five most likely
+    t3: float | None  # T3Bench's quality on its sphere, of the same probability
+    quality: float  # mean entropy over views
+    saturation: float
+    seconds: float
+    prior_calls: int
+    prior_rows: int
+    likeness: Likeness | None  # None: the prior is no kit
+
+
+@dataclass(frozen=True)
+class Result:
+    """A job, its figures, and what the judge saw: features (V,D) and probabilities (V,K) of VIEWS sides."""
+
+    folder: Path
+    job: Job
+    known: Known
+    features: Tensor
+    probabilities: Tensor
+
+
+class EvaluationError(UserError):
+    """A folder that cannot be evaluated: one sentence."""
+
+
+def look(folder: Path, judge: Judge) -> Result:
+    """Evaluate a job's folder, or read what an earlier call found.
+
+    Raises EvaluationError where it is no folder of ours, or its job has not finished.
+    """
+    if not (folder / "job.json").exists():
+        raise EvaluationError(f"{folder}: holds no job.json, so it is no result of ours.")
+    if not all((folder / name).exists() for name in ("splats.ply", "metrics.json")):
+        command = by(["generate", "--continue", str(folder.absolute())])
+        raise EvaluationError(f"{folder}: its job has not finished. Go on{command}")
+    try:
+        job = make_job(read_job(folder / "job.json"))
+        spent = msgspec.json.decode((folder / "metrics.json").read_bytes(), type=Spent)
+        make_objective(job.objective, job.recipe.options)  # refuses options that there were once
+        mark = _mark(folder, job)
+        if (old := _read(folder, mark)) is not None:
+            return Result(folder, job, *old)
+        return _look(folder, job, spent, mark, judge)
+    except (ValueError, OSError) as error:  # a MsgspecError is a ValueError
+        raise EvaluationError(f"{folder}: a file of it is damaged or cannot be read ({error}).") from error
+
+
+def _mark(folder: Path, job: Job) -> str:
+    said = msgspec.json.encode(job) + prior_mark(job.prior).encode()
+    return f"{zlib.crc32((folder / 'splats.ply').read_bytes(), zlib.crc32(said)):08x}"
+
+
+def _look(folder: Path, job: Job, spent: Spent, mark: str, judge: Judge) -> Result:
+    splats = JobFolder(folder).splats()
+    around = _pictures(splats, orbit(VIEWS, elevation=ELEVATION))
+    features = judge.features(around)
+    probabilities, classes = judge.probabilities(features), classes_of(job.prompt)
+    known = Known(
+        version=VERSION,
+        mark=mark,
+        agreement=agreement(probabilities, classes),
+        top5=top5(probabilities, classes),
+        t3=_t3(splats, judge, classes),
+        quality=inception_quality(probabilities),
+        saturation=_saturation(splats),
+        seconds=spent.seconds,
+        prior_calls=int(spent.prior_calls),
+        prior_rows=int(spent.prior_rows),
+        likeness=_likeness(job, splats),
+    )
+    try:
+        _keep(folder, known, features, probabilities)
+    except OSError as error:
+        log.warning("%s: its figures cannot be kept there (%s); the next call judges it again.", folder, error)
+    return Result(folder, job, known, features, probabilities)
+
+
+def _keep(folder: Path, known: Known, features: Tensor, probabilities: Tensor) -> None:
+    with replacing(folder / "evaluation.npz") as new, new.open("wb") as stream:
+        np.savez(stream, features=features.numpy(), probabilities=probabilities.numpy())
+    with replacing(folder / "evaluation.json") as new:
+        new.write_bytes(msgspec.json.format(msgspec.json.encode(known), indent=2) + b"\n")
+
+
+def agreement(probabilities: Tensor, classes: list[int]) -> float | None:
+    """Mean over views (V,K) of the probability of any of the classes."""
+    return float(probabilities[:, classes].sum(-1).mean()) if classes else None
+
+
+def top5(probabilities: Tensor, classes: list[int]) -> float | None:
+    """Share of the views (V,K) that have one of the classes among their five most likely."""
+    if not classes:
+        return None
+    best = probabilities.topk(5, -1).indices
+    return float(torch.isin(best, torch.tensor(classes)).any(-1).float().mean())
+
+
+def _t3(splats: Splats, judge: Judge, classes: list[int]) -> float | None:
+    if not classes:
+        return None
+    corners = torch.from_numpy(np.array(trimesh.creation.icosphere(subdivisions=2).vertices)).float()
+    flat = corners[:, :2].norm(dim=-1)
+    azimuth = torch.rad2deg(torch.atan2(corners[:, 0], -corners[:, 1]))
+    elevation = torch.rad2deg(torch.atan2(corners[:, 2], flat)).clamp(-89.9, 89.9)
+    front = orbit(1)
+    cameras = Cameras(azimuth, elevation, front.distance.expand(len(corners)), front.fov.expand(len(corners)))
+    seen = judge.probabilities(judge.features(_pictures(splats, cameras)))
+    return t3_score(seen[:, classes].sum(-1))
+
+
+def _likeness(job: Job, splats: Splats) -> Likeness | None:
+    """Beside the objects that its seed drew; None where its prior is no kit, or one that cannot be used any more."""
+    if kit_folder(job.prior) is None:
+        return None
+    try:
+        prior, _ = load_prior(job, choose_device("auto"))
+        side = min(job.recipe.side(1.0), prior.image_size)  # a run is as sharp as the pictures that it saw
+        return likeness(prior, splats, side) if isinstance(prior, CataloguePrior) else None
+    except PriorError as error:
+        log.warning("The result of %r is not compared with the objects of its kit: %s", job.prompt, error)
+        return None
+
+
+def _pictures(splats: Splats, cameras: Cameras) -> Tensor:
+    return torch.from_numpy(photograph(splats, cameras, SIDE, background=GREY).rgb).clamp(0, 1)
+
+
+def _saturation(splats: Splats) -> float:
+    """Of the object alone: colours weighted by how much of the object a pixel shows."""
+    seen = photograph(splats, orbit(8, elevation=ELEVATION), SIDE, background=0.0)
+    covered = torch.from_numpy(seen.alpha)
+    solid = covered > 0.5
+    if not bool(solid.any()):
+        return 0.0
+    return saturation((torch.from_numpy(seen.rgb)[solid] / covered[solid][:, None]).clamp(0, 1))
+
+
+def _read(folder: Path, mark: str) -> tuple[Known, Tensor, Tensor] | None:
+    """What an earlier call kept, where it is whole and of these splats and this prompt."""
+    try:
+        known = msgspec.json.decode((folder / "evaluation.json").read_bytes(), type=Known)
+        with np.load(folder / "evaluation.npz") as data:
+            kept = torch.from_numpy(data["features"]), torch.from_numpy(data["probabilities"])
+    except (OSError, EOFError, zipfile.BadZipFile, KeyError, ValueError):  # a MsgspecError is a ValueError
+        return None
+    return (known, *kept) if (known.version, known.mark) == (VERSION, mark) else None

@@ -85,7 +85,7 @@ def test_all_commands_tell_by_the_same_means():
     for file in (ROOT / "backend").rglob("*.py"):
         names = {alias.name for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.ImportFrom)
                  and node.module == "rich.console" for alias in node.names}  # fmt: skip
-        assert not names or file.relative_to(ROOT / "backend").as_posix() in ("telling.py", "bench/report.py")
+        assert not names or file.relative_to(ROOT / "backend").as_posix() in ("terminal.py", "studies/bench/report.py")
 
 
 def test_ctrl_c_while_the_results_are_made_stops_and_the_rest_can_be_made(tmp_path, quick):

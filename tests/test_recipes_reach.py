@@ -9,8 +9,8 @@ import torch
 from kits import small_catalogue
 
 from backend.job.job import make_job
+from backend.priors.authors import makers
 from backend.priors.catalogue import CataloguePrior
-from backend.priors.makers import makers
 from backend.run.assemble import assemble
 from backend.run.credits import seen_by
 from backend.run.distill import distill

@@ -50,9 +50,9 @@ def image(args: argparse.Namespace) -> int:
 def evaluate(args: argparse.Namespace) -> int:
     """Judge finished jobs."""
     from backend.studies.evaluate import command
-    from backend.studies.evaluate.others import OtherJudges
+    from backend.studies.evaluate.optional_judges import OptionalJudges
 
-    others = OtherJudges.load(args.clip, args.dino, args.inception, args.image_reward)
+    others = OptionalJudges.load(args.clip, args.dino, args.inception, args.image_reward)
     return command.evaluate(args.folders, args.out, others, not args.no_samples)
 
 

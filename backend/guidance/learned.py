@@ -9,7 +9,7 @@ import torch
 from msgspec import Meta
 from torch import Tensor
 
-from backend.guidance import moments
+from backend.guidance import adam_state as moments
 from backend.guidance.base import Batch, Guidance, Options, Rule, Settings, Weighing
 from backend.priors.base import Twin
 

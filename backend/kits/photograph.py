@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from backend.cameras import Cameras
-from backend.kits.layers import hidden_sides, thinned
+from backend.kits.disc_layers import hidden_sides, thinned
 from backend.kits.textures import averaged
 from backend.priors.grid import SIDE, grid_cameras
 from backend.scenes.initial import DISC_THICKNESS, SOLID, discs, in_ball, point_cloud

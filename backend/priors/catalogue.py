@@ -25,7 +25,6 @@ from torch import Tensor
 
 from backend.cameras import Cameras
 from backend.priors.analytic import scaled_linear, to_pure_noise
-from backend.priors.bank import ANY, Anything, Objects, Pictures, Read, Source
 from backend.priors.base import Condition
 from backend.priors.catalogue_twin import CatalogueTwin
 from backend.priors.choosing import FAINT, Choice, Chooser
@@ -34,6 +33,7 @@ from backend.priors.grid import SIDE, grid_cameras, nearest
 from backend.priors.kit import SHIPPED, Kit, KitError
 from backend.priors.loading import pictures, pixels
 from backend.priors.local_score import NEVER, denoised, joined, log_likelihood, window_side
+from backend.priors.picture_bank import ANY, Anything, Objects, Pictures, Read, Source
 from backend.priors.settings import CatalogueSettings
 from backend.priors.words import WordTable
 

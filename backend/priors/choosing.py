@@ -1,7 +1,7 @@
 """Words choose and weigh the objects of a kit, and say which are to be dyed: pi_k(y) of the closed-form prior.
 
 The head noun says which objects are in, what describes it which of them stay; a colour prefers objects that have it
-and dyes the others.  All that was not understood is told (`backend.priors.notes`).
+and dyes the others.  All that was not understood is told (`backend.priors.prompt_notes`).
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from backend.priors.base import PriorError
 from backend.priors.colours import Colour, colour_of, metallic, same_colour, wooden
 from backend.priors.grammar import Word, chunks_of, kinds
+from backend.priors.kit_names import Marks, Naming
 from backend.priors.lexicon import ADJECTIVES, COMPOUNDS, NEGATIVE_FLUFF, SIZES, WIDER
-from backend.priors.naming import Marks, Naming
-from backend.priors.notes import Draft, note
-from backend.priors.wishes import NEAR, Vocabulary, Wish, is_fluff, read_wish
+from backend.priors.phrases import NEAR, Vocabulary, Wish, is_fluff, read_wish
+from backend.priors.prompt_notes import Draft, note
 from backend.priors.words import WordTable
 
 FEW = 4  # where fewer names say "wooden", objects that look so count as well

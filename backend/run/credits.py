@@ -9,11 +9,11 @@ import msgspec
 import torch
 from torch import Tensor
 
-from backend.priors import makers
+from backend.priors import authors as makers
+from backend.priors.authors import Credit
 from backend.priors.base import Prior
 from backend.priors.catalogue import CataloguePrior
 from backend.priors.grid import SIDE
-from backend.priors.makers import Credit
 from backend.run.folder import JobFolder
 from backend.scenes.splats import Splats, render_splats
 

@@ -50,7 +50,7 @@ class Laps:
         self._last = now
 
 
-class Spoilt:
+class SkippedSteps:
     """Steps that were left out, for a number in them was none."""
 
     def __init__(self) -> None:
@@ -106,7 +106,7 @@ def distill(run: Run, until: int, show_every: int = 0) -> Iterator[Event]:
     A step that would spoil the scene, with a gradient that is NaN or infinite, is told and taken again, with other
     cameras and noise.  Raises DivergedError where that does not help, IN_A_ROW times.
     """
-    spoilt = Spoilt()
+    skipped = SkippedSteps()
     began, start, recipe, lap = time.monotonic(), run.step, run.recipe, run.laps
     while run.step < until:
         progress = min(run.step / recipe.steps, 1.0)
@@ -128,7 +128,7 @@ def distill(run: Run, until: int, show_every: int = 0) -> Iterator[Event]:
         lap("backward")
         if not run.scene.finite():
             run.scene.forget()
-            yield from spoilt(run.step)
+            yield from skipped(run.step)
             continue
         metrics = run.scene.step(run.step, render, run.generator)
         lap("optimiser")

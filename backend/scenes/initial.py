@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from torch import Tensor
 
+from backend.scenes.mesh_edges import MeshEdges
 from backend.scenes.meshes import InitialError, load_surface
-from backend.scenes.rims import Rims
 from backend.scenes.splats import SH_C0, Splats
 
 __all__ = ["InitialError", "discs", "from_mesh", "point_cloud", "sphere"]
@@ -94,7 +94,7 @@ def from_mesh(
         return point_cloud(points, colours, opacity=SOLID), to_world
     flat = discs(points, _tensor(normals), colours)
     sigma = radius * flat.log_scales[:, 0].double().exp().numpy()
-    rows, quats, trimmed = Rims.of(surface.meshes, float(np.median(sigma)) / 2).trim(places, normals, sigma)
+    rows, quats, trimmed = MeshEdges.of(surface.meshes, float(np.median(sigma)) / 2).trim(places, normals, sigma)
     flat.quats[rows] = _tensor(quats)
     flat.log_scales[rows, :2] = _tensor(np.log(trimmed / radius))
     return flat, to_world

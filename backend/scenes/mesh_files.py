@@ -17,12 +17,12 @@ def read_scene(path: Path, split: dict[str, bool]) -> tuple[Any, list[str]]:
     """The scene of a file, and why colours are left out.  Raises what the parsers raise where the file is damaged."""
     import trimesh
 
-    from backend.scenes.beside import Beside
+    from backend.scenes.file_resolver import FileResolver
     from backend.scenes.gltf_looks import NOTE, prepared
     from backend.scenes.ply_mesh import load_ply
 
     notes: list[str] = []
-    resolver, suffix = Beside(path), path.suffix.lower()
+    resolver, suffix = FileResolver(path), path.suffix.lower()
     match suffix:
         case ".ply":
             scene = trimesh.Scene(load_ply(path, resolver, notes))
@@ -69,7 +69,7 @@ def _of_one(colours: Any) -> Any:
 
 def _lay(visual: Any, resolver: Any, path: Path, notes: list[str]) -> None:
     """Scale and move UVs as the MTL file says; tell of a picture that is not there."""
-    from backend.scenes.beside import UV
+    from backend.scenes.file_resolver import UV
 
     name = resolver.pictures.get(getattr(visual.material, "name", None))
     if name is None:

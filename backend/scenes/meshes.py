@@ -19,7 +19,7 @@ from backend.errors import UserError
 from backend.files import ExportError
 from backend.scenes.mesh_colours import point_colours, surface_colours
 from backend.scenes.mesh_files import read_scene
-from backend.scenes.nodes import owners, split_of
+from backend.scenes.mesh_nodes import owners, split_of
 from backend.scenes.ply import is_splats, read_ply
 from backend.scenes.splats import Splats
 

@@ -19,7 +19,7 @@ SHIPPED = Prior(name=EMBEDDED, title=EMBEDDED, description="The objects that cam
 Stamp = tuple[Path, int, int]  # an index, when it was written, its bytes
 
 
-class Shelf:
+class AvailablePriors:
     """What is offered; `offers` is brought up to date by `look`.  The folder is made where it is not there."""
 
     def __init__(self, folder: Path, others: tuple[str, ...] = ()) -> None:

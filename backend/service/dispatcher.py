@@ -1,4 +1,4 @@
-"""The server's desk: what is done at each request, and at each event of the executor.  It knows no sockets.
+"""What the server does at each request, and at each event of the executor.  It knows no sockets.
 
 One job runs at a time.  Reading results from the disk takes a while, so it goes on beside, and nobody waits for it.
 """
@@ -15,7 +15,7 @@ from backend.errors import UserError
 from backend.service.executors import Ended, Event, Executor, Finishing, Started, Task
 from backend.service.jobs import Entry, Jobs
 from backend.service.pages import pages
-from backend.service.requests import lay_out, results
+from backend.service.requests import accept, stored_results
 from shared.bell import Bell
 from shared.messages import (
     Cancel,
@@ -40,10 +40,10 @@ from shared.messages import (
 log = logging.getLogger(__name__)
 
 
-class Post(Protocol):
+class Sender(Protocol):
     """How messages reach clients, who are known by the bytes that ZeroMQ gives them."""
 
-    def to(self, client: bytes, message: FromServer) -> None:
+    def to(self, address: bytes, message: FromServer) -> None:
         """One client."""
 
     def to_all(self, message: FromServer) -> None:
@@ -53,11 +53,11 @@ class Post(Protocol):
         """Those that watch the message's job."""
 
 
-class Desk:
+class Dispatcher:
     """Takes requests, drives the executor, and tells the clients."""
 
-    def __init__(self, jobs: Jobs, executor: Executor, post: Post) -> None:
-        self.jobs, self.executor, self.post = jobs, executor, post
+    def __init__(self, jobs: Jobs, executor: Executor, sender: Sender) -> None:
+        self.jobs, self.executor, self.sender = jobs, executor, sender
         self.bell = Bell()
         self.trouble: Trouble = executor.trouble
         self._running: Entry | None = None
@@ -71,53 +71,53 @@ class Desk:
         self.executor.close()
         self.bell.close()
 
-    def answer(self, client: bytes, request: FromClient) -> None:
+    def answer(self, address: bytes, request: FromClient) -> None:
         """Do what a client asks, or send an Error and change nothing.  An order that came before is not done again."""
         order = request.id if isinstance(request, Order) else None
         job: str | None = getattr(request, "job", None)
         try:
             if order is None or not self.jobs.heard(job, order):
-                self._do(client, request)
+                self._do(address, request)
         except UserError as error:
-            self.post.to(client, Error(text=str(error), job=job, order=order))
+            self.sender.to(address, Error(text=str(error), job=job, order=order))
         except OSError as error:
             log.exception("a request failed")
             text = f"The backend's disk refuses: {error.strerror or error} ({self.jobs.root})."
-            self.post.to(client, Error(text=text, detail=str(error), job=job, order=order))
+            self.sender.to(address, Error(text=text, detail=str(error), job=job, order=order))
         else:
             if order is not None:
-                self.post.to(client, Taken(order=order))
+                self.sender.to(address, Taken(order=order))
 
-    def _do(self, client: bytes, request: FromClient) -> None:
+    def _do(self, address: bytes, request: FromClient) -> None:
         match request:
             case Generate():
-                self._generate(client, request)
+                self._generate(address, request)
             case Cancel(job=job, id=order):
-                self._cancel(client, self.jobs[job], order)
+                self._cancel(address, self.jobs[job], order)
             case Continue(job=job, steps=steps, id=order):
                 self._continue(self.jobs[job], steps, order)
             case Fetch(job=job):
                 entry = self.jobs[job]
-                self._reader.submit(self._read, client, entry)
+                self._reader.submit(self._read, address, entry)
             case Forget(job=job):
                 self._forget(job)
             case Watch(jobs=jobs):
                 for shown in self._shown.values():
                     if shown.job in jobs:
-                        self.post.to(client, shown)
+                        self.sender.to(address, shown)
             case _:
                 for page in pages(self.jobs.listed()):
-                    self.post.to(client, page)
+                    self.sender.to(address, page)
 
-    def _generate(self, client: bytes, request: Generate) -> None:
+    def _generate(self, address: bytes, request: Generate) -> None:
         if request.job in self.jobs:  # asked for before, and the answer was lost
-            self.post.to(client, self.jobs[request.job].state())
+            self.sender.to(address, self.jobs[request.job].state())
             return
         like = self.jobs[request.like] if request.like else None
-        spec = lay_out(request, self.jobs.folder(request.job), like)
+        spec = accept(request, self.jobs.folder(request.job), like)
         self._tell(self.jobs.add(request.job, spec))
 
-    def _cancel(self, client: bytes, entry: Entry, order: str) -> None:
+    def _cancel(self, address: bytes, entry: Entry, order: str) -> None:
         if entry is not self._running:
             if not entry.ended:
                 entry.obey(order, state="stopped")
@@ -125,7 +125,7 @@ class Desk:
         elif entry.record.stopping:
             entry.obey(order)
             self.executor.kill(entry.id)
-            self.post.to(client, entry.state())
+            self.sender.to(address, entry.state())
         else:
             self.executor.stop(entry.id)
             entry.obey(order, stopping=True, text="Stops after this step; cancel again to stop at once.")
@@ -145,28 +145,28 @@ class Desk:
             self.jobs.forget(job)
             self._shown = {kind: shown for kind, shown in self._shown.items() if shown.job != job}
         for page in pages(self.jobs.listed()):
-            self.post.to_all(page)
+            self.sender.to_all(page)
 
-    def _read(self, client: bytes, entry: Entry) -> None:
+    def _read(self, address: bytes, entry: Entry) -> None:
         """Runs in the reader's thread."""
         try:
-            found = results(entry)
+            found = stored_results(entry)
         except (UserError, OSError) as error:
             found = [Error(text=f"The results cannot be read: {error}", job=entry.id)]
         for message in found:
-            self._fetched.put((client, message))
+            self._fetched.put((address, message))
         self.bell.ring()
 
-    def go_on(self) -> None:
+    def advance(self) -> None:
         """Pass on what has come from the executor and the reader, and start the next job where none runs."""
         self.bell.silence()
         while not self._fetched.empty():
-            self.post.to(*self._fetched.get())
+            self.sender.to(*self._fetched.get())
         for event in self.executor.events():
             self._take(event)
         if self.executor.trouble is not self.trouble:
             self.trouble = self.executor.trouble
-            self.post.to_all(self.trouble)
+            self.sender.to_all(self.trouble)
         if self._running is None and (entry := self.jobs.next()) is not None:
             self._running, self._shown = entry, {}
             entry.update(state="running", text="", warnings=())
@@ -180,12 +180,12 @@ class Desk:
         match event:
             case Progress():
                 entry.progressed(event.step)
-                self.post.to_all(event)
+                self.sender.to_all(event)
             case Preview() | Splats():
                 self._show(entry, event)
             case Warning():
                 entry.warn(event.text)
-                self.post.to_all(event)
+                self.sender.to_all(event)
             case Started():
                 entry.update(step=event.step, to_scene=event.to_scene)
                 self._tell(entry)
@@ -200,7 +200,7 @@ class Desk:
             entry.keep_thumbnail(shown.image)
             self._tell(entry)
         self._shown[type(shown)] = shown
-        self.post.to_watchers(shown)
+        self.sender.to_watchers(shown)
 
     def _end(self, entry: Entry, ended: Ended) -> None:
         self._running = None
@@ -212,4 +212,4 @@ class Desk:
 
     def _tell(self, entry: Entry) -> None:
         state: JobState = entry.state()
-        self.post.to_all(state)
+        self.sender.to_all(state)

@@ -1,4 +1,4 @@
-"""What a client asks for, checked and laid out in a job's folder; and what it gets when the job is done."""
+"""A client's request for a job, checked and written into the job's folder; and the results that it fetches later."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from shared.messages import FromServer, Generate, Mesh, SceneMesh
 MOST_FACES = 2_000_000
 
 
-def lay_out(request: Generate, folder: JobFolder, like: Entry | None = None) -> Job:
+def accept(request: Generate, folder: JobFolder, like: Entry | None = None) -> Job:
     """Check a request and begin its folder; `like` is the job that it is to be like.
 
     Raises UserError, before anything is written, where a field or the mesh cannot be used.
@@ -68,7 +68,7 @@ def _write(mesh: SceneMesh, folder: JobFolder) -> None:
         whole.export(file)
 
 
-def results(entry: Entry) -> list[FromServer]:
+def stored_results(entry: Entry) -> list[FromServer]:
     """The splats of a job, and its mesh where there is one, from the disk.  Raises UserError where there are none."""
     folder, record = entry.folder, entry.record
     if not (folder / "splats.ply").exists():

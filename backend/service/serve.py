@@ -13,7 +13,7 @@ import zmq
 from filelock import FileLock, Timeout
 
 from backend.errors import UserError
-from backend.service.available_priors import Shelf
+from backend.service.available_priors import AvailablePriors
 from backend.service.capabilities import welcome
 from backend.service.executors.local import Local
 from backend.service.jobs import Jobs
@@ -46,8 +46,8 @@ def serve(listen: str, folder: Path | None, priors: tuple[str, ...] = (), kits: 
         key = "" if address.loopback else stack.enter_context(curve(socket, root / "keys"))
         stack.callback(socket.close)
         _bind(socket, address)
-        shelf = Shelf((kits or data_folder() / "kits").absolute(), priors)
-        server = Server(socket, Jobs(root), Local(root / "worker.log"), welcome(str(shelf.folder)), shelf)
+        available = AvailablePriors((kits or data_folder() / "kits").absolute(), priors)
+        server = Server(socket, Jobs(root), Local(root / "worker.log"), welcome(str(available.folder)), available)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: server.stop())
         _announce(socket.getsockopt_string(zmq.LAST_ENDPOINT).removeprefix("tcp://"), root, key)

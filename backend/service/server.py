@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 import zmq
 
-from backend.service.available_priors import Shelf
-from backend.service.dispatcher import Desk
+from backend.service.available_priors import AvailablePriors
+from backend.service.dispatcher import Dispatcher
 from backend.service.executors import Executor
 from backend.service.jobs import Jobs
 from shared import VERSION
@@ -46,7 +46,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass
-class Session:
+class ConnectedClient:
     """A client, and whether it has said Hello."""
 
     heard: float
@@ -59,16 +59,16 @@ class Server:
     """Serves on a bound ROUTER socket (see `router`) until it is told to stop."""
 
     def __init__(
-        self, socket: zmq.Socket[bytes], jobs: Jobs, executor: Executor, offers: Welcome, shelf: Shelf
+        self, socket: zmq.Socket[bytes], jobs: Jobs, executor: Executor, offers: Welcome, priors: AvailablePriors
     ) -> None:
-        self.socket, self.offers, self.shelf = socket, offers, shelf
-        self.desk = Desk(jobs, executor, self)
-        self.sessions: dict[bytes, Session] = {}
+        self.socket, self.offers, self.priors = socket, offers, priors
+        self.dispatcher = Dispatcher(jobs, executor, self)
+        self.clients: dict[bytes, ConnectedClient] = {}
         self._looked = time.monotonic()
         self._stopping = False
         self._poller = zmq.Poller()
         self._poller.register(socket, zmq.POLLIN)
-        for bell in (executor, self.desk.bell):
+        for bell in (executor, self.dispatcher.bell):
             self._poller.register(bell.fileno(), zmq.POLLIN)
 
     def run(self) -> None:
@@ -76,109 +76,109 @@ class Server:
         try:
             while not self._stopping:
                 self._listen()
-                self.desk.go_on()
+                self.dispatcher.advance()
                 self._look_at_kits()
                 self._flush()
                 self._forget_silent()
-                waiting = any(len(session.outbox) for session in self.sessions.values())
+                waiting = any(len(client.outbox) for client in self.clients.values())
                 self._poller.poll(RETRY if waiting else IDLE)
         finally:
-            self.desk.close()
+            self.dispatcher.close()
 
     def stop(self) -> None:
         """End `run` soon; a signal handler may call it."""
         self._stopping = True
-        self.desk.bell.ring()
+        self.dispatcher.bell.ring()
 
-    def to(self, client: bytes, message: FromServer) -> None:
+    def to(self, address: bytes, message: FromServer) -> None:
         """Send to one client; to nobody where it is gone."""
-        if client in self.sessions:
-            self.sessions[client].outbox.put(*_packed(message))
+        if address in self.clients:
+            self.clients[address].outbox.put(*_packed(message))
 
     def to_all(self, message: FromServer) -> None:
         """Send to every client."""
         told, frames = _packed(message)
-        for session in self.sessions.values():
-            if session.greeted:
-                session.outbox.put(told, frames)
+        for client in self.clients.values():
+            if client.greeted:
+                client.outbox.put(told, frames)
 
     def to_watchers(self, message: Preview | Splats) -> None:
         """Send to the clients that watch the job."""
         told, frames = _packed(message)
-        for session in self.sessions.values():
-            if message.job in session.watched:
-                session.outbox.put(told, frames)
+        for client in self.clients.values():
+            if message.job in client.watched:
+                client.outbox.put(told, frames)
 
     def _listen(self) -> None:
         """Answer what has come, up to a number, so that a flood does not hold up the rest."""
         for _ in range(AT_ONCE):
             try:
-                client, *frames = self.socket.recv_multipart(zmq.NOBLOCK, copy=False)
+                address, *frames = self.socket.recv_multipart(zmq.NOBLOCK, copy=False)
             except zmq.Again:
                 return
-            self._answer(client.bytes, [frame.buffer for frame in frames])
+            self._answer(address.bytes, [frame.buffer for frame in frames])
 
-    def _answer(self, client: bytes, frames: list[Frame]) -> None:
-        session = self.sessions.setdefault(client, Session(0.0))
-        session.heard = time.monotonic()
+    def _answer(self, address: bytes, frames: list[Frame]) -> None:
+        client = self.clients.setdefault(address, ConnectedClient(0.0))
+        client.heard = time.monotonic()
         try:
             request = decode_request(frames)
         except ProtocolError as error:
-            advice = "" if session.greeted else " Are the add-on and the backend of the same version?"
-            self.to(client, Error(text=f"The backend cannot read this message.{advice}", detail=str(error)))
+            advice = "" if client.greeted else " Are the add-on and the backend of the same version?"
+            self.to(address, Error(text=f"The backend cannot read this message.{advice}", detail=str(error)))
             return
         if isinstance(request, Hello):
-            self._greet(client, session, request)
-        elif not session.greeted:
-            self.to(client, SayHello())
+            self._greet(address, client, request)
+        elif not client.greeted:
+            self.to(address, SayHello())
         elif isinstance(request, Ping):
-            self.to(client, Pong(token=request.token))
+            self.to(address, Pong(token=request.token))
         else:
             if isinstance(request, Watch):
-                session.watched = frozenset(request.jobs)
-            self.desk.answer(client, request)
+                client.watched = frozenset(request.jobs)
+            self.dispatcher.answer(address, request)
 
-    def _greet(self, client: bytes, session: Session, hello: Hello) -> None:
+    def _greet(self, address: bytes, client: ConnectedClient, hello: Hello) -> None:
         if hello.protocol == PROTOCOL_VERSION:
-            session.greeted = True
-            self.to(client, self.offers)
-            self.to(client, self.shelf.offers)
-            if self.desk.trouble.text:
-                self.to(client, self.desk.trouble)
-            self.desk.answer(client, ListJobs())  # unasked: every client wants them first
+            client.greeted = True
+            self.to(address, self.offers)
+            self.to(address, self.priors.offers)
+            if self.dispatcher.trouble.text:
+                self.to(address, self.dispatcher.trouble)
+            self.dispatcher.answer(address, ListJobs())  # unasked: every client wants them first
             return
         older, newer = f"add-on ({hello.version:.20})", f"backend ({VERSION})"
         if hello.protocol > PROTOCOL_VERSION:
             older, newer = newer, older
         text = f"The {older} is older than the {newer}, and they do not speak: update the {older}."
-        self.to(client, Error(text=text))
+        self.to(address, Error(text=text))
 
     def _look_at_kits(self) -> None:
         """Tell everybody of kits that have come, changed or gone."""
         if time.monotonic() - self._looked > LOOK_AT_KITS:
-            if self.shelf.look():
-                self.to_all(self.shelf.offers)
+            if self.priors.look():
+                self.to_all(self.priors.offers)
             self._looked = time.monotonic()
 
     def _flush(self) -> None:
         """Send what every client can take; forget those that are gone."""
-        for client, session in list(self.sessions.items()):
+        for address, client in list(self.clients.items()):
             try:
-                while session.outbox:
-                    self.socket.send_multipart([client, *session.outbox.first()], zmq.NOBLOCK, copy=False)
-                    session.outbox.pop()
+                while client.outbox:
+                    self.socket.send_multipart([address, *client.outbox.first()], zmq.NOBLOCK, copy=False)
+                    client.outbox.pop()
             except zmq.Again:
-                if len(session.outbox) > MOST_WAITING:
-                    del self.sessions[client]
+                if len(client.outbox) > MOST_WAITING:
+                    del self.clients[address]
             except zmq.ZMQError as error:
                 if error.errno != zmq.EHOSTUNREACH:
                     raise
-                del self.sessions[client]
+                del self.clients[address]
 
     def _forget_silent(self) -> None:
         now = time.monotonic()
-        for client in [client for client, session in self.sessions.items() if now - session.heard > SILENCE]:
-            del self.sessions[client]
+        for address in [address for address, client in self.clients.items() if now - client.heard > SILENCE]:
+            del self.clients[address]
 
 
 def _packed(message: FromServer) -> tuple[FromServer, Frames]:

@@ -30,7 +30,7 @@ from backend.run.session import Session
 from backend.scenes.ply import write_ply
 from backend.studies.cells import cell
 from backend.studies.evaluate.command import evaluate
-from backend.studies.evaluate.others import OtherJudges
+from backend.studies.evaluate.optional_judges import OptionalJudges
 from backend.studies.evaluate.references import prior_mark
 from backend.terminal import console, left_out
 
@@ -71,7 +71,7 @@ def compare(
             folders.append(folder.path)
         except DivergedError as error:
             left_out(f"{folder.path.name}: {error}")
-    return evaluate(folders, out, OtherJudges(), with_references)
+    return evaluate(folders, out, OptionalJudges(), with_references)
 
 
 def read_prompts(file: Path) -> list[str]:

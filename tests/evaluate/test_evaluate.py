@@ -22,10 +22,10 @@ from backend.cli.main import main
 from backend.export.views import photograph
 from backend.priors.kit import Kit
 from backend.scenes.ply import read_ply, write_ply
-from backend.studies.evaluate import results
+from backend.studies.evaluate import finished_job as results
 from backend.studies.evaluate.classes import classes_of
 from backend.studies.evaluate.measures import fid, kid
-from backend.studies.evaluate.others import OtherJudges
+from backend.studies.evaluate.optional_judges import OptionalJudges
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +161,7 @@ class Pooled(torch.nn.Module):
 def test_judges_given_by_path(runs, tiny_clip, image_reward_folder):
     torch.jit.script(Pooled()).save(str(tiny_clip / "inception.pt"))
     paths = (str(tiny_clip / "clip"), str(tiny_clip / "dino"), tiny_clip / "inception.pt", str(image_reward_folder))
-    others = OtherJudges.load(*paths)
+    others = OptionalJudges.load(*paths)
     members = [results.look(runs / f"sds-{seed}", results.Judge()) for seed in (0, 1)]
     found = others.figures(members)
     views = torch.from_numpy(

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from backend.studies.evaluate.image_reward import image_reward
-from backend.studies.evaluate.others import OtherJudges
+from backend.studies.evaluate.optional_judges import OptionalJudges
 
 # By ImageReward 1.5's own vit.py and med.py under transformers 4.27.4, for these weights and pictures.
 AUTHORS = [-0.14631788432598114, -0.1450645923614502]
@@ -77,6 +77,6 @@ def one_missing(folder):
 )
 def test_what_is_no_image_reward_is_told_in_a_sentence(spoil, reason, image_reward_folder, capsys):
     spoil(image_reward_folder)
-    assert OtherJudges.load(None, None, None, str(image_reward_folder)).reward is None
+    assert OptionalJudges.load(None, None, None, str(image_reward_folder)).reward is None
     said = " ".join(capsys.readouterr().err.split())
     assert re.match(f"Left out: ImageReward, for .* cannot be loaded as its weights .*{reason}", said)

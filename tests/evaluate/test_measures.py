@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from backend.studies.evaluate.classes import class_names, classes_of
+from backend.studies.evaluate.finished_job import agreement, top5
 from backend.studies.evaluate.measures import fid, inception_quality, inception_variance, interval, janus, kid, t3_score
-from backend.studies.evaluate.results import agreement, top5
 
 SURE = torch.eye(4)
 

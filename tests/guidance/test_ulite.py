@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from backend.guidance.mapping import MappingOptions, NoiseMapping
+from backend.guidance.noise_mapping import MappingOptions, NoiseMapping
 from backend.guidance.ulite import STAGES, ULite
 
 

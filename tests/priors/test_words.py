@@ -8,7 +8,7 @@ from safetensors.torch import save
 
 from backend.priors.base import PriorError
 from backend.priors.kit import SHIPPED
-from backend.priors.wishes import NEAR
+from backend.priors.phrases import NEAR
 from backend.priors.words import WordTable
 
 OURS = WordTable.load(SHIPPED)

@@ -11,7 +11,7 @@ import trimesh
 from PIL import Image
 from trimesh.visual.material import PBRMaterial
 
-from backend.scenes.beside import picture_of
+from backend.scenes.file_resolver import picture_of
 from backend.scenes.initial import from_mesh
 from backend.scenes.meshes import load_surface
 

@@ -28,7 +28,7 @@ from msgspec import Meta
 from torch import Tensor
 
 from backend.guidance.base import Batch, Guidance, Level, Rule, Score, Weighing, correlation
-from backend.guidance.mapping import MappingOptions, NoiseMapping
+from backend.guidance.noise_mapping import MappingOptions, NoiseMapping
 
 
 class VDMOptions(MappingOptions, frozen=True):

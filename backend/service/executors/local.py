@@ -42,7 +42,7 @@ class Local:
         self._task, self._begun, self._stopped = task, False, False
         if self._worker is None and self._deaths < TRIES:
             self._start()
-        elif self._worker is not None and not self._worker.doomed:
+        elif self._worker is not None and not self._worker.killed:
             self._worker.tell(task)
 
     def stop(self, job: str) -> None:
@@ -85,7 +85,7 @@ class Local:
         self._task = None
         if self._worker is not None:
             self._worker.kill()
-            self._worker.bury()
+            self._worker.close()
         self._bell.close()
 
     def _start(self) -> None:
@@ -102,7 +102,7 @@ class Local:
                 continue
             match said:
                 case None:
-                    self._bury(worker)
+                    self._handle_exit(worker)
                 case Ready():
                     worker.ready, self.trouble = True, Trouble()
                 case Begun():
@@ -118,15 +118,15 @@ class Local:
             self._task = None
             self._events.append(ended)
 
-    def _bury(self, worker: Worker) -> None:
+    def _handle_exit(self, worker: Worker) -> None:
         """What the death of a process means."""
-        worker.bury()
+        worker.close()
         self._worker, task = None, self._task
-        how, words = worker.fate(), worker.last_words()
-        if worker.doomed or (self._begun and task is not None):
+        how, words = worker.how_it_ended(), worker.log_end()
+        if worker.killed or (self._begun and task is not None):
             self._next_start = 0.0
         else:
-            self._mourn(worker, how, words)
+            self._back_off(worker, how, words)
         if task is None:
             return
         if self._stopped:
@@ -137,9 +137,9 @@ class Local:
         elif self._deaths >= TRIES:
             self._end(Ended(job=task.job, state="failed", text=self.trouble.text, detail=words))
 
-    def _mourn(self, worker: Worker, how: str, words: str) -> None:
+    def _back_off(self, worker: Worker, how: str, words: str) -> None:
         """A process died that did nothing: the next one has to wait, and clients hear why."""
-        good = worker.ready and time.monotonic() - worker.born > PROVEN
+        good = worker.ready and time.monotonic() - worker.started_at > PROVEN
         self._deaths = 1 if good else self._deaths + 1
         pause = min(PAUSE * 2 ** (self._deaths - 1), LONGEST_PAUSE)
         self._next_start = time.monotonic() + pause

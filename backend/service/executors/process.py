@@ -35,7 +35,7 @@ class Worker:
     """
 
     def __init__(self, log: Path, heard: queue.SimpleQueue[tuple[Worker, FromWorker | None]], bell: Bell) -> None:
-        self.ready = self.doomed = False  # it is warm; we have killed it
+        self.ready = self.killed = False  # it is warm; we have killed it
         self._log, self._heard, self._bell = log, heard, bell
         paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
         with log.open("ab") as output:
@@ -47,7 +47,7 @@ class Worker:
                 stderr=output,
                 env={**os.environ, "PYTHONPATH": paths},
             )
-        self.born = time.monotonic()
+        self.started_at = time.monotonic()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -60,10 +60,10 @@ class Worker:
 
     def kill(self) -> None:
         """End it now."""
-        self.doomed = True
+        self.killed = True
         self._process.kill()
 
-    def bury(self) -> None:
+    def close(self) -> None:
         """Wait for the end of one that was killed or has died, and let go of all that was its."""
         self._process.wait()
         self._reader.join(PATIENCE)  # a thread in the middle of a pipe would end the interpreter with a fatal error
@@ -72,7 +72,7 @@ class Worker:
                 with contextlib.suppress(OSError):  # what could not be written is still in its buffer
                     pipe.close()
 
-    def fate(self) -> str:
+    def how_it_ended(self) -> str:
         """How it ended, once it is buried."""
         code = self._process.returncode
         if code >= 0:
@@ -82,7 +82,7 @@ class Worker:
         except ValueError:
             return f"was ended by signal {-code}"
 
-    def last_words(self) -> str:
+    def log_end(self) -> str:
         """The end of what it printed."""
         with self._log.open("rb") as file:
             file.seek(self._log_start)

@@ -22,12 +22,12 @@ from backend.priors.base import PriorError
 from backend.run.assemble import choose_device, load_prior
 from backend.studies.evaluate.classes import classes_of
 from backend.studies.evaluate.diversity import diversity
+from backend.studies.evaluate.finished_job import DIVERSE, VIEWS, EvaluationError, Result, agreement, look, top5
 from backend.studies.evaluate.judge import NAME, Judge
 from backend.studies.evaluate.labels import labels
 from backend.studies.evaluate.measures import fid, inception_variance, janus, kid
-from backend.studies.evaluate.others import OtherJudges
+from backend.studies.evaluate.optional_judges import OptionalJudges
 from backend.studies.evaluate.references import ELEVATION, of_all, references
-from backend.studies.evaluate.results import DIVERSE, VIEWS, EvaluationError, Result, agreement, look, top5
 from backend.studies.evaluate.sheet import SheetError, grid, sheet
 from backend.studies.evaluate.summary import Group, markdown, summary
 from backend.terminal import console, left_out, tell
@@ -38,7 +38,7 @@ Drawn = dict[tuple[str, str], tuple[Tensor, Tensor]]  # by prior and prompt: fea
 TURN = orbit(VIEWS, elevation=ELEVATION).azimuth
 
 
-def evaluate(folders: Sequence[Path], out: Path, others: OtherJudges, with_references: bool = True) -> int:
+def evaluate(folders: Sequence[Path], out: Path, others: OptionalJudges, with_references: bool = True) -> int:
     """Evaluate the jobs in these folders; the exit code: 2 where none could be.
 
     The objective of the first that can be is what the others are compared with.
@@ -109,7 +109,7 @@ def _references(results: list[Result], judge: Judge, out: Path) -> Drawn:
     return found
 
 
-def _group(name: str, members: list[Result], drawn: Drawn, judge: Judge, others: OtherJudges) -> Group:
+def _group(name: str, members: list[Result], drawn: Drawn, judge: Judge, others: OptionalJudges) -> Group:
     """The figures of one objective and prompt: each seed's, and those that only several have."""
     job = members[0].job
     found: Group = {"objective": name, "prompt": job.prompt, "seeds": [m.job.seed for m in members]}

@@ -1,6 +1,6 @@
 """What an exact score allows to measure: which object of the kit a result is, whose parts it has, where its faces are.
 
-A result is looked at from the grid's 48 cameras, from which every object of the kit is known.  `backend.priors.makers`
+A result is looked at from the grid's 48 cameras, from which every object of the kit is known.  `backend.priors.authors`
 has the posterior; a view that looks more like the view of its makers from elsewhere is of a second face.
 """
 
@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from backend.cameras import Cameras
+from backend.priors.authors import Makers, makers
 from backend.priors.catalogue import CataloguePrior
 from backend.priors.grid import RINGS, SIDE
-from backend.priors.makers import Makers, makers
 from backend.run.credits import seen_by
 from backend.scenes.splats import Splats
 

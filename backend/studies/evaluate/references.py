@@ -20,11 +20,11 @@ from backend.files import replacing, slug
 from backend.guidance.guide import Conditions
 from backend.guidance.inversion import ddim_sample
 from backend.job.job import Job
-from backend.priors.bank import Objects
 from backend.priors.base import Condition, Prior
 from backend.priors.catalogue import CataloguePrior
 from backend.priors.kit import kit_folder
 from backend.priors.local_score import rgba_to_x
+from backend.priors.picture_bank import Objects
 
 SIDES, EACH, STEPS, SCALE, ELEVATION = 8, 4, 50, 7.5, 15.0
 MOST = 30  # objects of a kit

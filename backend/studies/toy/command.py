@@ -29,7 +29,7 @@ from backend.studies.toy.figures import draw_figures, figure_8
 from backend.studies.toy.findings import findings
 from backend.studies.toy.modes import HELD, LANDED, exact_prior
 from backend.studies.toy.network import Network, fresh, load, save, train
-from backend.studies.toy.results import Measured, finite, measure, summary
+from backend.studies.toy.records import Measured, finite, measure, summary
 from backend.studies.toy.trained import Trained
 from backend.terminal import console, tell
 

@@ -15,7 +15,7 @@ from backend.studies.toy.divergences import divergences
 from backend.studies.toy.experiment import PAPER_STEPS, STARTS
 from backend.studies.toy.measure import pooled, within
 from backend.studies.toy.modes import entropy, histogram, landed, log_density
-from backend.studies.toy.results import Measured, counts, start_name
+from backend.studies.toy.records import Measured, counts, start_name
 
 COLUMNS, SIDE, GAP, HEAD = 5, 170, 62, 62
 PLANE = Span(-1.75, 1.75)

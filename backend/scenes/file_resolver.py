@@ -19,7 +19,7 @@ NUMBERS = r"(?:\s+[-+]?[.\d][-+.\deE]*){1,3}"
 OPTION = re.compile(rf"-(?:(?P<name>[ost])(?P<numbers>{NUMBERS})|(?P<other>[a-zA-Z]+)(?P<words>\s+\S+(?:\s+\S+)?))\s+")
 
 
-class Beside(FilePathResolver):  # type: ignore[misc]
+class FileResolver(FilePathResolver):  # type: ignore[misc]
     """Finds files beside a mesh; `pictures` has what the materials of MTL files name, `materials` who they are."""
 
     def __init__(self, source: Path) -> None:

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from msgspec import Meta
 from torch import Tensor, nn
 
-from backend.guidance import moments
+from backend.guidance import adam_state as moments
 from backend.guidance.base import Options
 from backend.guidance.ulite import STAGES, WIDTH, ULite
 

@@ -25,14 +25,14 @@ MOST_POINTS = 400_000  # on all edges together
 
 
 @dataclass(frozen=True)
-class Rims:
+class MeshEdges:
     """Points (E,3) along the sharp and the open edges of a surface, and the edges' unit directions (E,3) there."""
 
     points: Array
     along: Array
 
     @classmethod
-    def of(cls, meshes: Sequence[Any], spacing: float) -> Rims:
+    def of(cls, meshes: Sequence[Any], spacing: float) -> MeshEdges:
         """Of trimesh's meshes, a point each `spacing`."""
         ends = np.concatenate([_sharp_edges(mesh) for mesh in meshes])
         lengths = np.linalg.norm(ends[:, 1] - ends[:, 0], axis=1)

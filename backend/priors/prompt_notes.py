@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from backend.priors.colours import Colour
 from backend.priors.grammar import Word, plural, singular
+from backend.priors.kit_names import Marks, Naming
 from backend.priors.lexicon import BRANDS, MASSES
-from backend.priors.naming import Marks, Naming
-from backend.priors.wishes import Wish
+from backend.priors.phrases import Wish
 
 LISTED = 3  # objects that a note names one by one
 

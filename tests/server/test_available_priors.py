@@ -11,7 +11,7 @@ from serving import Person, serving, until
 from backend.priors.kit import KitObject, new_index, write_atlas, write_index
 from backend.run.credits import credits
 from backend.run.folder import JobFolder
-from backend.service.available_priors import Shelf
+from backend.service.available_priors import AvailablePriors
 from backend.service.jobs import Jobs
 from blender_addon.shared import messages as m
 from shared.messages import Prior
@@ -32,31 +32,31 @@ def told(person, titles):
     return next((offer for offer in offers if [prior.title for prior in offer.priors] == titles and offer.notes), None)
 
 
-def titles(shelf):
-    return [prior.title for prior in shelf.offers.priors]
+def titles(available):
+    return [prior.title for prior in available.offers.priors]
 
 
 def test_kits_come_change_and_go(tmp_path):
-    shelf = Shelf(tmp_path / "kits", ("some/model",))
-    assert titles(shelf) == ["embedded", "some/model"]
-    assert not shelf.look()
+    available = AvailablePriors(tmp_path / "kits", ("some/model",))
+    assert titles(available) == ["embedded", "some/model"]
+    assert not available.look()
     oak = make_kit(tmp_path / "kits/a", "Oak chairs", objects=2)
-    assert shelf.look()
-    assert titles(shelf) == ["embedded", "some/model", "Oak chairs"]
+    assert available.look()
+    assert titles(available) == ["embedded", "some/model", "Oak chairs"]
     described = f"2 objects, in {oak}"
-    assert shelf.offers.priors[-1] == Prior(name=str(oak), title="Oak chairs", description=described, kit=True)
-    assert not shelf.look()
+    assert available.offers.priors[-1] == Prior(name=str(oak), title="Oak chairs", description=described, kit=True)
+    assert not available.look()
     shutil.rmtree(oak)
-    assert shelf.look()
-    assert titles(shelf) == ["embedded", "some/model"]
+    assert available.look()
+    assert titles(available) == ["embedded", "some/model"]
 
 
 def test_kits_of_one_name_are_told_apart(tmp_path):
     for folder, name in (("kits/a", "Oak"), ("kits/b", "Oak"), ("kits/c", "embedded"), ("else/a", "Oak")):
         make_kit(tmp_path / folder, name)
-    shelf = Shelf(tmp_path / "kits", (str(tmp_path / "else/a"),))
+    available = AvailablePriors(tmp_path / "kits", (str(tmp_path / "else/a"),))
     expected = ["embedded", f"Oak ({tmp_path / 'else/a'})", f"Oak ({tmp_path / 'kits/a'})", "Oak (b)", "embedded (c)"]
-    assert titles(shelf) == expected
+    assert titles(available) == expected
 
 
 @pytest.mark.parametrize(
@@ -69,19 +69,19 @@ def test_a_kit_that_cannot_be_used_is_left_out_with_the_reason(tmp_path, damage,
         (broken / "kit.json").write_bytes(damage)
     (tmp_path / "a file").write_bytes(b"")
     (tmp_path / "no kit").mkdir()
-    shelf = Shelf(tmp_path)
-    assert titles(shelf) == ["embedded", "Whole"]
-    (note,) = shelf.offers.notes
+    available = AvailablePriors(tmp_path)
+    assert titles(available) == ["embedded", "Whole"]
+    (note,) = available.offers.notes
     assert words in note
     assert str(broken) in note
 
 
 def test_a_folder_that_cannot_be_read_is_told(tmp_path):
     (tmp_path / "kits").write_bytes(b"")
-    shelf = Shelf(tmp_path / "kits")
-    assert titles(shelf) == ["embedded"]
-    assert "cannot be read" in shelf.offers.notes[0]
-    assert not shelf.look()
+    available = AvailablePriors(tmp_path / "kits")
+    assert titles(available) == ["embedded"]
+    assert "cannot be read" in available.offers.notes[0]
+    assert not available.look()
 
 
 def test_everybody_hears_of_a_new_kit_and_a_job_of_it_has_its_credits(tmp_path):

@@ -8,7 +8,7 @@ from gsplat.utils import normalized_quat_to_rotmat
 
 from backend.export.mesh import extract_mesh
 from backend.scenes.initial import from_mesh
-from backend.scenes.rims import REACH, Rims
+from backend.scenes.mesh_edges import REACH, MeshEdges
 
 SHAPES = {
     "box": trimesh.creation.box((0.8, 0.6, 1.0)),
@@ -46,20 +46,20 @@ def test_no_disc_stands_out_over_an_edge(tmp_path, name):
 
 
 def test_edges_are_where_faces_meet_at_an_angle_or_end():
-    box = Rims.of([SHAPES["box"]], 0.01)
+    box = MeshEdges.of([SHAPES["box"]], 0.01)
     on = np.isclose(np.abs(box.points), SHAPES["box"].extents / 2).sum(1)
     assert (on >= 2).all()  # of three coordinates: an edge, not the diagonal of a side
     assert len(box.points) == pytest.approx(4 * 240, rel=0.03)
-    assert not len(Rims.of([SHAPES["ball"]], 0.01).points)
+    assert not len(MeshEdges.of([SHAPES["ball"]], 0.01).points)
     sheet = trimesh.Trimesh([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]], [[0, 1, 2], [0, 2, 3]])
-    assert len(Rims.of([sheet], 0.01).points) == pytest.approx(400, rel=0.03)
+    assert len(MeshEdges.of([sheet], 0.01).points) == pytest.approx(400, rel=0.03)
 
 
 def test_seams_of_textures_are_no_edges():
     ball = SHAPES["ball"]
     corners = ball.vertices[ball.faces].reshape(-1, 3)
     torn = trimesh.Trimesh(corners, np.arange(len(corners)).reshape(-1, 3), process=False)
-    assert not len(Rims.of([torn], 0.01).points)
+    assert not len(MeshEdges.of([torn], 0.01).points)
 
 
 def test_a_mesh_turned_inside_out_starts_as_large(tmp_path):

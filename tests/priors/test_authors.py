@@ -4,9 +4,9 @@ import pytest
 import torch
 from kits import small_catalogue
 
+from backend.priors.authors import FINEST, credits, makers
 from backend.priors.catalogue import CataloguePrior
 from backend.priors.grid import SIDE, grid_rows
-from backend.priors.makers import FINEST, credits, makers
 
 
 @pytest.fixture(scope="module")

@@ -23,9 +23,9 @@ from backend.cameras import orbit
 from backend.export.views import photograph
 from backend.run.folder import JobFolder
 from backend.studies.evaluate.diversity import diversity
+from backend.studies.evaluate.finished_job import Result
 from backend.studies.evaluate.image_reward import Reward, image_reward
 from backend.studies.evaluate.references import ELEVATION
-from backend.studies.evaluate.results import Result
 from backend.terminal import left_out
 
 VIEWS, SIDE, GREY = 8, 224, 0.5
@@ -35,7 +35,7 @@ Features = Callable[[Tensor], Tensor]  # pictures (B,H,W,3) in [0,1] -> (B,D)
 
 
 @dataclass
-class OtherJudges:
+class OptionalJudges:
     """Those whose weights were named; each is loaded and tried at once, so that a wrong path is told at the start."""
 
     clip: tuple[Features, Callable[[str], Tensor]] | None = None
@@ -44,9 +44,9 @@ class OtherJudges:
     reward: Reward | None = None
 
     @staticmethod
-    def load(clip: str | None, dino: str | None, inception: Path | None, reward: str | None = None) -> OtherJudges:
+    def load(clip: str | None, dino: str | None, inception: Path | None, reward: str | None = None) -> OptionalJudges:
         """What cannot be loaded is told in a sentence, and left out."""
-        return OtherJudges(
+        return OptionalJudges(
             clip=_loaded("CLIP", clip, _clip),
             dino=_loaded("DINO", dino, _dino),
             inception=_loaded("Inception", inception, _inception),

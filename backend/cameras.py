@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
 import torch
@@ -19,11 +19,19 @@ from torch import Tensor
 OVERHEAD = 60.0  # degrees of elevation above which a view is called "overhead"
 
 
+Angle = TypeVar("Angle", float, Tensor)
+
+
+def half_turn(azimuth: Angle) -> Angle:
+    """An angle in degrees as the same angle in [-180,180): how far it is from the front, and to which side."""
+    return (azimuth + 180) % 360 - 180
+
+
 def view_word(azimuth: float, elevation: float) -> str:
     """front (within 45°), side, back (beyond 135°) or overhead (above 60°), for angles in degrees."""
     if elevation > OVERHEAD:
         return "overhead"
-    turn = abs((azimuth + 180) % 360 - 180)
+    turn = abs(half_turn(azimuth))
     return "front" if turn < 45 else "back" if turn > 135 else "side"
 
 
@@ -114,7 +122,7 @@ def within(cameras: Cameras, window: CameraRange) -> Cameras:
     )
     if inside.any():
         return cameras[inside]
-    turn = (cameras.azimuth - sum(azimuths) / 2 + 180) % 360 - 180
+    turn = half_turn(cameras.azimuth - sum(azimuths) / 2)
     away = turn.square() + (cameras.elevation - (low + high) / 2).square()
     return cameras[away.argmin()[None]]
 

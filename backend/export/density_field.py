@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 import numba
 import numpy as np
-import torch
 
 from backend.export.views import Array
+from backend.render import rotation_matrices
 from backend.scenes.splats import Splats
 
 CUTOFF = 3.0  # a Gaussian ends at 3 sigma, where it has 1 % of its height
@@ -33,20 +33,11 @@ class Field:
     spacing: float
 
 
-def rotations(splats: Splats) -> Array:
-    """Rotation matrices (N,3,3) of the splats' quaternions."""
-    w, x, y, z = torch.nn.functional.normalize(splats.quats, dim=-1).unbind(-1)
-    rows = (
-        *(1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)),
-        *(2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)),
-        *(2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)),
-    )
-    return np.asarray(torch.stack(rows, -1).reshape(-1, 3, 3).numpy(), np.float32)
-
-
 def extent(splats: Splats) -> tuple[Array, Array]:
     """Lower and upper corner (3,), (3,) of the box that holds every splat to the cutoff."""
-    half = CUTOFF * np.sqrt(np.einsum("nij,nj->ni", rotations(splats) ** 2, np.exp(2 * splats.log_scales.numpy())))
+    half = CUTOFF * np.sqrt(
+        np.einsum("nij,nj->ni", rotation_matrices(splats.quats).numpy() ** 2, np.exp(2 * splats.log_scales.numpy()))
+    )
     means = splats.means.numpy()
     return (means - half).min(0), (means + half).max(0)
 
@@ -56,7 +47,7 @@ def density_field(splats: Splats, low: Array, high: Array, resolution: int) -> F
     spacing = float((high - low).max()) / (resolution - 1)
     shape = np.ceil((high - low) / spacing).astype(int) + 1 + 2 * MARGIN
     origin = ((low + high) / 2 - spacing * (shape - 1) / 2).astype(np.float32)
-    axes = rotations(splats)
+    axes = rotation_matrices(splats.quats).numpy()
     variances = np.exp(2 * splats.log_scales.numpy()) + np.float32(LOW_PASS * spacing) ** 2
     precisions = np.einsum("nij,nj,nkj->nik", axes, 1 / variances, axes)
     half = CUTOFF * np.sqrt(np.einsum("nij,nj->ni", axes**2, variances))

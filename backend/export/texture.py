@@ -22,11 +22,11 @@ from trimesh.visual.material import PBRMaterial
 from trimesh.visual.texture import TextureVisuals
 
 from backend.cameras import Cameras
-from backend.export.density_field import rotations
 from backend.export.mesh import Surface
 from backend.export.texels import blend, rasterise
 from backend.export.views import CHUNK, Array, all_around, photograph
 from backend.files import replacing
+from backend.render import rotation_matrices
 from backend.scenes.splats import Splats
 
 VIEWS, PIXELS = 32, 512
@@ -138,7 +138,7 @@ def splat_colours(splats: Splats, points: Array) -> Array:
     """The colour (T,3) of the splats around each point (T,3), weighted by their density there."""
     count = min(NEIGHBOURS, len(splats))
     index = cKDTree(splats.means.numpy()).query(points, count)[1].reshape(-1, count)
-    axes, sigma = rotations(splats)[index], np.exp(splats.log_scales.numpy())[index]
+    axes, sigma = rotation_matrices(splats.quats).numpy()[index], np.exp(splats.log_scales.numpy())[index]
     offset = np.einsum("tkij,tki->tkj", axes, points[:, None] - splats.means.numpy()[index])
     exponent = np.log(splats.opacity_logits.sigmoid().numpy() + 1e-9)[index] - ((offset / sigma) ** 2).sum(-1) / 2
     # Far from every splat all densities are 0 in float32; relative to the largest one they are not.

@@ -9,7 +9,7 @@ import torch
 from msgspec import Meta
 from torch import Tensor
 
-from backend.guidance import adam_state as moments
+from backend.guidance import adam_state
 from backend.guidance.base import Batch, Guidance, Options, Rule, Settings, Weighing
 from backend.priors.base import Twin
 
@@ -42,21 +42,21 @@ class Learned:
         parameters = list(self.parameters.values())
         for parameter, gradient in zip(parameters, twin.gradients(loss, parameters), strict=True):
             parameter.grad = gradient
-        moments.step(self.adam)
+        adam_state.step(self.adam)
         self.adam.zero_grad()
         return float(loss.detach())
 
     def saved(self) -> dict[str, Tensor]:
         """Copies of the tensors ("learned.<name>") and of Adam's moments ("adam.<i>.<key>")."""
         state = {f"{PREFIX}{name}": value.detach().clone() for name, value in self.parameters.items()}
-        return state | moments.saved(self.adam)
+        return state | adam_state.saved(self.adam)
 
     @torch.no_grad()
     def load(self, state: Mapping[str, Tensor]) -> None:
         """Take up what `saved` gave."""
         for name, value in self.parameters.items():
             value.copy_(state[PREFIX + name])
-        moments.restore(self.adam, state)
+        adam_state.restore(self.adam, state)
 
 
 class Learner(Rule[Settings]):

@@ -9,9 +9,10 @@ import torch.nn.functional as F
 from msgspec import Meta
 from torch import Tensor, nn
 
-from backend.guidance import adam_state as moments
+from backend.guidance import adam_state
 from backend.guidance.base import Options
 from backend.guidance.ulite import STAGES, WIDTH, ULite
+from backend.state import below
 
 
 class MappingOptions(Options, frozen=True):
@@ -64,9 +65,9 @@ class NoiseMapping(nn.Module):
         channels = state["mapping.conv_in.weight"].shape[1] // options.fold**2
         stages = (state["mapping.bottleneck.norm.weight"].shape[0] // WIDTH).bit_length() - 1
         mapping = cls(channels, stages, options)
-        mapping.network.load_state_dict(_below(state, "mapping."))
+        mapping.network.load_state_dict(below(state, "mapping."))
         mapping._on(device)
-        moments.restore(cast(torch.optim.Adam, mapping.adam), state)
+        adam_state.restore(cast(torch.optim.Adam, mapping.adam), state)
         return mapping
 
     def _on(self, device: torch.device) -> NoiseMapping:
@@ -89,13 +90,9 @@ class NoiseMapping(nn.Module):
             loss = F.mse_loss(self(eps_y), eps)
         adam.zero_grad()
         torch.autograd.backward(loss)
-        moments.step(adam)
+        adam_state.step(adam)
 
     def saved(self) -> dict[str, Tensor]:
         """Copies of the weights ("mapping.<name>") and of Adam's moments ("adam.<i>.<key>")."""
         state = {f"mapping.{name}": value.clone() for name, value in self.network.state_dict().items()}
-        return state | moments.saved(cast(torch.optim.Adam, self.adam))
-
-
-def _below(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+        return state | adam_state.saved(cast(torch.optim.Adam, self.adam))

@@ -20,9 +20,10 @@ from backend.cameras import Cameras
 from backend.kits.disc_layers import hidden_sides, thinned
 from backend.kits.textures import averaged
 from backend.priors.grid import SIDE, grid_cameras
+from backend.render import SH_C0
 from backend.scenes.initial import DISC_THICKNESS, SOLID, discs, in_ball, point_cloud
 from backend.scenes.meshes import Array, Surface
-from backend.scenes.splats import SH_C0, Splats, render_splats
+from backend.scenes.splats import Splats, render_splats
 
 DISCS = 40_000
 SPARE = 3  # times as many points are drawn by chance, from which those that crowd are taken away

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+SH_C0 = 0.28209479177387814  # the constant spherical harmonic: rgb = 0.5 + SH_C0 * sh[:, 0]
 RenderMode = Literal["RGB", "D", "ED", "RGB+D", "RGB+ED"]
 
 

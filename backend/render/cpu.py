@@ -15,10 +15,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from backend.render import footprint, kernel
-from backend.render.arguments import RenderMode
+from backend.render.arguments import SH_C0, RenderMode
 from backend.render.project import project
 
-SH_C0 = 0.28209479177387814
 # numba's workqueue ends the process if two threads enter it at once.
 _one_caller = threading.Lock()
 

@@ -23,6 +23,7 @@ from backend.priors.base import Counted
 from backend.run.events import Event, Preview, Progress, Snapshot, Warning
 from backend.run.prompts import Prompts
 from backend.scenes.base import Scene
+from backend.state import below
 
 IN_A_ROW = 10  # steps that may be spoilt one after the other
 
@@ -94,8 +95,8 @@ class Run:
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Go on from there: on a CPU the next step is the same to the last bit."""
-        self.scene.load_state_dict(_under("scene.", state))
-        self.objective.load_state_dict(_under("objective.", state))
+        self.scene.load_state_dict(below(state, "scene."))
+        self.objective.load_state_dict(below(state, "objective."))
         self.generator.set_state(state["generator"].cpu())
         self.step = int(state["step"])
 
@@ -174,7 +175,3 @@ def backgrounds_of(shares: Backgrounds, count: int, generator: torch.Generator) 
     grey = torch.rand(count, 1, generator=generator).expand(-1, 3)
     plain = fixed[kind[:, 0].clamp(max=2)]
     return torch.where(kind == 4, colour, torch.where(kind == 3, grey, plain))
-
-
-def _under(prefix: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}

@@ -13,7 +13,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from backend.cameras import OVERHEAD, Cameras, view_word
+from backend.cameras import OVERHEAD, Cameras, half_turn, view_word
 from backend.guidance.guide import Conditions
 from backend.priors.base import Condition, Prior
 
@@ -52,7 +52,7 @@ class Prompts:
 
     def _perp_neg(self, cameras: Cameras, y: Condition) -> tuple[Condition, tuple[tuple[Condition, Tensor], ...]]:
         """The blended prompt, and for each view the two prompts to move away from with their weights."""
-        turn = ((cameras.azimuth + 180) % 360 - 180).abs()
+        turn = half_turn(cameras.azimuth).abs()
         plain = cameras.elevation > OVERHEAD  # from above there is no neighbouring view to blend with
         ahead = turn < 90
         share = torch.where(ahead, 1 - turn / 90, 2 - turn / 90)

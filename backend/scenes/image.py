@@ -17,8 +17,7 @@ from backend.cameras import Cameras
 from backend.scenes.initial import discs
 from backend.scenes.rendered import Render
 from backend.scenes.splats import Splats
-
-MOMENTS = ("exp_avg", "exp_avg_sq", "step")
+from backend.state import below, moments, set_moments
 
 
 class ImageScene:
@@ -90,19 +89,15 @@ class ImageScene:
 
     def state_dict(self) -> dict[str, Tensor]:
         """Pixels and Adam's moments."""
-        moments = self.optimiser.state.get(self.pixels, {})
-        state = {"pixels": self.pixels, **{f"adam.{key}": value for key, value in moments.items()}}
+        kept = moments(self.optimiser, self.pixels)
+        state = {"pixels": self.pixels, **{f"adam.{key}": value for key, value in kept.items()}}
         return {key: value.detach().cpu().clone() for key, value in state.items()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Take up what `state_dict` gave: the next step is the same to the last bit."""
         with torch.no_grad():
             self.pixels.copy_(state["pixels"])
-        if all(f"adam.{key}" in state for key in MOMENTS):
-            self.optimiser.state[self.pixels] = {
-                key: state[f"adam.{key}"].to(self.pixels.device if key != "step" else "cpu", copy=True)
-                for key in MOMENTS
-            }
+        set_moments(self.optimiser, self.pixels, below(state, "adam."))
 
 
 def _over(pixels: Tensor, background: Tensor | float = 0.5) -> tuple[Tensor, Tensor]:

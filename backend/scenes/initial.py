@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from torch import Tensor
 
+from backend.render import SH_C0
 from backend.scenes.mesh_edges import MeshEdges
 from backend.scenes.meshes import InitialError, load_surface
-from backend.scenes.splats import SH_C0, Splats
+from backend.scenes.splats import Splats
 
 __all__ = ["InitialError", "discs", "from_mesh", "point_cloud", "sphere"]
 

@@ -15,10 +15,10 @@ from backend.scenes.density import growth
 from backend.scenes.rendered import Render
 from backend.scenes.settings import SplatSettings
 from backend.scenes.splats import Splats, render_splats
+from backend.state import below, moments, set_moments
 
 # gsplat's strategies know the parameters by these names; "rest" are the harmonics above the constant one.
 FIELDS = {"means": "means", "quats": "quats", "scales": "log_scales", "opacities": "opacity_logits"}
-MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 REST_RATE = 1 / 20  # 3DGS lets the view-dependent colour learn this much slower
 
 
@@ -120,8 +120,8 @@ class SplatScene:
         """Parameters, Adam's moments and growth statistics: flat, contiguous, on the CPU."""
         state: dict[str, Tensor] = {f"splats.{name}": p for name, p in self.params.items()}
         for name, optimiser in self.optimisers.items():
-            moments = optimiser.state.get(self.params[name], {})
-            state.update({f"adam.{name}.{key}": value for key, value in moments.items()})
+            kept = moments(optimiser, self.params[name])
+            state.update({f"adam.{name}.{key}": value for key, value in kept.items()})
         state.update({f"growth.{key}": value for key, value in self.growth.state_dict().items()})
         return {key: value.detach().cpu().contiguous().clone() for key, value in state.items()}
 
@@ -134,13 +134,8 @@ class SplatScene:
         _check(tensors, self.params, state)
         self._adopt({name: v for name, v in tensors.items() if v is not None})
         for name, optimiser in self.optimisers.items():
-            keys = {key: f"adam.{name}.{key}" for key in MOMENTS}
-            if all(key in state for key in keys.values()):
-                optimiser.state[self.params[name]] = {m: self._own(state[key]) for m, key in keys.items()}
-        prefix = "growth."
-        self.growth.load_state_dict(
-            {key.removeprefix(prefix): self._own(v) for key, v in state.items() if key.startswith(prefix)}
-        )
+            set_moments(optimiser, self.params[name], below(state, f"adam.{name}."))
+        self.growth.load_state_dict({key: self._own(value) for key, value in below(state, "growth.").items()})
 
     def _own(self, tensor: Tensor) -> Tensor:
         return tensor.to(self.device, copy=True)

@@ -8,10 +8,8 @@ import torch
 from torch import Tensor
 
 from backend.cameras import Cameras
-from backend.render import rasterization
+from backend.render import SH_C0, rasterization
 from backend.scenes.rendered import Render
-
-SH_C0 = 0.28209479177387814  # the constant spherical harmonic: rgb = 0.5 + SH_C0 * sh[:, 0]
 
 
 @dataclass(frozen=True)

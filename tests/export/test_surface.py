@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 import trimesh
-from conftest import sphere, together
+from shapes import sphere, together
 
 from backend.cameras import orbit
 from backend.export.density_field import LOW_PASS, density_field, extent
@@ -14,8 +14,9 @@ from backend.export.mesh import Surface, SurfaceError, as_surface, extract_mesh,
 from backend.export.silhouettes import Silhouettes, ray_maxima, surface_level
 from backend.export.solid import closed
 from backend.export.texture import bake, unwrap, write_glb
+from backend.render import SH_C0
 from backend.scenes.initial import discs
-from backend.scenes.splats import SH_C0, Splats
+from backend.scenes.splats import Splats
 from backend.studies.bench.mesh import torus, torus_distance
 
 

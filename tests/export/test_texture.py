@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 import trimesh
-from conftest import sphere, together
 from PIL import Image
+from shapes import sphere, together
 
 from backend.cameras import orbit
 from backend.export.mesh import as_surface, extract_mesh

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from conftest import sphere
 from PIL import Image, ImageSequence
+from shapes import sphere
 
 from backend.export.turntable import turntable_png, turntable_webp
 

@@ -5,10 +5,11 @@ import pytest
 import torch
 
 from backend.kits.photograph import photograph
+from backend.render import SH_C0
 from backend.scenes.initial import InitialError, from_mesh
 from backend.scenes.meshes import load_surface
 from backend.scenes.ply import write_ply
-from backend.scenes.splats import SH_C0, Splats
+from backend.scenes.splats import Splats
 
 
 def tower(count=400):

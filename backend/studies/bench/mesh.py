@@ -15,7 +15,8 @@ from scipy.spatial import cKDTree
 
 from backend.export.mesh import as_surface, decimated, solid_field, triangulated
 from backend.export.texture import bake, unwrap, write_glb
-from backend.scenes.splats import SH_C0, Splats
+from backend.render import SH_C0
+from backend.scenes.splats import Splats
 
 Array = NDArray[Any]
 RING, TUBE = 0.6, 0.25

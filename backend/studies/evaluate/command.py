@@ -16,7 +16,7 @@ import torch
 from rich.progress import track
 from torch import Tensor
 
-from backend.cameras import orbit
+from backend.cameras import half_turn, orbit
 from backend.files import replacing
 from backend.priors.base import PriorError
 from backend.run.assemble import choose_device, load_prior
@@ -33,7 +33,7 @@ from backend.studies.evaluate.summary import Group, markdown, summary
 from backend.terminal import console, left_out, tell
 
 FIGURES = ("agreement", "top5", "t3", "quality", "saturation", "seconds", "prior_calls", "prior_rows")
-LIKENESS = ("psnr", "psnr_rgba", "new", "largest", "largest_in_view", "turned", "second_faces")
+LIKENESS = ("psnr", "psnr_rgba", "new", "largest", "largest_in_view", "half_turn", "second_faces")
 Drawn = dict[tuple[str, str], tuple[Tensor, Tensor]]  # by prior and prompt: features (R,D), azimuths (R,)
 TURN = orbit(VIEWS, elevation=ELEVATION).azimuth
 
@@ -147,8 +147,8 @@ def beside(members: list[Result], own: Tensor) -> dict[str, Any]:
 
 def against(members: list[Result], reference: Tensor, azimuth: Tensor) -> dict[str, Any]:
     """Each seed's FID and KID against the prior's own pictures (R,D), and its Janus score."""
-    ahead = ((azimuth + 180) % 360 - 180).abs() <= 45
-    behind = ((azimuth + 180) % 360 - 180).abs() >= 135
+    ahead = half_turn(azimuth).abs() <= 45
+    behind = half_turn(azimuth).abs() >= 135
     faces = [janus(member.features, TURN, reference[ahead], reference[behind]) for member in members]
     return {
         "fid": [fid(member.features, reference) for member in members],

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from transformers import BertTokenizer, BlipTextConfig, BlipTextModel, BlipVisionConfig, BlipVisionModel
 
+from backend.state import below
+
 WEIGHTS, WORDS = "ImageReward.pt", "vocab.txt"
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)  # of pictures, as CLIP's
 SCORE_MEAN, SCORE_STD = 0.16717362830052426, 1.0333394966054072  # of rewards, in the authors' code
@@ -69,14 +71,10 @@ def _networks(file: Path) -> tuple[BlipVisionModel, BlipTextModel, nn.Sequential
     try:
         state = torch.load(file, map_location="cpu", weights_only=True)
         state = {name: value for name, value in state.items() if not name.endswith("position_ids")}
-        seen, said, head = (_below(state, part) for part in ("blip.visual_encoder.", "blip.text_encoder.", "mlp."))
+        seen, said, head = (below(state, part) for part in ("blip.visual_encoder.", "blip.text_encoder.", "mlp."))
         return _vision(seen), _text(said, seen["cls_token"].shape[-1]), _mlp(head)
     except (AttributeError, EOFError, KeyError, RuntimeError, UnpicklingError) as error:
         raise ValueError(f"{file.name} is damaged, or holds other weights than ImageReward's") from error
-
-
-def _below(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
 
 
 def _depth(state: dict[str, Tensor], pattern: str) -> int:

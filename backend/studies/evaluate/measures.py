@@ -10,6 +10,8 @@ import torch.nn.functional as F
 import trimesh
 from torch import Tensor
 
+from backend.cameras import half_turn
+
 SMOOTHINGS = 3
 LEAST_CONTRAST = 0.02  # below it the judge does not tell front from back
 
@@ -84,7 +86,7 @@ def janus(views: Tensor, azimuth: Tensor, front: Tensor, back: Tensor) -> float 
     ahead, behind = F.normalize(front.mean(0), dim=-1), F.normalize(back.mean(0), dim=-1)
     if 1 - float(ahead @ behind) < LEAST_CONTRAST:
         return None
-    turned = ((azimuth + 180) % 360 - 180).abs() > 90
+    turned = half_turn(azimuth).abs() > 90
     unit = F.normalize(views[turned], dim=-1)
     return float((unit @ ahead > unit @ behind).float().mean())
 

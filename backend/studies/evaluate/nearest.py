@@ -10,7 +10,7 @@ import msgspec
 import torch
 from torch import Tensor
 
-from backend.cameras import Cameras
+from backend.cameras import Cameras, half_turn
 from backend.priors.authors import Makers, makers
 from backend.priors.catalogue import CataloguePrior
 from backend.priors.grid import RINGS, SIDE
@@ -78,5 +78,5 @@ def _errors(x: Tensor, objects: Tensor) -> Tensor:
 def _turns(ring: Cameras, errors: Tensor) -> Tensor:
     """Degrees (R,) for errors (R,R) of each view against each; where none is clearly less than the true one's, 0."""
     best, true = errors.min(1), errors.diagonal()
-    between = (ring.azimuth[best.indices] - ring.azimuth + 180) % 360 - 180
+    between = half_turn(ring.azimuth[best.indices] - ring.azimuth)
     return torch.where(best.values < CLEARLY * true, between.abs(), 0.0)

@@ -13,7 +13,7 @@ from backend.priors.analytic import Analytic
 from backend.priors.base import Counted
 from backend.run.assemble import make_objective
 from backend.run.distill import DivergedError, Laps, Run, backgrounds_of, distill, draw_backgrounds, draw_cameras
-from backend.run.events import Preview, Progress, Snapshot, Warning
+from backend.run.events import Preview, Snapshot, StepDone, Warning
 from backend.run.prompts import Prompts
 from backend.scenes.initial import sphere
 from backend.scenes.optimised import SplatScene
@@ -45,8 +45,8 @@ def test_events_come_in_order_and_nothing_is_done_ahead():
     steps = distill(run, 5, show_every=2)
     assert run.step == 0
     kinds = [type(event) for event in steps]
-    shown = [Progress, Preview, Snapshot]
-    assert kinds == [Progress, *shown, Progress, *shown, *shown]
+    shown = [StepDone, Preview, Snapshot]
+    assert kinds == [StepDone, *shown, StepDone, *shown, *shown]
     assert run.step == 5
 
 
@@ -177,7 +177,7 @@ def test_a_step_that_would_spoil_the_scene_is_taken_again_and_told(objective, nu
 
     run.prior.prior.predict = spoilt
     events = list(distill(run, 6))
-    assert [event.step for event in events if isinstance(event, Progress)] == [4, 5, 6]
+    assert [event.step for event in events if isinstance(event, StepDone)] == [4, 5, 6]
     told = [event.text for event in events if isinstance(event, Warning)]
     assert told[0] == "Step 3: a number became infinite or NaN; the step is taken again."
     assert run.whole()

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from backend.job.job import JobError, make_job
-from backend.run.events import Preview, Progress, Warning
+from backend.run.events import Preview, StepDone, Warning
 from backend.run.folder import JobFolder
 
 JOB = make_job({"prompt": "a red cup"})
@@ -40,7 +40,7 @@ def test_beginning_again_takes_our_files_away_and_no_others(folder):
 
 
 def test_events_are_logged_one_a_line(folder):
-    folder.log(Progress(1, 10, 3.5, {"t": 500.0}))
+    folder.log(StepDone(1, 10, 3.5, {"t": 500.0}))
     folder.log(Preview(1, np.zeros((2, 2, 3), np.uint8)))
     folder.log(Warning("mind the gap"))
     rows = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]

@@ -78,7 +78,7 @@ def test_a_box_that_keeps_its_shape_is_as_large_after_a_run(tmp_path):
     assert np.abs(np.ptp(mesh, axis=0) / SIZE - 1).max() < 0.04
 
 
-def sat_down(folder, resume=True):
+def session_of(folder, resume=True):
     return Session(folder.job(), folder, resume=resume)
 
 
@@ -93,7 +93,7 @@ def done(tmp_path, quick):
 
 def test_what_was_made_of_earlier_splats_goes_with_them(done, capsys):
     """Continued and cancelled: the splats are of the step that was reached, and nothing there is of another one."""
-    session = sat_down(done)
+    session = session_of(done)
     for _ in takewhile(lambda event: not isinstance(event, Made) and session.run.step < 4, session.steps(9)):
         pass
     assert session.save() == ["scene.blend is of the splats before these; it is kept as scene-1.blend."]
@@ -111,7 +111,7 @@ def test_what_was_made_of_earlier_splats_goes_with_them(done, capsys):
 def test_without_a_mesh_there_is_no_older_one(done):
     """Splats too faint for a surface: no mesh, and not that of the step before."""
     assert (done / "mesh.glb").exists()
-    session = sat_down(done)
+    session = session_of(done)
     list(session.steps(3))
     with torch.no_grad():
         session.run.scene.params["opacities"].fill_(-12.0)
@@ -124,7 +124,7 @@ def test_without_a_mesh_there_is_no_older_one(done):
 
 def test_a_full_disk_leaves_the_old_results_whole(done, monkeypatch):
     before = {name: (done / name).read_bytes() for name in ("splats.ply", "mesh.glb", "metrics.json", "turntable.png")}
-    session = sat_down(done)
+    session = session_of(done)
     list(session.steps(3))
     with torch.no_grad():  # which no PLY can hold
         session.run.scene.params["sh0"][0] = torch.inf

@@ -26,19 +26,15 @@ def generate(job: Job, out: Path, overwrite: bool = False) -> int:
     """Run a new job; the exit code.  Bad input is refused before anything is written."""
     folder = JobFolder(out)
     folder.refuse_if_used(overwrite)
-    session = Session(job, folder)
-    for text in folder.begin(job):
-        note(text)
-    return _drive(session, job.recipe.steps)
+    return _drive(Session.begin(job, folder), job.recipe.steps)
 
 
 def go_on(out: Path, more: int | None) -> int:
     """Go on with a stopped run: to its end, or `more` steps from where it is; or with results that are missing."""
     folder = JobFolder(out)
-    job = folder.job()
-    session = Session(job, folder, resume=True)
+    session = Session.resume(folder)
     at = session.run.step
-    until = max(at, job.recipe.steps) if more is None else at + more
+    until = max(at, session.job.recipe.steps) if more is None else at + more
     if at >= until and (folder / "metrics.json").exists():
         raise JobError(f"continue: the run is already at its last step, {at}; add --steps N for N more.")
     return _drive(session, until)
@@ -103,10 +99,10 @@ def _continuing(session: Session, until: int) -> str:
     return by(["generate", "--continue", str(session.folder.path.absolute()), *steps])
 
 
-def _show(event: events.Event, bar: Callable[[events.Progress], None] | None = None) -> None:
+def _show(event: events.Event, bar: Callable[[events.StepDone], None] | None = None) -> None:
     if isinstance(event, events.Warning):
         note(event.text)
-    elif isinstance(event, events.Progress) and bar:
+    elif isinstance(event, events.StepDone) and bar:
         bar(event)
 
 
@@ -119,7 +115,7 @@ def _bar(job: Job, start: int, until: int) -> Iterator[Any]:
         task = progress.add_task(job.objective, total=until, completed=start, rate="", numbers="")
         began = time.monotonic()
 
-        def show(event: events.Progress) -> None:
+        def show(event: events.StepDone) -> None:
             rate = (event.step - start) / max(time.monotonic() - began, 1e-9)
             numbers = " ".join(f"{name} {value:.3g}" for name, value in event.metrics.items())
             progress.update(task, completed=event.step, rate=f"{rate:.1f} steps/s", numbers=numbers)

@@ -20,7 +20,7 @@ from backend.guidance.base import Batch, Objective
 from backend.job.recipe import Backgrounds, Recipe
 from backend.job.timesteps import sample_t
 from backend.priors.base import Counted
-from backend.run.events import Event, Preview, Progress, Snapshot, Warning
+from backend.run.events import Event, Preview, Snapshot, StepDone, Warning
 from backend.run.prompts import Prompts
 from backend.scenes.base import Scene
 from backend.state import below
@@ -135,7 +135,7 @@ def distill(run: Run, until: int, show_every: int = 0) -> Iterator[Event]:
         lap("optimiser")
         run.step += 1
         left = (time.monotonic() - began) / (run.step - start) * (until - run.step)
-        yield Progress(run.step, until, left, {"t": float(t[0]), **score.metrics, **metrics})
+        yield StepDone(run.step, until, left, {"t": float(t[0]), **score.metrics, **metrics})
         if show_every and (run.step % show_every == 0 or run.step == until):
             yield from show(run)
 

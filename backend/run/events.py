@@ -11,7 +11,7 @@ from backend.scenes.splats import Splats
 
 
 @dataclass(frozen=True)
-class Progress:
+class StepDone:
     """After each step: how far, how long still, and the numbers of the step."""
 
     step: int
@@ -50,4 +50,4 @@ class Made:
     what: str
 
 
-Event = Progress | Preview | Snapshot | Warning | Made
+Event = StepDone | Preview | Snapshot | Warning | Made

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from backend.files import replacing
 from backend.job.job import Job, JobError, make_job, read_job
-from backend.run.events import Event, Progress, Warning
+from backend.run.events import Event, StepDone, Warning
 from backend.scenes.ply import read_ply
 from backend.scenes.splats import Splats
 from shared.aside import set_aside
@@ -106,8 +106,9 @@ class JobFolder:
 
     def log(self, event: Event) -> None:
         """One line of events.jsonl; pictures and splats are not logged."""
-        if isinstance(event, Progress | Warning):
-            row = {"event": type(event).__name__.lower(), "time": round(time.time(), 3), **asdict(event)}
+        if isinstance(event, StepDone | Warning):
+            kind = "warning" if isinstance(event, Warning) else "progress"
+            row = {"event": kind, "time": round(time.time(), 3), **asdict(event)}
             with (self / "events.jsonl").open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
 

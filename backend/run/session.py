@@ -1,7 +1,7 @@
-"""One sitting at a job: from its start or its checkpoint, step by step, to its results.
+"""One session of work on a job, the same for the command line, the worker and the studies.
 
-The command line and the worker drive the same generators: `steps` to the last one, then `results`.  Whoever drives them
-shows or sends the events, and stops by not asking for the next one.
+`Session.begin` or `Session.resume`, then `steps` to the last one, `save`, `results`.  Steps and results are generators:
+whoever drives them shows or sends the events, and stops by not asking for the next one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from backend.job.job import Job
 from backend.run.assemble import assemble, choose_device, load_prior
 from backend.run.credits import copyright_of, credits_of
 from backend.run.distill import distill, show
-from backend.run.events import Event, Made, Progress, Warning
+from backend.run.events import Event, Made, StepDone, Warning
 from backend.run.folder import JobFolder
 from backend.scenes.ply import write_ply
 
@@ -46,18 +46,22 @@ class Session:
         prior, self.notes = load_prior(job, device)
         self.run, self.to_scene = assemble(job, prior, device, self.notes.append, state.get("to_scene"))
         self.last: dict[str, float] = {}
-        self.spent: dict[str, float] = {
-            "prior_calls": 0,
-            "prior_rows": 0,
-            "seconds": 0.0,
-        }  # in the sittings before this one
+        self.spent: dict[str, float] = {"prior_calls": 0, "prior_rows": 0, "seconds": 0.0}  # before this session
         self._saved = time.monotonic()
         if resume:
             self._take_up(state)
 
-    def resume(self) -> None:
-        """Take up the folder's checkpoint; JobError where there is none, or none that can be read."""
-        self._take_up(self.folder.load())
+    @classmethod
+    def begin(cls, job: Job, folder: JobFolder) -> Session:
+        """A new run.  Nothing is written before it is known that the job can be run."""
+        session = cls(job, folder)
+        session.notes += folder.begin(job)
+        return session
+
+    @classmethod
+    def resume(cls, folder: JobFolder) -> Session:
+        """The run that was stopped there; JobError where there is none, or none that can be read."""
+        return cls(folder.job(), folder, resume=True)
 
     def _take_up(self, state: dict[str, Tensor]) -> None:
         self.spent = {
@@ -86,7 +90,7 @@ class Session:
         """Log the events on their way, and save the state where the recipe or the clock says so."""
         for event in events:
             self.folder.log(event)
-            if isinstance(event, Progress):
+            if isinstance(event, StepDone):
                 self.last = event.metrics
                 overdue = time.monotonic() - self._saved > CHECKPOINT_SECONDS
                 if overdue or event.step % self.job.recipe.checkpoint_every == 0:
@@ -106,6 +110,10 @@ class Session:
         What of that is kept under another name is told in sentences.
         """
         self.checkpoint()
+        return self.save_splats()
+
+    def save_splats(self) -> list[str]:
+        """The splats to look at, without a state to go on from; as `save` otherwise."""
         with replacing(self.folder / "splats.ply") as file:
             write_ply(self.run.scene.splats().placed(self._place()), file)
             return self.folder.outdate()
@@ -150,7 +158,7 @@ class Session:
         yield Made("metrics.json")
 
     def cost(self) -> dict[str, float]:
-        """What all sittings have cost so far."""
+        """What the run has cost so far, in all sessions."""
         now = {
             "prior_calls": self.run.prior.calls,
             "prior_rows": self.run.prior.rows,

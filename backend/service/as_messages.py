@@ -33,7 +33,7 @@ def splats_message(
 def news(event: events.Event, job: str, to_scene: messages.Matrix) -> messages.FromServer | None:
     """What clients hear of an event; None where they do not."""
     match event:
-        case events.Progress(step, of, seconds_left, metrics):
+        case events.StepDone(step, of, seconds_left, metrics):
             return messages.Progress(job=job, step=step, of=of, seconds_left=seconds_left, metrics=metrics)
         case events.Preview(step, image):
             return messages.Preview(job=job, step=step, image=np.ascontiguousarray(image))

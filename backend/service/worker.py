@@ -112,7 +112,8 @@ def _failed(task: Task, text: str, detail: str = "") -> Ended:
 def _work(task: Task, orders: Orders, send: Send) -> Outcome:
     """From the start, or from the checkpoint, to the results."""
     folder = JobFolder(Path(task.folder))
-    session = Session(folder.job(), folder, resume=(folder / "checkpoint.safetensors").exists())
+    started = (folder / "checkpoint.safetensors").exists()
+    session = Session.resume(folder) if started else Session(folder.job(), folder)
     to_scene = matrix(session.to_scene)
     send(Started(job=task.job, step=session.run.step, to_scene=to_scene))
 

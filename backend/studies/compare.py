@@ -27,7 +27,6 @@ from backend.run.assemble import assemble, choose_device, load_prior, open_kit
 from backend.run.distill import DivergedError, distill
 from backend.run.folder import JobFolder
 from backend.run.session import Session
-from backend.scenes.ply import write_ply
 from backend.studies.cells import cell
 from backend.studies.evaluate.command import evaluate
 from backend.studies.evaluate.optional_judges import OptionalJudges
@@ -177,12 +176,10 @@ def finished(folder: JobFolder, job: Job) -> bool:
 
 def run(job: Job, folder: JobFolder) -> None:
     """One cell: splats, turntable and metrics, no mesh; from the start where an earlier call was interrupted."""
-    session = Session(job, folder)
-    folder.begin(job)
+    session = Session.begin(job, folder)
     for _ in session.steps(job.recipe.steps):
         pass
-    splats = session.run.scene.splats()
-    write_ply(splats, folder / "splats.ply")
-    turntable_png(splats, folder / "turntable.png")
+    session.save_splats()
+    turntable_png(session.run.scene.splats(), folder / "turntable.png")
     figures: dict[str, Any] = msgspec.to_builtins(session.figures())
-    folder.write_metrics(figures | {"prior_mark": prior_mark(job.prior)})
+    folder.write_metrics(figures | {"placed": not folder.served, "prior_mark": prior_mark(job.prior)})

@@ -19,7 +19,7 @@ from backend.job.job import Job, make_job
 from backend.job.recipe import Stage
 from backend.run.assemble import assemble_picture, choose_device, load_prior
 from backend.run.distill import distill
-from backend.run.events import Progress
+from backend.run.events import StepDone
 from backend.studies.cells import cell
 from backend.studies.evaluate.references import prior_mark
 from backend.studies.evaluate.sheet import table_sheet
@@ -93,7 +93,7 @@ def draw(job: Job, file: Path) -> dict[str, Any]:
     run, scene = assemble_picture(job, prior, device, RATE)
     began, last = time.monotonic(), {}
     for event in distill(run, job.recipe.steps):
-        if isinstance(event, Progress):
+        if isinstance(event, StepDone):
             last = event.metrics
     figures = {
         "seconds": time.monotonic() - began,

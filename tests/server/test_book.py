@@ -9,7 +9,7 @@ from backend.guidance.rules import RULES
 from backend.job.job import make_job
 from backend.job.tuning import QUALITIES, default_recipe
 from backend.run.assemble import make_objective
-from backend.run.events import Preview, Progress, Snapshot, Warning
+from backend.run.events import Preview, Snapshot, StepDone, Warning
 from backend.run.folder import JobFolder
 from backend.run.session import Session
 from backend.service.capabilities import welcome
@@ -81,20 +81,18 @@ def test_what_is_offered_can_be_had():
                 assert option.low <= option.default <= option.high
 
 
-def test_the_cost_of_all_sittings_is_counted_and_pictures_change_nothing(tmp_path):
+def test_the_cost_of_all_sessions_is_counted_and_pictures_change_nothing(tmp_path):
     job = make_job({**SMALL, "objective": "sds"})
     scenes, kinds = [], []
     for name, show_seconds in (("plain", 0.0), ("shown", 1e-9)):
         folder = JobFolder(tmp_path / name)
         folder.begin(job)
         for until in (2, 4):
-            session = Session(job, folder)
-            if until == 4:
-                session.resume()
+            session = Session.resume(folder) if until == 4 else Session(job, folder)
             kinds = [type(event) for event in session.steps(until, show_seconds) if not isinstance(event, Warning)]
             session.save()
         assert session.cost()["prior_calls"] == 4
         scenes.append(session.run.scene.splats())
-    assert kinds[:3] == [Progress, Preview, Snapshot]
+    assert kinds[:3] == [StepDone, Preview, Snapshot]
     assert kinds[-2:] == [Preview, Snapshot]
     assert all(torch.equal(a, b) for a, b in zip(vars(scenes[0]).values(), vars(scenes[1]).values(), strict=True))

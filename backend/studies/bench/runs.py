@@ -34,8 +34,7 @@ def time_run(objective: str, quality: str) -> dict[str, Any]:
     job = make_job({"prompt": PROMPT, "objective": objective, "quality": quality})
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
-        session = Session(job, JobFolder(Path(folder)))
-        session.folder.begin(job)
+        session = Session.begin(job, JobFolder(Path(folder)))
         first = 0.0
         for event in session.steps(job.recipe.steps, show_seconds=0.2):
             first = first or (time.perf_counter() - began if isinstance(event, Snapshot) else 0.0)

@@ -33,7 +33,7 @@ from backend.studies.evaluate.summary import Group, markdown, summary
 from backend.terminal import console, left_out, tell
 
 FIGURES = ("agreement", "top5", "t3", "quality", "saturation", "seconds", "prior_calls", "prior_rows")
-LIKENESS = ("psnr", "psnr_rgba", "new", "largest", "largest_in_view", "half_turn", "second_faces")
+LIKENESS = ("psnr", "psnr_rgba", "new", "largest", "largest_in_view", "turned", "second_faces")
 Drawn = dict[tuple[str, str], tuple[Tensor, Tensor]]  # by prior and prompt: features (R,D), azimuths (R,)
 TURN = orbit(VIEWS, elevation=ELEVATION).azimuth
 

@@ -28,7 +28,7 @@ from backend.priors.catalogue import CataloguePrior
 from backend.priors.kit import EMBEDDED, INDEX
 from backend.run.assemble import load_prior
 from backend.studies.evaluate.references import EACH, of_all, own_cameras, own_samples, said
-from backend.studies.toy.chart import PALETTE, Chart, Panel, Span
+from backend.studies.plots import PALETTE, frame, page, require_matplotlib, save
 
 PROMPTS = ("a wooden chair", "a red apple", "a blue vase", "a red car")
 LEVELS, CUT_OFFS = tuple(range(25, 1000, 50)), (100, 300, 500)
@@ -75,14 +75,13 @@ def coefficients(prior: Prior) -> dict[str, list[float]]:
 
 def figure(curves: dict[str, list[float]], file: Path) -> None:
     """All curves over t."""
-    chart = Chart(760, 420)
-    chart.text((20, 10), "The embedded prior's noise prediction over the levels (DreamMapping, Fig. 11)", 16)
-    chart.legend((60, 46), list(curves), 125)
-    panel = Panel(chart, (50, 66, 680, 310), Span(0, 1000, (0, 250, 500, 750, 1000)), Span(0, 1.5, (0, 0.5, 1, 1.5)))
-    for values, colour in zip(curves.values(), PALETTE, strict=False):
-        panel.line(np.stack([np.array(LEVELS, np.float64), np.array(values)], 1), colour, 2)
-    panel.close(below="t")
-    chart.save(file)
+    title = "The embedded prior's noise prediction over the levels (DreamMapping, Fig. 11)"
+    drawing, [[axes]] = page(1, 1, (7.0, 4.0), title)
+    for (name, values), colour in zip(curves.items(), PALETTE, strict=False):
+        axes.plot(LEVELS, values, color=colour, label=name)
+    frame(axes, (0, 250, 500, 750, 1000), (0, 0.5, 1, 1.5), below="t")
+    axes.legend(fontsize=8)
+    save(drawing, file)
 
 
 def main() -> None:
@@ -91,6 +90,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--prior", default=EMBEDDED, help="'embedded', or the folder of a kit")
     args = parser.parse_args()
+    require_matplotlib()
     out: Path = args.out
     out.mkdir(parents=True, exist_ok=True)
     jobs = [of_all(make_job({"prompt": prompt, "prior": args.prior})) for prompt in PROMPTS]

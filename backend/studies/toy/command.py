@@ -14,6 +14,7 @@ from backend.errors import UserError
 from backend.files import replacing
 from backend.guidance.rules import RULES
 from backend.priors.base import Prior
+from backend.studies.plots import require_matplotlib
 from backend.studies.toy.divergences import divergences
 from backend.studies.toy.experiment import (
     GROUPS,
@@ -81,6 +82,7 @@ def _checked(seeds: int, steps: int, epochs: int, objectives: Sequence[str]) -> 
     for name, value, most in (("seeds", seeds, MOST), ("steps", steps, 100_000), ("epochs", epochs, 100_000)):
         if not 1 <= value <= most:
             raise ToyError(f"{name}: {value} is out of range; give a number from 1 to {most}.")
+    require_matplotlib()
     for name in objectives:
         if name not in RULES:
             raise ToyError(f"objectives: {name!r} is not one of {', '.join(RULES)}.")

@@ -4,95 +4,89 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from backend.studies.toy.chart import BLUE, LARGE, NORMAL, PALETTE, RED, SMALL, Chart, Panel, Span
+from backend.studies.plots import BLUE, PALETTE, RED, frame, page, save
 from backend.studies.toy.divergences import divergences
 from backend.studies.toy.experiment import PAPER_STEPS, STARTS
 from backend.studies.toy.measure import pooled, within
 from backend.studies.toy.modes import entropy, histogram, landed, log_density
 from backend.studies.toy.records import Measured, counts, start_name
 
-COLUMNS, SIDE, GAP, HEAD = 5, 170, 62, 62
-PLANE = Span(-1.75, 1.75)
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLUMNS, SQUARE = 5, (2.0, 2.15)  # panels in a row; inches
+LOW, HIGH = -1.75, 1.75  # of the plane that is shown
 DRAWN = 20  # trajectories in Fig. 5
-FADED = 90  # alpha of dots that lie on one another
 
 
-def density(side: int = 96) -> NDArray[np.float64]:
-    """The square root of the mixture's density over the plane's panel (side,side), its peak 0.45."""
-    line = torch.linspace(PLANE.low, PLANE.high, side)
-    x, y = torch.meshgrid(line, -line, indexing="xy")
-    p = log_density(torch.stack([x.flatten(), y.flatten()], 1)).exp().sqrt().view(side, side)
-    return (0.45 * p / p.max()).double().numpy()
+def grid(found: list[Measured], title: str, subtitle: str) -> tuple[Figure, Iterator[tuple[Measured, Axes]]]:
+    """A page with a square panel for each objective, `COLUMNS` in a row."""
+    columns = min(COLUMNS, len(found))
+    rows = -(-len(found) // columns)
+    figure, panels = page(rows, columns, SQUARE, title, subtitle)
+    axes = [panel for row in panels for panel in row]
+    for spare in axes[len(found) :]:
+        spare.set_axis_off()
+    return figure, zip(found, axes, strict=False)
 
 
-def array(points: Tensor) -> NDArray[np.float64]:
-    """Points (N,2) for the chart."""
-    return points.double().numpy()
-
-
-def grid(total: int, title: str, subtitle: str) -> tuple[Chart, Iterator[tuple[float, float, float, float]]]:
-    """A page for so many square panels, `COLUMNS` a row, and their boxes."""
-    columns = min(COLUMNS, total)
-    rows = -(-total // columns)
-    chart = Chart(max(40 + columns * (SIDE + GAP), 640), HEAD + rows * (SIDE + GAP) + 4)
-    chart.text((20, 12), title, LARGE)
-    chart.text((20, 34), subtitle, SMALL)
-    places = ((index % columns, index // columns) for index in range(total))
-    return chart, ((52.0 + c * (SIDE + GAP), HEAD + 20.0 + r * (SIDE + GAP), SIDE, SIDE) for c, r in places)
+def plane(axes: Axes, title: str, below: str) -> None:
+    """The plane with the mixture's density, by its square root, in grey."""
+    line = torch.linspace(LOW, HIGH, 96)
+    x, y = torch.meshgrid(line, line, indexing="xy")
+    p = log_density(torch.stack([x.flatten(), y.flatten()], 1)).exp().sqrt().view(96, 96)
+    axes.imshow(p.numpy(), cmap="Greys", origin="lower", extent=(LOW, HIGH, LOW, HIGH), vmax=float(p.max()) / 0.5)
+    axes.set(xlim=(LOW, HIGH), ylim=(LOW, HIGH), xticks=[], yticks=[])
+    axes.set_title(title, fontsize=8)
+    axes.set_xlabel(below, fontsize=7)
 
 
 def figure_8(file: Path) -> None:
     """Five divergences over a."""
     curves = divergences()
-    chart = Chart(640, 420)
-    chart.text((20, 10), "Divergences between p = (a, 1-a) and q = (1-a, a), in nats", LARGE)
+    figure, [[axes]] = page(1, 1, (6.0, 4.0), "Divergences between p = (a, 1-a) and q = (1-a, a), in nats")
     names = [name for name in curves if name != "a"]
-    chart.legend((60, 46), names, 112)
-    panel = Panel(chart, (50, 66, 560, 310), Span(0, 1, (0, 0.25, 0.5, 0.75, 1)), Span(0, 4, (0, 1, 2, 3, 4)))
-    a = curves["a"]
     for name, colour in zip(names, PALETTE, strict=True):
-        width = {"JSD": 9, "G-JSD": 5}.get(name, 2)  # three lie on one another
-        panel.line(array(torch.stack([a, curves[name]], 1)), colour, width)
-    panel.close(below="a")
-    chart.save(file)
+        width = {"JSD": 7, "G-JSD": 4}.get(name, 1.5)  # three lie on one another
+        axes.plot(curves["a"], curves[name], color=colour, linewidth=width, label=name)
+    frame(axes, (0, 0.25, 0.5, 0.75, 1), (0, 1, 2, 3, 4), below="a")
+    axes.legend(fontsize=8)
+    save(figure, file)
 
 
 def figure_4(file: Path, found: list[Measured], prior: str) -> None:
     """The control variate over the noise estimate, for the paper's ten steps with guidance."""
     said = f"{prior}, a class with guidance, first {PAPER_STEPS} steps; x: noise estimate, y: what the rule subtracts"
-    chart, boxes = grid(len(found), "Noise estimate and control variate", said)
-    for measured, box in zip(found, boxes, strict=True):
-        panel = Panel(chart, box, Span(-12, 12, (-10, 0, 10)), Span(-12, 12, (-10, 0, 10)))
+    figure, panels = grid(found, "Noise estimate and control variate", said)
+    for measured, axes in panels:
         estimate, control = measured.first_pairs()
         value = pooled(estimate, control)
         if estimate is not None and control is not None:
-            pairs = torch.stack([estimate.flatten(), control.flatten()], 1)
-            panel.dots(array(pairs[:: max(1, len(pairs) // 1500)]), (*BLUE, FADED), 1.1)
-        panel.close(measured.name, "no control variate" if value is None else f"correlation {value:+.2f}")
-    chart.save(file)
+            every = max(1, estimate.numel() // 1500)
+            pairs = estimate.flatten()[::every], control.flatten()[::every]
+            axes.scatter(*pairs, s=2, color=BLUE, alpha=0.35, linewidths=0)
+        below = "no control variate" if value is None else f"correlation {value:+.2f}"
+        frame(axes, (-12, 0, 12), (-12, 0, 12), measured.name, below)
+    save(figure, file)
 
 
 def figure_5(file: Path, found: list[Measured], prior: str, annealed: bool) -> None:
     """Trajectories from the first start."""
     levels = "t falls from 0.98 T to 0.02 T" if annealed else "t uniform"
     said = f"{prior}, no class, {levels}; {DRAWN} seeds from {start_name(0)}; red: where they end"
-    chart, boxes = grid(len(found), "Trajectories from one start", said)
-    shade = density()
-    for measured, box in zip(found, boxes, strict=True):
-        panel = Panel(chart, box, PLANE, PLANE)
-        panel.shade(shade)
+    figure, panels = grid(found, "Trajectories from one start", said)
+    for measured, axes in panels:
         path = (measured.annealed if annealed else measured.free).path[:, 0, :DRAWN]
-        for seed in range(path.shape[1]):
-            panel.line(array(path[:, seed]), (*BLUE, 130), 0.8)
-        panel.dots(array(path[-1]), RED, 2.2)
-        panel.close(measured.name, _where(path[-1]))
-    chart.save(file)
+        axes.plot(path[..., 0], path[..., 1], color=BLUE, alpha=0.5, linewidth=0.6)
+        axes.scatter(path[-1, :, 0], path[-1, :, 1], s=8, color=RED, linewidths=0, zorder=3)
+        plane(axes, measured.name, _where(path[-1]))
+    save(figure, file)
 
 
 def _where(points: Tensor) -> str:
@@ -105,41 +99,35 @@ def _where(points: Tensor) -> str:
 def figure_start(file: Path, found: list[Measured], prior: str, start: int) -> None:
     """Figs. 10 to 12: where 10, 100, ... seeds end from one start; last with falling t."""
     kinds = counts(found[0].free.path.shape[2])
-    chart = Chart(110 + (len(kinds) + 1) * 146, HEAD + 20 + len(found) * 164)
-    chart.text((20, 12), f"Where points from {start_name(start)} end", LARGE)
-    chart.text((20, 34), f"{prior}, no class; H: entropy in nats over the modes of those that landed", SMALL)
-    shade = density()
-    for row, measured in enumerate(found):
-        top = HEAD + 20 + row * 164
-        chart.text((12, top + 65), measured.name, NORMAL, "lm")
+    said = f"{prior}, no class; H: entropy in nats over the modes of those that landed"
+    title = f"Where points from {start_name(start)} end"
+    figure, panels = page(len(found), len(kinds) + 1, (1.7, 1.75), title, said)
+    for measured, row in zip(found, panels, strict=True):
         free, annealed = measured.free.path[-1, start], measured.annealed.path[-1, start]
         ends = [(f"{many} seeds", free[:many]) for many in kinds] + [(f"{len(annealed)} seeds, t falls", annealed)]
-        for column, (title, points) in enumerate(ends):
-            panel = Panel(chart, (110 + column * 146, top, 130, 130), PLANE, PLANE)
-            panel.shade(shade)
-            panel.dots(array(points), (*RED, FADED if len(points) > 100 else 220), 1.4)
-            panel.close(title if row == 0 else "", _where(points))
-    chart.save(file)
+        for axes, (kind, points) in zip(row, ends, strict=True):
+            crowd = len(points) > 100
+            axes.scatter(points[:, 0], points[:, 1], s=4, color=RED, alpha=0.35 if crowd else 0.85, linewidths=0, zorder=3)
+            plane(axes, kind if measured is found[0] else "", _where(points))
+        row[0].set_ylabel(measured.name, fontsize=8)
+    save(figure, file)
 
 
 def figure_14(file: Path, found: list[Measured], prior: str) -> None:
     """The correlation by noise level: of everything at once, and from draw to draw at one point."""
-    chart, boxes = grid(len(found), "Correlation of noise estimate and control variate by noise level", "")
-    said = f"{prior}, a class with guidance; x: t as a share of T"
-    chart.text((20, 36), said, SMALL)
-    chart.legend((330, 43), ["over all points", "at one point, from draw to draw"], 130)
-    for measured, box in zip(found, boxes, strict=True):
-        panel = Panel(chart, box, Span(0, 1, (0, 0.5, 1)), Span(-1, 1, (-1, 0, 1)))
-        panel.line(np.array([[0.0, 0.0], [1.0, 0.0]]), (150, 150, 150), 0.7)
+    said = f"{prior}, a class with guidance; x: t as a share of T; blue: over all points; orange: at one point, from "
+    figure, panels = grid(
+        found, "Correlation of noise estimate and control variate by noise level", f"{said}draw to draw"
+    )
+    for measured, axes in panels:
+        axes.axhline(0, color="#969696", linewidth=0.5)
         probe = measured.probe
-        share = probe.levels / 1000
         for measure, colour in ((pooled, PALETTE[0]), (within, PALETTE[1])):
             if probe.estimate is not None and probe.control is not None:
-                pairs = zip(probe.estimate, probe.control, strict=True)
-                values = torch.tensor([value if (value := measure(*pair)) is not None else torch.nan for pair in pairs])
-                panel.line(array(torch.stack([share, values], 1)), colour, 2)
-        panel.close(measured.name)
-    chart.save(file)
+                values = [measure(*pair) for pair in zip(probe.estimate, probe.control, strict=True)]
+                axes.plot(probe.levels / 1000, [torch.nan if v is None else v for v in values], color=colour)
+        frame(axes, (0, 0.5, 1), (-1, 0, 1), measured.name)
+    save(figure, file)
 
 
 def draw_figures(folder: Path, found: list[Measured], prior: str) -> None:

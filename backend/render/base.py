@@ -1,16 +1,20 @@
 """One differentiable `rasterization` for every device.
 
 3D Gaussian splatting (Kerbl et al., 2308.04079) with gsplat's names, shapes and rules (2409.06765): tensors in,
-pictures, alphas and the intermediate results out.  On CUDA it is gsplat itself, elsewhere our own kernel.
+pictures, alphas and the intermediate results out.  On CUDA it is gsplat where its extension is built
+already, else our kernels (`card`); elsewhere our kernel for the CPU.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from backend.render.arguments import RenderMode, check, check_arguments, check_colors
+from backend.render.by_gsplat import by_gsplat, gsplat_is_built
+from backend.render.splatting import Composite, splatted
 
 
 def rasterization(
@@ -46,24 +50,26 @@ def rasterization(
     check_colors(colors, means, len(viewmats), sh_degree)
     if backgrounds is not None:
         check(backgrounds, "backgrounds", (len(viewmats), 3), means)
-    if means.device.type == "cuda":
-        from backend.render.cuda import rasterize
-    else:
-        from backend.render.cpu import rasterize
-    return rasterize(
-        means,
-        quats,
-        scales,
-        opacities,
-        colors,
-        viewmats,
-        Ks,
-        width,
-        height,
-        sh_degree=sh_degree,
-        backgrounds=backgrounds,
-        render_mode=render_mode,
-        near_plane=near_plane,
-        far_plane=far_plane,
-        eps2d=eps2d,
-    )
+    given = (means, quats, scales, opacities, colors, viewmats, Ks, width, height)
+    options: dict[str, Any] = {
+        "sh_degree": sh_degree,
+        "backgrounds": backgrounds,
+        "render_mode": render_mode,
+        "near_plane": near_plane,
+        "far_plane": far_plane,
+        "eps2d": eps2d,
+    }
+    if means.device.type == "cuda" and gsplat_is_built():
+        return by_gsplat(*given, **options)
+    return splatted(compositing(means.device), *given, **options)
+
+
+def compositing(device: torch.device) -> Composite:
+    """Our own way of compositing for a device."""
+    if device.type == "cuda":
+        from backend.render import card
+
+        return card.Composite.apply  # type: ignore[no-any-return]
+    from backend.render import cpu
+
+    return cpu.Composite.apply  # type: ignore[no-any-return]

@@ -107,7 +107,9 @@ def figure_start(file: Path, found: list[Measured], prior: str, start: int) -> N
         ends = [(f"{many} seeds", free[:many]) for many in kinds] + [(f"{len(annealed)} seeds, t falls", annealed)]
         for axes, (kind, points) in zip(row, ends, strict=True):
             crowd = len(points) > 100
-            axes.scatter(points[:, 0], points[:, 1], s=4, color=RED, alpha=0.35 if crowd else 0.85, linewidths=0, zorder=3)
+            axes.scatter(
+                points[:, 0], points[:, 1], s=4, color=RED, alpha=0.35 if crowd else 0.85, linewidths=0, zorder=3
+            )
             plane(axes, kind if measured is found[0] else "", _where(points))
         row[0].set_ylabel(measured.name, fontsize=8)
     save(figure, file)

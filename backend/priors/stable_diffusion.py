@@ -25,6 +25,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
 )
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from backend.cameras import Cameras
 from backend.priors.base import Condition, PriorError
@@ -86,6 +87,16 @@ class StableDiffusion:
         x = pixels(images, self.image_size)
         if self.vae is None:
             return x
+        return torch.cat([self._latents(view) for view in x.split(1)])
+
+    def _latents(self, x: Tensor) -> Tensor:
+        """One picture through the VAE.  Going back computes it again, so that no more than one view's is in memory."""
+        if torch.is_grad_enabled() and x.requires_grad:
+            latents: Tensor = checkpoint(self._encode_view, x, use_reentrant=False)
+            return latents
+        return self._encode_view(x)
+
+    def _encode_view(self, x: Tensor) -> Tensor:
         latents: Tensor = self.vae.encode(x.to(self.vae.dtype)).latent_dist.mode()
         return latents.float() * self.scaling_factor
 

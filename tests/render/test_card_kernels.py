@@ -1,4 +1,4 @@
-"""The card's kernels: that NVRTC takes them, for every card that torch knows, and that they are chosen as they should."""
+"""The card's kernels: NVRTC takes them for every card that torch knows, and they are chosen where they should be."""
 
 import pytest
 import torch

@@ -87,7 +87,7 @@ class StableDiffusion:
         x = pixels(images, self.image_size)
         if self.vae is None:
             return x
-        return torch.cat([self._latents(view) for view in x.split(1)])
+        return torch.cat([self._latents(view) for view in torch.split(x, 1)])
 
     def _latents(self, x: Tensor) -> Tensor:
         """One picture through the VAE.  Going back computes it again, so that no more than one view's is in memory."""

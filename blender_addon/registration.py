@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import bpy
 
-from . import controls, drawing, kit_controls, kit_panel, operators, panels, preferences, properties, pump
-from .live_view import live_view
+from . import timer
+from .ui import drawing, kit_panel, panels, preferences, properties
+from .ui import job_operators as operators
+from .ui import kit_operators as kit_controls
+from .ui import small_operators as controls
+from .view.live_view import live_view
 
 _register_classes, _unregister_classes = bpy.utils.register_classes_factory(
     (
@@ -25,12 +29,12 @@ def register() -> None:
     _register_classes()
     properties.register()
     live_view.start()
-    pump.start()
+    timer.start()
 
 
 def unregister() -> None:
     """The same backwards."""
-    pump.stop()
+    timer.stop()
     live_view.stop()
     drawing.close_pictures()
     properties.unregister()

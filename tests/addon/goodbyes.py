@@ -13,7 +13,7 @@ import numpy as np
 import zmq
 
 from backend.server import router
-from blender_addon.client import Client
+from blender_addon.net.client import Client
 from shared import VERSION
 from shared.codec import encode
 from shared.messages import PROTOCOL_VERSION, Generate, SceneMesh, Splats, Welcome, new_job_id

@@ -7,7 +7,7 @@ import pytest
 import zmq
 from goodbyes import WELCOME
 
-from blender_addon.client import Client
+from blender_addon.net.client import Client
 from shared.codec import decode_request, encode
 from shared.messages import Hello, Ping, Pong
 

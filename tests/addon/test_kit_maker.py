@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import trimesh
 
-from blender_addon.kit_maker import KitMaker, Order, ThingError, file_name, kit_folder
+from blender_addon.net.kit_maker import KitMaker, Order, ThingError, file_name, kit_folder
 
 ROOT = Path(__file__).parents[2]
 posix = pytest.mark.skipif(os.name == "nt", reason="processes are asked to stop by a signal")

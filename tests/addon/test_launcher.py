@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from blender_addon.launcher import Backend, LauncherError, backend_command, port_answers
+from blender_addon.net.launcher import Backend, LauncherError, backend_command, port_answers
 from shared.address import Address, parse_address
 
 ROOT = Path(__file__).parents[2]
@@ -84,7 +84,7 @@ def test_nothing_is_left_when_blender_is_killed(folder, address, how):
     program = f"""
 import sys, time
 from pathlib import Path
-from blender_addon.launcher import Backend
+from blender_addon.net.launcher import Backend
 from blender_addon.shared.address import parse_address
 backend = Backend(Path({str(folder)!r}), Path({str(folder / "log")!r}), parse_address("{address}"))
 time.sleep(60)

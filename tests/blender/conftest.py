@@ -60,12 +60,12 @@ def peer(addon, tmp_path):
     """The other end of the add-on's connection, which stands; its kits are in a folder here."""
     from peer import Peer, until
 
-    from blender_addon import pump
-    from blender_addon.session import session
+    from blender_addon import timer
+    from blender_addon.net.state import session
 
     other = Peer(kits=str(tmp_path / "kits"))
     addon.address = f"127.0.0.1:{other.port}"
-    assert until(lambda: session.ready and session.welcome, between=pump.tick), session.connection
+    assert until(lambda: session.ready and session.welcome, between=timer.tick), session.connection
     yield other
     other.close()
 

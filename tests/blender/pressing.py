@@ -8,8 +8,8 @@ import numpy as np
 from peer import until
 from test_placing import state
 
-from blender_addon import pump
-from blender_addon.session import session
+from blender_addon import timer
+from blender_addon.net.state import session
 from blender_addon.shared.messages import (
     Generate,
 )
@@ -23,7 +23,7 @@ def settings():
 
 def ticks(condition):
     """Tick until the condition holds."""
-    assert until(condition, between=lambda: (pump.tick(), time.sleep(0.002)))
+    assert until(condition, between=lambda: (timer.tick(), time.sleep(0.002)))
     assert session.notice == ""
 
 

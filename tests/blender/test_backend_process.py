@@ -23,7 +23,16 @@ def _empty_file():
 @pytest.fixture
 def parts(installed):
     """The extension's own modules, by their names."""
-    names = ("drawing", "job_list", "launcher", "live_view", "placing", "pump", "session", "shared.address")
+    names = (
+        "ui.drawing",
+        "ui.job_list",
+        "net.launcher",
+        "view.live_view",
+        "scene.placing",
+        "timer",
+        "net.state",
+        "shared.address",
+    )
     return SimpleNamespace(**{name.rpartition(".")[2]: sys.modules[f"{MODULE}.{name}"] for name in names})
 
 
@@ -34,10 +43,10 @@ def backend(installed, parts, tmp_path, monkeypatch):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         installed.preferences.address = f"127.0.0.1:{probe.getsockname()[1]}"
-    parts.pump.tick()
+    parts.timer.tick()
     installed.preferences.backend_folder = str(ROOT)
     assert ops.start_backend() == {"FINISHED"}
-    started = parts.session.session.backend
+    started = parts.state.session.backend
     yield started
     started.stop()
     assert until(lambda: started.state == "ended", seconds=15)
@@ -45,10 +54,10 @@ def backend(installed, parts, tmp_path, monkeypatch):
 
 
 def test_a_prompt_becomes_splats_and_a_mesh(backend, parts, tmp_path):
-    session, find = parts.session.session, parts.placing.find
+    session, find = parts.state.session, parts.placing.find
 
     def ticks(condition, seconds=180):  # a busy machine takes a minute to load the models
-        came = until(condition, seconds, between=lambda: (parts.pump.tick(), time.sleep(0.01)))
+        came = until(condition, seconds, between=lambda: (parts.timer.tick(), time.sleep(0.01)))
         assert came, (session.notice, session.rows, session.log_tail)
 
     def state():
@@ -86,7 +95,7 @@ def test_a_prompt_becomes_splats_and_a_mesh(backend, parts, tmp_path):
     assert len(find(job, "splats").data.vertices) > 100
     assert len(find(job, "mesh").data.polygons) > 100
     assert [image.size[0] for image in bpy.data.images if image.name != "Render Result" and image.size[0] >= 256]
-    parts.pump.tick()
+    parts.timer.tick()
     parts.job_list.choose_job(bpy.context.window_manager, job)
     ops.forget()
     ticks(lambda: not session.rows)

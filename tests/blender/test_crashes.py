@@ -12,10 +12,10 @@ import pytest
 from pressing import about, finish, generate, of, ticks
 from test_placing import splats
 
-from blender_addon.live_view import live_view
-from blender_addon.placing import find
-from blender_addon.session import session
+from blender_addon.net.state import session
+from blender_addon.scene.placing import find
 from blender_addon.shared.messages import Progress
+from blender_addon.view.live_view import live_view
 
 NEWS = Progress(job="f" * 32, step=1, of=3, seconds_left=1.0, metrics={"loss": 1.0})
 SNAPSHOT = msgspec.structs.replace(splats(500_000), final=False)

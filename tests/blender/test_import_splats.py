@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from samples import random_splats, write_ply
 
-from blender_addon.importers.splats import import_splats, let_light_through, native_attributes
-from blender_addon.ply import SplatCloud, read_ply
+from blender_addon.scene.importers.splats import import_splats, let_light_through, native_attributes
+from blender_addon.scene.ply import SplatCloud, read_ply
 
 SIDE = 128
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from glb_file import Glb
 
-from blender_addon.kit_maker import ThingError
-from blender_addon.kit_things import asset_things, export_thing, things_of
-from blender_addon.placing import ROLE
+from blender_addon.net.kit_maker import ThingError
+from blender_addon.scene.kit_objects import asset_things, export_thing, things_of
+from blender_addon.scene.placing import ROLE
 
 KINDS = ("objects", "meshes", "materials", "scenes", "images", "collections", "node_groups")
 

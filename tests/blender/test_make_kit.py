@@ -11,10 +11,11 @@ from pressing import finish, generate, of, ops, settings, ticks
 from test_panels import behind, drawn, refusal, texts
 from test_placing import splats
 
-from blender_addon import kit_panel, panels, properties, pump
-from blender_addon.placing import find
-from blender_addon.session import session
+from blender_addon import timer
+from blender_addon.net.state import session
+from blender_addon.scene.placing import find
 from blender_addon.shared.messages import Prior, Priors
+from blender_addon.ui import kit_panel, panels, properties
 
 CREDITS = ("Oak chair by Scopia (CC-BY-3.0), 61 %", *(f"Stool {i}, 1 %" for i in range(6)))
 
@@ -75,7 +76,7 @@ def test_mix_is_a_slider_of_kits_alone_and_its_default_is_the_backend_s(peer):
     settings().option("strength").number = 3
     assert generate(peer)[0].fields["recipe"] == {"options": {"strength": 3.0}, "catalogue": {"mix": 0.9}}
     settings().objective = "new"
-    pump.tick()
+    timer.tick()
     assert generate(peer)[0].fields["recipe"] == {"catalogue": {"mix": 0.9}}  # kept, as it is the artist's
     tip = properties.offered_option(settings(), "catalogue.mix").description
     assert tip == CATALOGUE[0].description
@@ -112,7 +113,7 @@ def test_a_kit_from_the_button_to_the_prior(kits, peer):
     assert "is being made" in refusal(ops.make_kit)
     ticks(lambda: session.kit.state == "photographing")
     assert "Photographing 0 of 1" in texts(kit_panel.SPLATSMITH_PT_kit)
-    assert until(ended, 400, between=pump.tick)
+    assert until(ended, 400, between=timer.tick)
     assert session.kit.state == "done", session.kit.report()
     folder = kits / "my-chairs"
     index = json.loads((folder / "kit.json").read_bytes())
@@ -158,11 +159,11 @@ def test_exporting_waits_for_object_mode_and_ends_with_the_file(kits):
     cube("Chair")
     ops.make_kit()
     bpy.ops.object.mode_set(mode="EDIT")
-    pump.tick()
+    timer.tick()
     assert (session.kit.state, session.kit.done) == ("exporting", 0)
     assert "when you are back in Object Mode" in texts(kit_panel.SPLATSMITH_PT_kit)
     bpy.ops.object.mode_set(mode="OBJECT")
-    pump.tick()
+    timer.tick()
     assert session.kit.done == 1
     bpy.ops.wm.read_homefile(use_empty=True)
     assert session.kit.state == "stopped"

@@ -9,14 +9,19 @@ from peer import until
 from pressing import IMAGE, about, finish, generate, of, ticks
 from test_placing import splats
 
-from blender_addon import controls, kit_controls, kit_panel, link, operators, panels, pump
-from blender_addon.drawing import duration, pictures
-from blender_addon.job_list import active_job
-from blender_addon.launcher import LauncherError
-from blender_addon.placing import find
-from blender_addon.properties import SPLATSMITH_PG_job, SPLATSMITH_PG_option, SPLATSMITH_PG_settings
-from blender_addon.session import session
+from blender_addon import timer
+from blender_addon.net.launcher import LauncherError
+from blender_addon.net.state import session
+from blender_addon.scene.placing import find
 from blender_addon.shared.messages import Error, Progress
+from blender_addon.ui import connect as link
+from blender_addon.ui import job_operators as operators
+from blender_addon.ui import kit_operators as kit_controls
+from blender_addon.ui import kit_panel, panels
+from blender_addon.ui import small_operators as controls
+from blender_addon.ui.drawing import duration, pictures
+from blender_addon.ui.job_list import active_job
+from blender_addon.ui.properties import SPLATSMITH_PG_job, SPLATSMITH_PG_option, SPLATSMITH_PG_settings
 
 ops = bpy.ops.splatsmith
 
@@ -58,7 +63,7 @@ def refusal(operator, **properties):
 
 
 def test_everything_is_there_before_a_backend_answers(addon):
-    pump.tick()
+    timer.tick()
     said = texts()
     assert session.connection.text.split()[0] in said
     assert "Start Backend" in said
@@ -108,7 +113,7 @@ def test_a_job_is_drawn_with_its_picture_progress_and_reason(peer):
     said = texts(panels.SPLATSMITH_PT_jobs)
     assert all(word in said for word in ("Failed", "too little", "Copy Details"))
     peer.say(Error(text="The disk is full."))
-    assert until(lambda: session.notice, between=pump.tick)
+    assert until(lambda: session.notice, between=timer.tick)
     assert "The disk is full." in texts(panels.SPLATSMITH_PT_main)
 
 
@@ -144,7 +149,7 @@ def test_a_grey_button_says_why(peer):
 
 def test_without_a_backend_the_buttons_say_so(addon):
     bpy.context.scene.splatsmith.prompt = "a chair"
-    assert until(lambda: "No backend answers at" in session.connection.text, between=pump.tick)
+    assert until(lambda: "No backend answers at" in session.connection.text, between=timer.tick)
     assert session.connection.text in refusal(ops.generate)
     addon.backend_folder = "/nowhere"
     assert "There is no backend in" in refusal(ops.start_backend)

@@ -8,13 +8,23 @@ import pytest
 from mathutils import Matrix, Vector
 from samples import TRIANGLE, random_splats
 
-from blender_addon import placing, pump
-from blender_addon.importers.mesh import MeshFileError
-from blender_addon.live_view import live_view
-from blender_addon.placing import find, find_collection, free_spot, make_place, remove_place, short, spots, world_matrix
-from blender_addon.results import ResultError, leave_to_live_view, place_result, show_only, shown
-from blender_addon.session import Delivery
+from blender_addon import timer
+from blender_addon.net.state import Delivery
+from blender_addon.scene import placing
+from blender_addon.scene.importers.mesh import MeshFileError
+from blender_addon.scene.placing import (
+    find,
+    find_collection,
+    free_spot,
+    make_place,
+    remove_place,
+    short,
+    spots,
+    world_matrix,
+)
+from blender_addon.scene.results import ResultError, leave_to_live_view, place_result, show_only, shown
 from blender_addon.shared.messages import JobState, Mesh, Splats
+from blender_addon.view.live_view import live_view
 
 JOB = "0123456789abcdef" * 2
 TO_SCENE = ((2.0, 0.0, 0.0, 10.0), (0.0, 2.0, 0.0, 0.0), (0.0, 0.0, 2.0, 1.0), (0.0, 0.0, 0.0, 1.0))
@@ -309,13 +319,13 @@ def test_splats_that_cannot_be_read_hold_up_no_others():
     collection.objects.link(cloud)
     thing, _ = deliver(splats())
     assert [job for job, _ in placing.splat_objects()] == ["f" * 32, JOB]
-    assert pump._draw_one()
+    assert timer._draw_one()
     assert list(live_view.clouds) == [JOB]
-    assert not pump._draw_one()
+    assert not timer._draw_one()
     live_view.clouds.clear()
     thing.data.attributes.remove(thing.data.attributes["splat_scale"])
     thing.data.attributes.new("splat_scale", "FLOAT", "POINT")  # by hand, and of another kind
-    assert not pump._draw_one()
+    assert not timer._draw_one()
 
 
 def test_a_result_whose_place_was_deleted_takes_its_spot_all_the_same():

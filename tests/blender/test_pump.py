@@ -9,12 +9,9 @@ from pressing import IMAGE, about, finish, generate, of, ops, settings, ticks
 from test_panels import texts
 from test_placing import JOB, splats, state
 
-from blender_addon import pump
-from blender_addon.drawing import pictures
-from blender_addon.job_list import active_job, choose_job
-from blender_addon.live_view import live_view
-from blender_addon.placing import find, find_collection
-from blender_addon.session import session
+from blender_addon import timer
+from blender_addon.net.state import session
+from blender_addon.scene.placing import find, find_collection
 from blender_addon.shared.messages import (
     Cancel,
     Continue,
@@ -29,6 +26,9 @@ from blender_addon.shared.messages import (
     Warning,
     Watch,
 )
+from blender_addon.ui.drawing import pictures
+from blender_addon.ui.job_list import active_job, choose_job
+from blender_addon.view.live_view import live_view
 
 
 def test_a_job_from_the_button_to_the_scene(peer, glb):
@@ -68,7 +68,7 @@ def test_a_job_from_the_button_to_the_scene(peer, glb):
 
 
 def test_the_menus_come_from_the_backend_and_only_what_was_changed_is_sent(peer):
-    pump.tick()
+    timer.tick()
     offered = [item.identifier for item in settings().bl_rna.properties["objective"].enum_items_static]
     assert offered == []  # none of them is built in
     settings().objective = "new"
@@ -116,7 +116,7 @@ def test_a_result_whose_mesh_cannot_be_read_is_placed_and_that_is_said(peer, glb
     ticks(lambda: session.deliveries)
     damaged = msgspec.structs.replace(glb, glb=glb.glb[:100])
     peer.say(of(splats(), job.job), of(damaged, job.job))
-    assert until(lambda: find(job.job, "splats"), between=pump.tick)
+    assert until(lambda: find(job.job, "splats"), between=timer.tick)
     assert "The splats are placed, without their mesh." in session.notice
     assert not session.deliveries
 
@@ -133,7 +133,7 @@ def test_a_newer_result_without_a_mesh_is_said(peer, glb):
     choose_job(bpy.context.window_manager, job.job)
     ops.import_result()
     peer.say(of(splats(35), job.job))
-    assert until(lambda: len(find(job.job, "splats").data.vertices) == 35, between=pump.tick)
+    assert until(lambda: len(find(job.job, "splats").data.vertices) == 35, between=timer.tick)
     assert "That of the earlier result is kept, hidden" in session.notice
 
 
@@ -225,10 +225,10 @@ def test_the_buttons_of_a_job_ask_for_what_they_say(peer):
 def test_a_request_that_is_refused_leaves_nothing(peer):
     (job,) = generate(peer)
     peer.say(Error(text="The prompt is empty.", detail="Traceback", job=job.job))
-    assert until(lambda: session.notice == "The prompt is empty.", between=pump.tick)
+    assert until(lambda: session.notice == "The prompt is empty.", between=timer.tick)
     assert (session.detail, session.rows) == ("Traceback", {})
     assert not bpy.data.objects
-    pump.tick()
+    timer.tick()
     assert not len(bpy.context.window_manager.splatsmith_jobs)
 
 
@@ -271,7 +271,7 @@ def test_a_result_waits_until_edit_mode_is_left(peer):
     finish(peer, job)
     peer.say(of(splats(), job.job))
     ticks(lambda: job.job in session.deliveries and session.deliveries[job.job].whole)
-    assert not pump._place_one(bpy.context)
+    assert not timer._place_one(bpy.context)
     bpy.ops.object.mode_set(mode="OBJECT")
     ticks(lambda: find(job.job, "splats"))
 
@@ -282,5 +282,5 @@ def test_a_result_is_placed_in_a_tick_that_has_messages(peer):
     ticks(lambda: session.deliveries)
     peer.say(of(splats(), job.job))
     assert until(lambda: len(session.client._inbox))
-    pump.tick()
+    timer.tick()
     assert find(job.job, "splats")

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from mathutils import Vector
 
-from blender_addon.importers.splats import import_splats, let_light_through
-from blender_addon.ply import read_ply
+from blender_addon.scene.importers.splats import import_splats, let_light_through
+from blender_addon.scene.ply import read_ply
 
 ROOT = Path(__file__).parents[2]
 PYTHON = next(ROOT.glob(".venv/bin/python"), None) or next(ROOT.glob(".venv/Scripts/python.exe"), None)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from mathutils import Matrix
 
-from blender_addon import scene_mesh
-from blender_addon.corner_colours import PLAIN
-from blender_addon.scene_mesh import SceneMeshError, selected_mesh
+from blender_addon.scene import selected_mesh as scene_mesh
+from blender_addon.scene.corner_colours import PLAIN
+from blender_addon.scene.selected_mesh import SceneMeshError, selected_mesh
 
 RED, HALF = (255, 0, 0, 255), (188, 188, 188, 255)  # sRGB of linear 0.5
 
@@ -321,8 +321,8 @@ def test_what_shows_no_faces_is_named(cube):
 def test_splats_are_named_and_refused_alone(cube):
     from samples import random_splats, write_ply
 
-    from blender_addon.importers.splats import import_splats
-    from blender_addon.ply import read_ply
+    from blender_addon.scene.importers.splats import import_splats
+    from blender_addon.scene.ply import read_ply
 
     file = write_ply(Path(bpy.app.tempdir) / "splats.ply", random_splats(5))
     splats = import_splats(read_ply(file), "Old", bpy.context.scene.collection)

@@ -10,7 +10,7 @@ from backend.folder import JobFolder
 from backend.jobs import LONGEST_DETAIL, MOST_CREDITS, Jobs
 from backend.recipe import make_job
 from backend.worker import run_task
-from blender_addon.session import Session
+from blender_addon.net.state import Session
 from shared import messages as ours
 from shared.codec import encode
 

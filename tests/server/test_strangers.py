@@ -11,7 +11,7 @@ import zmq
 from serving import PATIENCE, Stranger, serving, until
 
 from backend.__main__ import main
-from blender_addon.client import AddressError, Client
+from blender_addon.net.client import AddressError, Client
 from shared import messages as m
 from shared.codec import MOST_HEADER, encode
 

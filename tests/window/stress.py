@@ -16,7 +16,7 @@ KILLS = 20
 MESSAGES = "bl_ext.user_default.splatsmith.shared.messages"
 COUNT = """
 import time
-from bl_ext.user_default.splatsmith.live_view import LiveView
+from bl_ext.user_default.splatsmith.view.live_view import LiveView
 drawn, seen, draw_all = [], {}, LiveView._draw_all
 def timed(self):
     began = time.perf_counter()

@@ -11,8 +11,8 @@ from driven import Blender
 
 PROMPT = "a wooden chair"
 LOOK = """
-from bl_ext.user_default.splatsmith.live_view import live_view
-from bl_ext.user_default.splatsmith.session import session
+from bl_ext.user_default.splatsmith.view.live_view import live_view
+from bl_ext.user_default.splatsmith.net.state import session
 settings = lambda: bpy.context.scene.splatsmith
 state = lambda job: session.rows[job].state
 def chosen():

@@ -1,0 +1,189 @@
+"""One connection to a backend, from its first packet to the moment it is lost; no bpy.  The client's thread has it.
+
+ZeroMQ would reconnect by itself and say nothing.  Here a line is used once, and its monitor tells why it ended, so that
+the panel can say what to do.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Sequence
+from typing import Literal
+
+import zmq
+from zmq.utils.monitor import parse_monitor_message
+
+from ..shared import VERSION
+from ..shared.address import Address
+from ..shared.bell import Bell
+from ..shared.codec import MOST_BYTES, Frame, ProtocolError, decode_answer, encode
+from ..shared.messages import PROTOCOL_VERSION, FromServer, Hello, Ping, Pong, SayHello, Welcome
+
+Keys = tuple[bytes, bytes]  # the server's public, the client's secret
+Failure = Literal["unreachable", "refused"]
+
+TICK = 1000  # milliseconds; a socket or the bell wakes at once, and each waking thread takes Python's lock from Blender
+# Milliseconds to send what was begun.  Where a socket gives up between two parts of a message, and the other end leaves
+# at that moment, libzmq 4.3.5 aborts the process (zeromq/libzmq#3442): with 0 often, with 50 where the machine is busy.
+LINGER = 5000
+PING_EVERY = 2.0  # seconds
+PATIENCE = 6.0  # seconds without an answer until the backend counts as hanging
+HANDSHAKE = 3.0  # seconds for a program to show that it speaks ZeroMQ
+AWAY = 20.0  # seconds in which Blender let us not run; the backend may have forgotten us
+
+OTHER_PROGRAM = "The program at {} is no Splatsmith backend: choose another port, here and for the backend."
+NOBODY = "No backend answers at {}: start it, or correct the address in the preferences."
+LOST = "The connection to the backend at {} was lost: start the backend again if it has ended."
+NO_WELCOME = "Something answers at {}, but not as a backend does: wait if it is just starting, else check the port."
+WRONG_KEY = "The backend at {} does not know this key: paste the line that `serve` printed into the preferences."
+KEY_NEEDED = "The backend at {} asks for a key: paste the line that `serve` printed into the preferences."
+NO_KEY_NEEDED = "The backend at {} takes no key: remove it from the preferences."
+HUNG_UP = {  # by whether we have a key: a backend that sees the other mechanism first hangs up without a reason
+    True: "The backend at {} does not know this key, or takes none: paste the line that `serve` printed, or remove it.",
+    False: "The program at {} is no Splatsmith backend, or one that asks for a key: choose another port, here and for "
+    "the backend, or paste the line that `serve` printed into the preferences.",
+}
+FAILED_HANDSHAKES = (
+    zmq.Event.HANDSHAKE_FAILED_AUTH,
+    zmq.Event.HANDSHAKE_FAILED_PROTOCOL,
+    zmq.Event.HANDSHAKE_FAILED_NO_DETAIL,
+)
+OTHER_MECHANISM = 0x11000002  # ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH
+
+
+class LostError(Exception):
+    """A line is over; why, in a sentence."""
+
+    def __init__(self, state: Failure, text: str) -> None:
+        super().__init__(text)
+        self.state: Failure = state
+        self.text = text
+
+
+class Line:
+    """A DEALER socket, connecting.  Methods raise LostError once the line is over."""
+
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], address: Address, keys: Keys | None) -> None:
+        self.address, self.secure = address, keys is not None
+        self.welcome: Welcome | None = None
+        self._socket = _dealer(context, address, keys)
+        self._monitor = self._socket.get_monitor_socket()
+        self._began = self._turn = self._asked = time.monotonic()
+        self._answered = 0.0  # when the backend last said that it is there
+        self._greeted = 0.0  # when we last said Hello
+        self._connected = False
+        self._tokens = itertools.count()
+        try:
+            self._socket.connect(address.endpoint)
+        except zmq.ZMQError as error:
+            self.close()
+            raise LostError("unreachable", NOBODY.format(address)) from error
+
+    def close(self) -> None:
+        """Let go of the sockets."""
+        self._socket.disable_monitor()
+        self._monitor.close(linger=0)
+        self._socket.close()
+
+    def wait(self, bell: Bell) -> None:
+        """Until there is something to do: news, a rung bell, or some time gone by."""
+        poller = zmq.Poller()
+        for source in (self._socket, self._monitor, bell.fileno()):
+            poller.register(source, zmq.POLLIN)
+        poller.poll(TICK)
+        bell.silence()
+
+    @property
+    def silent(self) -> bool:
+        """Whether a backend that has greeted us owes us an answer for long."""
+        return self.welcome is not None and time.monotonic() - self._answered > PATIENCE
+
+    def keep_alive(self) -> None:
+        """Look at how the line is; ask whether the backend is there; say Hello where it may not know us any more."""
+        while self._monitor.poll(0):
+            event = parse_monitor_message(self._monitor.recv_multipart())
+            self._look(zmq.Event(event["event"]), event["value"])
+        now = time.monotonic()
+        away, self._turn = now - self._turn > AWAY, now
+        if not self._greeted:
+            if now - self._began > 2 * HANDSHAKE:
+                # A name that nobody knows or a machine that is off gives no event at all.
+                text = OTHER_PROGRAM if self._connected else NOBODY
+                raise LostError("refused" if self._connected else "unreachable", text.format(self.address))
+        elif self.welcome is None and now - self._greeted > PATIENCE:
+            raise LostError("unreachable", NO_WELCOME.format(self.address))
+        elif away:
+            self._greet()
+        elif now - self._asked > PING_EVERY:
+            self._asked = now
+            self.send(encode(Ping(token=next(self._tokens))))
+
+    def send(self, frames: Sequence[Frame]) -> bool:
+        """Send now; False where the line can take no more for the moment."""
+        try:
+            self._socket.send_multipart(frames, zmq.NOBLOCK, copy=False)
+        except zmq.Again:
+            return False
+        return True
+
+    def receive(self) -> FromServer | None:
+        """The next message, if one is there."""
+        try:
+            frames = self._socket.recv_multipart(zmq.NOBLOCK, copy=False)
+        except zmq.Again:
+            return None
+        try:
+            message = decode_answer([frame.buffer for frame in frames])
+        except ProtocolError as error:
+            raise LostError("refused", OTHER_PROGRAM.format(self.address)) from error
+        if isinstance(message, Welcome | Pong | SayHello):
+            self._answered = time.monotonic()
+        if isinstance(message, Welcome):
+            self.welcome = message
+        elif isinstance(message, SayHello) and time.monotonic() - self._greeted > PING_EVERY:
+            self._greet()  # it did not hear us for long, and has forgotten us; all that was late is answered so
+        return message
+
+    def _look(self, event: zmq.Event, value: int) -> None:
+        """What an event of the socket's monitor means."""
+        if event == zmq.Event.CONNECTED:
+            self._connected = True
+        elif event == zmq.Event.HANDSHAKE_SUCCEEDED:
+            self._greet()
+        elif event in FAILED_HANDSHAKES:
+            raise LostError("refused", self._refusal(event, value).format(self.address))
+        elif event == zmq.Event.DISCONNECTED:
+            raise LostError("unreachable", LOST.format(self.address))
+        elif event == zmq.Event.CLOSED and not self._connected:
+            raise LostError("unreachable", NOBODY.format(self.address))
+
+    def _refusal(self, event: zmq.Event, value: int) -> str:
+        if event == zmq.Event.HANDSHAKE_FAILED_AUTH:
+            return WRONG_KEY
+        if event == zmq.Event.HANDSHAKE_FAILED_NO_DETAIL:
+            return HUNG_UP[self.secure]
+        if value == OTHER_MECHANISM:
+            return NO_KEY_NEEDED if self.secure else KEY_NEEDED
+        return WRONG_KEY if self.secure else OTHER_PROGRAM
+
+    def _greet(self) -> None:
+        self._greeted = time.monotonic()
+        self.send(encode(Hello(protocol=PROTOCOL_VERSION, version=VERSION)))
+
+
+def _dealer(context: zmq.Context[zmq.Socket[bytes]], address: Address, keys: Keys | None) -> zmq.Socket[bytes]:
+    """An unconnected socket; nobody but the thread that closes its context waits for it, LINGER at most."""
+    socket = context.socket(zmq.DEALER)
+    socket.linger = LINGER
+    socket.immediate = True
+    socket.reconnect_ivl = -1
+    socket.maxmsgsize = MOST_BYTES
+    socket.rcvhwm = 4
+    socket.handshake_ivl = int(1000 * HANDSHAKE)
+    socket.tcp_keepalive, socket.tcp_keepalive_idle = 1, 30
+    socket.ipv6 = ":" in address.host
+    if keys is not None:
+        socket.curve_serverkey, socket.curve_secretkey = keys
+        socket.curve_publickey = zmq.curve_public(keys[1])
+    return socket

@@ -1,0 +1,1 @@
+"""Results into the scene, and objects of the scene out of it."""

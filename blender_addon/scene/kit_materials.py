@@ -1,0 +1,104 @@
+"""What Blender's glTF exporter is given of a material, so that a picture shows the colours that an artist sees.
+
+The exporter follows a Principled base colour to an image or a plain colour, and knows nothing else.  Here other
+shaders become a Principled one for the time of the export, colour attributes are handed over as such, and where a
+colour is made by textures that are no images, the material's viewport colour stands for it, with a note.
+"""
+
+from __future__ import annotations
+
+import bpy
+
+from .material_looks import Colour, Look, look_of, painted
+
+
+class Looks:
+    """Stand-ins for materials; `close` takes them away, `notes` tells what they could not show."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self._made: dict[str, bpy.types.Material] = {}
+
+    def close(self) -> None:
+        """Remove every stand-in."""
+        for material in self._made.values():
+            bpy.data.materials.remove(material)
+        self._made.clear()
+
+    def dress(self, mesh: bpy.types.Mesh, materials: list[bpy.types.Material | None], name: str) -> None:
+        """Give a mesh its materials, or the colour attribute that all of them show."""
+        looks = [None if material is None else look_of(material) for material in materials]
+        asked = [look.attribute for look in looks if look is not None and look.attribute is not None]
+        paint, note = painted(mesh, looks)
+        if note:
+            self._tell(f"{name}: {note}")
+        if paint is None and asked and len(asked) == len(materials):
+            paint = asked[0]
+        if paint is not None and _activate(mesh, paint):
+            mesh.materials.clear()  # the exporter takes the active attribute where there is no material
+            return
+        for slot, (material, look) in enumerate(zip(materials, looks, strict=True)):
+            shown = None if material is None or look is None else self._shown(material, look)
+            if slot < len(mesh.materials):
+                mesh.materials[slot] = shown
+            else:
+                mesh.materials.append(shown)
+
+    def _tell(self, note: str) -> None:
+        self.notes += [] if note in self.notes else [note]
+
+    def _shown(self, material: bpy.types.Material, look: Look) -> bpy.types.Material:
+        """The material itself where the exporter understands it, else a stand-in."""
+        if look.note:
+            self._tell(look.note)
+        elif look.attribute is not None:
+            self._tell(f"{material.name}: its colour attribute is not on every part, so its viewport colour was taken.")
+        if _exporter_understands(material, look):
+            return material
+        if look.picture is None:
+            return self._plain(material, look.colour)
+        stand_in = self._plain(material, (1, 1, 1, 1))
+        nodes, links = stand_in.node_tree.nodes, stand_in.node_tree.links
+        picture = nodes.new("ShaderNodeTexImage")
+        picture.image, picture.extension = look.picture.node.image, look.picture.node.extension
+        links.new(picture.outputs["Color"], _principled(stand_in).inputs["Base Color"])
+        laid = nodes.new("ShaderNodeMapping")
+        place, turn, scale = look.picture.turn.decompose()
+        laid.inputs["Location"].default_value, laid.inputs["Scale"].default_value = place, scale
+        laid.inputs["Rotation"].default_value = turn.to_euler()
+        uv = nodes.new("ShaderNodeUVMap")
+        uv.uv_map = look.picture.uv
+        links.new(uv.outputs["UV"], laid.inputs["Vector"])
+        links.new(laid.outputs["Vector"], picture.inputs["Vector"])
+        return stand_in
+
+    def _plain(self, material: bpy.types.Material, colour: Colour) -> bpy.types.Material:
+        if material.name_full not in self._made:
+            stand_in = bpy.data.materials.new("Splatsmith stand-in")
+            if not stand_in.node_tree:
+                stand_in.use_nodes = True
+            _principled(stand_in).inputs["Base Color"].default_value = colour
+            self._made[material.name_full] = stand_in
+        return self._made[material.name_full]
+
+
+def _principled(material: bpy.types.Material) -> bpy.types.Node:
+    return next(node for node in material.node_tree.nodes if node.type == "BSDF_PRINCIPLED")
+
+
+def _exporter_understands(material: bpy.types.Material, look: Look) -> bool:
+    """Whether the exporter finds the colour: it takes the first Principled node, and its picture or plain colour."""
+    nodes = list(material.node_tree.nodes) if material.use_nodes and material.node_tree else []
+    first = next((node for node in nodes if node.type == "BSDF_PRINCIPLED" and not node.mute), None)
+    known = look.source is not None and look.source.node == first
+    return known and (look.picture is not None or not look.source.is_linked)
+
+
+def _activate(mesh: bpy.types.Mesh, name: str) -> bool:
+    """Make a colour attribute the active one; whether the mesh has it."""
+    colours = mesh.color_attributes
+    index = colours.find(name) if name else colours.render_color_index
+    if not 0 <= index < len(colours):
+        return False
+    colours.active_color_index = colours.render_color_index = index
+    return True

@@ -1,0 +1,181 @@
+"""What a kit is to be made of, and each thing of it as a GLB file, by Blender's glTF exporter.
+
+A thing is an object with those that hang on it, or a collection that is marked as an asset.  It is evaluated in a scene
+of its own, where neither the artist's selection nor what is hidden in a view counts, and what comes of it (modifiers,
+instances of every kind, texts and curves as they show) is copied to plain meshes, which alone are exported.
+Things are kept by name, never by reference: the artist may undo or delete between two of them.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+
+import bpy
+from mathutils import Matrix
+
+from ..net.kit_maker import ThingError
+from .kit_materials import Looks
+from .visible_meshes import is_splats, materials_of, shown_meshes
+
+SHOWN = ("MESH", "CURVE", "CURVES", "SURFACE", "FONT", "META", "EMPTY")  # an empty may show a collection
+MOST_TRIANGLES = 2_000_000
+EXPORT = {
+    "export_format": "GLB",
+    "use_active_scene": True,
+    "export_animations": False,
+    "export_current_frame": True,
+    "export_skins": False,
+    "export_morph": False,
+    "export_cameras": False,
+    "export_lights": False,
+    "check_existing": False,
+}
+Key = tuple[str, str | None]  # an object's name, and the library that it is linked from
+
+
+@dataclass(frozen=True)
+class Thing:
+    """One object of a kit: what it is called, and what it is made of, the object that carries the others first."""
+
+    name: str
+    parts: tuple[Key, ...]
+
+
+@dataclass(frozen=True)
+class Made:
+    """What an export adds to the file for a moment."""
+
+    objects: list[bpy.types.Object]
+    meshes: list[bpy.types.Mesh]
+
+
+def exporter_is_on() -> bool:
+    """Whether Blender's glTF add-on is switched on."""
+    return "gltf" in dir(bpy.ops.export_scene)
+
+
+def things_of(objects: Iterable[bpy.types.Object]) -> list[Thing]:
+    """Objects as things: those that hang on another one of them are parts of it."""
+    chosen = {thing: None for thing in objects if thing.type in SHOWN or thing.type == "ARMATURE"}
+    groups: dict[bpy.types.Object, list[bpy.types.Object]] = {}
+    for thing in chosen:
+        top = thing
+        while top.parent in chosen:
+            top = top.parent
+        groups.setdefault(top, []).append(thing)
+    ordered = ((top, sorted(group, key=lambda thing: thing != top)) for top, group in groups.items())
+    return [_thing(top.name, group) for top, group in ordered if any(map(_can_show, group))]
+
+
+def asset_things() -> list[Thing]:
+    """The objects of this file that are marked as assets, and the collections, each collection a thing."""
+    marked = [collection for collection in bpy.data.collections if collection.asset_data]
+    whole = [_thing(collection.name, collection.all_objects) for collection in marked if collection.all_objects]
+    alone = [_thing(thing.name, [thing]) for thing in bpy.data.objects if thing.asset_data and _can_show(thing)]
+    return alone + whole
+
+
+def export_thing(thing: Thing, file: Path, own_front: bool) -> list[str]:
+    """Write a thing as a GLB; notes on what of it could not be taken along.
+
+    With `own_front` it is turned about the vertical as if its object were not, so that its own -Y side is the front.
+
+    Raises:
+        ThingError: there is nothing to be seen of it, it is too large, or the exporter refuses.
+    """
+    objects = [found for key in thing.parts if (found := bpy.data.objects.get(key)) is not None]
+    if not objects:
+        raise ThingError("it is not in this file any more.")
+    if any(map(is_splats, objects)):
+        raise ThingError("it is made of splats: take the mesh of that result.")
+    looks, made = Looks(), Made([], [])
+    try:
+        with _studio() as scene:
+            copies = _copies(scene, objects, looks, made)
+            _stand(scene, copies, _stood_up(objects[0], own_front), made)
+            _export(scene, file)
+    finally:
+        bpy.data.batch_remove(made.objects)
+        bpy.data.batch_remove(made.meshes)
+        looks.close()
+    return looks.notes
+
+
+def _thing(name: str, objects: Iterable[bpy.types.Object]) -> Thing:
+    return Thing(name, tuple((part.name, part.library.filepath if part.library else None) for part in objects))
+
+
+def _can_show(thing: bpy.types.Object) -> bool:
+    empty = thing.type == "EMPTY" and thing.instance_type != "COLLECTION"
+    return thing.type in SHOWN and not empty
+
+
+@contextmanager
+def _studio() -> Iterator[bpy.types.Scene]:
+    """An empty scene at the artist's frame, gone afterwards."""
+    scene = bpy.data.scenes.new("Splatsmith kit")
+    scene.frame_current = bpy.context.scene.frame_current
+    try:
+        yield scene
+    finally:
+        bpy.data.scenes.remove(scene)
+
+
+def _copies(
+    scene: bpy.types.Scene, objects: list[bpy.types.Object], looks: Looks, made: Made
+) -> list[tuple[bpy.types.Mesh, Matrix]]:
+    """A plain mesh and its place for everything that the objects show, themselves and by instances."""
+    for part in objects:
+        scene.collection.objects.link(part)
+    layer = scene.view_layers[0]
+    layer.update()
+    found, copied, triangles = [], {}, 0
+    for thing, matrix, _ in shown_meshes(layer.depsgraph):
+        triangles += len(thing.data.loops) - 2 * len(thing.data.polygons)
+        if triangles > MOST_TRIANGLES:
+            raise ThingError(f"it has more than {MOST_TRIANGLES:,} triangles: add a Decimate modifier.")
+        key = thing.data.as_pointer()
+        if key not in copied:
+            copied[key] = thing.data.copy()
+            made.meshes.append(copied[key])
+            looks.dress(copied[key], materials_of(thing), thing.name)
+        found.append((copied[key], matrix))
+    for part in objects:
+        scene.collection.objects.unlink(part)
+    return found
+
+
+def _stood_up(top: bpy.types.Object, own_front: bool) -> Matrix:
+    """From the world to where it is photographed: at the origin, and not turned about the vertical."""
+    away = Matrix.Translation(-top.matrix_world.translation)
+    return Matrix.Rotation(-top.matrix_world.to_euler("XYZ").z, 4, "Z") @ away if own_front else away
+
+
+def _stand(scene: bpy.types.Scene, copies: list[tuple[bpy.types.Mesh, Matrix]], to_place: Matrix, made: Made) -> None:
+    """An object for each copy, where it is photographed."""
+    if not copies:
+        raise ThingError("it shows no faces.")
+    for mesh, matrix in copies:
+        stand_in = bpy.data.objects.new("part", mesh)
+        made.objects.append(stand_in)
+        scene.collection.objects.link(stand_in)
+        stand_in.matrix_world = to_place @ matrix
+
+
+def _export(scene: bpy.types.Scene, file: Path) -> None:
+    """Export the scene; the window shows it meanwhile, which nobody sees, as nothing is drawn before this ends."""
+    window = bpy.context.window
+    before, layer = window.scene, window.view_layer
+    window.scene = scene
+    try:
+        with redirect_stdout(io.StringIO()):  # the exporter tells of its progress there
+            bpy.ops.export_scene.gltf(filepath=str(file), **EXPORT)
+    except RuntimeError as error:
+        lines = [line for line in str(error).splitlines() if line.strip() and not line.startswith("Location:")]
+        raise ThingError(f"the glTF exporter refuses it ({lines[-1].strip()}).") from error
+    finally:
+        window.scene, window.view_layer = before, layer

@@ -1,0 +1,167 @@
+"""A job's results -> the objects of its collection, or into those that are there already."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import bpy
+import numpy as np
+
+from ..net.state import Delivery
+from ..shared.messages import JobState, Mesh, Splats
+from .importers.mesh import MeshFileError, import_mesh
+from .importers.splats import MODIFIER, import_splats, let_light_through, update_splats
+from .placing import JOB, ROLE, Role, find, find_collection, local_matrix, make_collection, splat_objects
+from .ply import SplatCloud
+
+CREDITS = "splatsmith_credits"  # whose objects a result is made of, a line each: it travels with what is exported
+
+
+class ResultError(ValueError):
+    """A result that cannot be imported: one sentence."""
+
+
+def place_result(
+    scene: bpy.types.Scene, delivery: Delivery, state: JobState, version: str
+) -> tuple[bpy.types.Object, bpy.types.Object | None]:
+    """The splat object and the mesh of a job, made or brought up to date.
+
+    Where the newer result has no mesh, an older one is the job's no more, but the artist's: it is kept, hidden.
+
+    Raises:
+        ResultError: what came cannot be shown, and nothing was made.
+        MeshFileError: the mesh cannot be shown; the splats are placed, and an older mesh is as it was.
+    """
+    assert delivery.splats is not None
+    cloud = cloud_of(delivery.splats)
+    if not all(np.isfinite(array).all() for array in vars(cloud).values()):
+        raise ResultError("The result holds splats that are no numbers: run the job again with another seed.")
+    collection = find_collection(state.job) or make_collection(scene, state.job, state.prompt)
+    splats = _place_splats(cloud, delivery.splats, collection)
+    problem: MeshFileError | None = None
+    if delivery.mesh is None and not delivery.expects_mesh:
+        _set_mesh_aside(state.job)
+    elif delivery.mesh is not None:
+        try:
+            _place_mesh(delivery.mesh, collection)
+        except MeshFileError as error:
+            problem = error
+    mesh = find(state.job, "mesh")
+    for holder in filter(None, (collection, splats, mesh)):
+        holder["prompt"], holder["objective"], holder["seed"] = state.prompt, state.objective, str(state.seed)
+        holder["backend_version"], holder[JOB] = version, state.job
+    for holder in filter(None, (find(state.job, "place"), splats, mesh)):
+        if state.credits or CREDITS in holder:
+            holder[CREDITS] = "\n".join(state.credits)
+    let_light_through(scene)
+    _quieten(state.job)
+    show_only(state.job, "splats")
+    if problem is not None:
+        raise problem
+    return splats, mesh
+
+
+def show_only(job: str, role: Role) -> None:
+    """Show the splats or the mesh, which stand in the same place; the other is hidden, in renders too."""
+    for other in ("splats", "mesh"):
+        thing = find(job, other)
+        if thing is not None:
+            thing.hide_viewport = thing.hide_render = other != role
+
+
+def shown(job: str) -> Role | None:
+    """Which of the two is shown, where both are there."""
+    splats, mesh = find(job, "splats"), find(job, "mesh")
+    if splats is None or mesh is None:
+        return None
+    return "mesh" if splats.hide_viewport else "splats"
+
+
+def cloud_of(message: Splats) -> SplatCloud:
+    """The splats of a message; ResultError where they have no colour."""
+    if not message.sh.shape[1]:
+        raise ResultError("The backend sent splats without colours: update the backend or the add-on.")
+    return SplatCloud(message.means, message.quats, message.scales, message.opacities, message.sh)
+
+
+def _place_splats(cloud: SplatCloud, message: Splats, collection: bpy.types.Collection) -> bpy.types.Object:
+    thing = find(message.job, "splats")
+    if thing is not None:
+        update_splats(thing, cloud)
+        return thing
+    thing = import_splats(cloud, f"{collection.name} splats", collection)
+    thing[ROLE] = "splats"
+    thing.parent = find(message.job, "place")
+    thing.matrix_basis = local_matrix(thing.parent, message.to_scene)
+    return thing
+
+
+def _place_mesh(message: Mesh, collection: bpy.types.Collection) -> None:
+    with tempfile.TemporaryDirectory(prefix="splatsmith-") as folder:
+        file = Path(folder) / "mesh.glb"
+        file.write_bytes(message.glb.tobytes())
+        thing = import_mesh(file, f"{collection.name} mesh", collection)
+    old, own = find(message.job, "mesh"), thing.matrix_world.copy()
+    if old is not None and old.type == "MESH":
+        _update_mesh(old, thing)
+        return
+    thing[ROLE] = "mesh"
+    thing.parent = find(message.job, "place")
+    thing.matrix_basis = local_matrix(thing.parent, message.to_scene) @ own
+    if old is not None:  # the artist has made something else of it, as a curve
+        thing.parent, thing.matrix_basis = old.parent, old.matrix_basis.copy()
+        former = old.data
+        bpy.data.objects.remove(old)
+        _remove_with_looks(former)
+
+
+def _set_mesh_aside(job: str) -> None:
+    """Splats and mesh of a job are of one step: a mesh of an earlier one is hidden, under a name that says so."""
+    thing = find(job, "mesh")
+    if thing is not None:
+        del thing[ROLE]
+        thing.name = f"{thing.name} (earlier)"
+        thing.hide_viewport = thing.hide_render = True
+
+
+def _update_mesh(thing: bpy.types.Object, newer: bpy.types.Object) -> None:
+    """Put the newer mesh in the place of the object's own; its transform and modifiers stay, as with splats."""
+    old, name = thing.data, thing.data.name
+    thing.data = newer.data
+    bpy.data.objects.remove(newer)
+    _remove_with_looks(old)
+    thing.data.name = name
+
+
+def _remove_with_looks(data: bpy.types.ID) -> None:
+    """Remove what an object showed, unless others show it, and of its materials and images those that nobody uses."""
+    if data.users:
+        return
+    materials = [material for material in getattr(data, "materials", ()) if material]
+    trees = [material.node_tree for material in materials if material.node_tree]  # none where nodes are switched off
+    images = [node.image for tree in trees for node in tree.nodes if node.type == "TEX_IMAGE"]
+    bpy.data.batch_remove([data])
+    for unused in (materials, images):
+        bpy.data.batch_remove({left for left in unused if left is not None and left.users == 0})
+
+
+def _quieten(job: str) -> None:
+    """The place has its result: a small cross is enough."""
+    place = find(job, "place")
+    if place is not None and place.empty_display_type == "SPHERE":
+        place.empty_display_type = "PLAIN_AXES"
+        place.empty_display_size /= 4
+        place.show_in_front = False
+
+
+def leave_to_live_view(drawn: bool) -> None:
+    """Keep the cubes of imported splats out of the viewport where the live view draws them; renders have them.
+
+    Without the cubes Blender would draw every point in black: a box around them all is enough to select them by.
+    """
+    for _, thing in splat_objects():
+        modifier = thing.modifiers.get(MODIFIER)
+        if modifier is not None and modifier.show_viewport == drawn:
+            modifier.show_viewport = not drawn
+            thing.display_type = "BOUNDS" if drawn else "TEXTURED"

@@ -1,0 +1,168 @@
+"""The selected objects -> one triangle mesh in world space, for a job to start from.
+
+What counts is what they show: modifiers, shape keys, edits under way and instances of every kind are in it, and of
+curves, surfaces, texts and metaballs the faces.  Colours are read as a kit reads them (`looks`); vertices are doubled
+where colours meet, so that they stay crisp.  What cannot be taken along is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import bpy
+import numpy as np
+from mathutils import Matrix, Vector
+from numpy.typing import NDArray
+
+from ..shared.messages import SceneMesh
+from .corner_colours import POINTS, Corners, Pictures, corner_colours, finer, numbers
+from .visible_meshes import is_splats, materials_of, shown_meshes
+
+TRIANGLE_LIMIT = 2_000_000
+KINDS = ("MESH", "CURVE", "CURVES", "SURFACE", "FONT", "META", "VOLUME", "POINTCLOUD")
+NEAR = 1e-6  # of the selection's size: points that are nearer are one
+
+
+class SceneMeshError(ValueError):
+    """A selection that no job can start from: one sentence that says what to do."""
+
+
+class Part(NamedTuple):
+    """Triangles (T,3,3) in world space, and what they show."""
+
+    places: NDArray[np.float64]
+    corners: Corners
+
+
+def selected_mesh(context: bpy.types.Context, notes: list[str] | None = None) -> SceneMesh:
+    """All selected objects as one mesh, in metres; `notes` gets sentences on what of them is left out.
+
+    Raises:
+        SceneMeshError: nothing with faces is selected, it is too large, or its transform or vertices are unusable.
+    """
+    told: list[str] = []
+    chosen = [thing for thing in context.selected_objects if thing.type in KINDS or thing.is_instancer]
+    if not chosen:
+        raise SceneMeshError("No mesh object is selected: select one, or set Start From to Nothing.")
+    splats = [thing for thing in chosen if is_splats(thing)]
+    chosen = [thing for thing in chosen if thing not in splats]
+    if not chosen:
+        raise SceneMeshError(f"{_named(splats)} is made of splats: select the mesh of that result.")
+    if splats:
+        told.append(f"{_named(splats)} is left out, for it is made of splats: take the mesh of that result.")
+    pictures, parts, seen = Pictures(), [], set()
+    for part, by in _parts(context, chosen, pictures):
+        parts.append(part)
+        seen.add(by)
+    if not parts:
+        raise SceneMeshError(_no_faces(chosen))
+    faceless = [thing for thing in chosen if thing.name_full not in seen]
+    told += [f"{_named(faceless)} is left out, for it shows no faces."] if faceless else []
+    told += [note for part in parts for note in part.corners.notes]
+    if notes is not None:
+        notes += dict.fromkeys(told)
+    return _joined(parts, pictures)
+
+
+def bounds(mesh: SceneMesh | None) -> tuple[Vector, float]:
+    """Where the result will be centred, and its radius: those of the mesh, or of the unit ball."""
+    if mesh is None:
+        return Vector(), 1.0
+    low, high = mesh.vertices.min(0), mesh.vertices.max(0)
+    centre = (low + high) / 2
+    return Vector(centre.tolist()), max(float(np.linalg.norm(mesh.vertices - centre, axis=1).max()), 1e-6)
+
+
+def _parts(
+    context: bpy.types.Context, chosen: list[bpy.types.Object], pictures: Pictures
+) -> Iterator[tuple[Part, str]]:
+    """What the objects show, each with the name of the one that it is seen by."""
+    for thing in chosen:
+        if thing.mode == "EDIT":
+            thing.update_from_editmode()
+    depsgraph = context.evaluated_depsgraph_get()
+    triangles, names = 0, {thing.name_full for thing in chosen}
+    edited = [thing for thing in chosen if thing.mode == "EDIT" and thing.type == "MESH"]
+    for thing in edited:
+        with _evaluated(thing, depsgraph) as mesh:
+            if len(mesh.polygons):
+                triangles = _counted(triangles, mesh)
+                yield _part(thing, mesh, thing.matrix_world, pictures), thing.name_full
+    for thing, matrix, by in shown_meshes(depsgraph):
+        if by.name_full in names and thing.original not in edited:
+            triangles = _counted(triangles, thing.data)
+            yield _part(thing, thing.data, matrix, pictures), by.name_full
+
+
+def _counted(triangles: int, mesh: bpy.types.Mesh) -> int:
+    triangles += len(mesh.loops) - 2 * len(mesh.polygons)
+    if triangles > TRIANGLE_LIMIT:
+        raise SceneMeshError(
+            f"The selection has more than {TRIANGLE_LIMIT:,} triangles: add a Decimate modifier or select less."
+        )
+    return triangles
+
+
+@contextmanager
+def _evaluated(thing: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> Iterator[bpy.types.Mesh]:
+    evaluated = thing.evaluated_get(depsgraph)
+    try:
+        yield evaluated.to_mesh()
+    finally:
+        evaluated.to_mesh_clear()
+
+
+def _named(things: list[bpy.types.Object]) -> str:
+    return ", ".join(thing.name for thing in things[:3]) + (" ..." if len(things) > 3 else "")
+
+
+def _no_faces(chosen: list[bpy.types.Object]) -> str:
+    if any(thing.type == "MESH" and len(thing.data.polygons) for thing in chosen):
+        return f"The modifiers of {_named(chosen)} leave no faces: change or remove them."
+    return f"{_named(chosen)} has no faces to start from: select an object with faces."
+
+
+def _part(thing: bpy.types.Object, mesh: bpy.types.Mesh, place: Matrix, pictures: Pictures) -> Part:
+    """One mesh's triangles in world space, wound so that they face outwards under a mirroring transform too."""
+    matrix = np.array(place, np.float64)
+    vertices = numbers(mesh.vertices, "co", 3).astype(np.float64) @ matrix[:3, :3].T + matrix[:3, 3]
+    if not np.isfinite(vertices).all():
+        raise SceneMeshError(f"{thing.name} has vertices that are no numbers: remove them, or reset its transform.")
+    volume = np.linalg.det(matrix[:3, :3])
+    if volume == 0:
+        raise SceneMeshError(f"{thing.name} is scaled to nothing along an axis: give it a scale other than 0.")
+    mesh.calc_loop_triangles()
+    corners = corner_colours(mesh, materials_of(thing), thing.name, pictures)
+    places = vertices[numbers(mesh.loop_triangles, "vertices", 3, np.int32)]
+    if volume < 0:
+        places, corners.colours, corners.uvs = places[:, ::-1], corners.colours[:, ::-1], corners.uvs[:, ::-1]
+    return Part(places, corners)
+
+
+def _joined(parts: list[Part], pictures: Pictures) -> SceneMesh:
+    """One mesh of all: corners in one place and of one colour are a vertex, those of one object alone."""
+    pictured = [part.places[part.corners.pictures >= 0] for part in parts]
+    crosses = [np.cross(places[:, 1] - places[:, 0], places[:, 2] - places[:, 0]) for places in pictured]
+    area = sum(float(np.linalg.norm(cross, axis=1).sum()) / 2 for cross in crosses)
+    spacing = max((area / POINTS) ** 0.5, 1e-9)
+    size = max(float(np.ptp(part.places.reshape(-1, 3), axis=0).max()) for part in parts)
+    vertices, faces, colours, start = [], [], [], 0
+    for part in parts:
+        places, seen = finer(part.places, part.corners, pictures, spacing)
+        flat, paint = places.reshape(-1, 3), np.ascontiguousarray(seen.reshape(-1, 4)).view(np.uint32)[:, 0]
+        # Numbers of 21 bits an axis, then of the place and the colour: a plain sort is much faster than one of rows.
+        x, y, z = np.rint((flat - flat.min(0)) / (NEAR * size or 1)).astype(np.int64).T
+        _, place = np.unique(x << 42 | y << 21 | z, return_inverse=True)
+        _, first, same = np.unique(place.ravel() << 32 | paint.astype(np.int64), return_index=True, return_inverse=True)
+        vertices.append(flat[first])
+        colours.append(seen.reshape(-1, 4)[first])
+        faces.append(same.reshape(-1, 3) + start)
+        start += len(first)
+    coloured = any(part.corners.coloured for part in parts)
+    return SceneMesh(
+        vertices=np.concatenate(vertices).astype(np.float32),
+        faces=np.concatenate(faces).astype(np.int32),
+        colours=np.concatenate(colours) if coloured else None,
+    )

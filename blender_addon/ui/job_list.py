@@ -1,0 +1,31 @@
+"""The list of jobs as the panel needs it: a collection of the window manager, which follows the session."""
+
+from __future__ import annotations
+
+import bpy
+
+from ..net.state import session
+
+
+def sync_list(manager: bpy.types.WindowManager) -> None:
+    """Make the list of the panel that of the session; the chosen job stays chosen."""
+    jobs = manager.splatsmith_jobs
+    if [item.name for item in jobs] == list(session.rows):
+        return
+    chosen = active_job(manager)
+    jobs.clear()
+    for job in session.rows:
+        jobs.add().name = job
+    manager.splatsmith_active = list(session.rows).index(chosen) if chosen in session.rows else 0
+
+
+def active_job(manager: bpy.types.WindowManager) -> str:
+    """The id of the job that is chosen in the list, or nothing."""
+    jobs, index = manager.splatsmith_jobs, manager.splatsmith_active
+    return jobs[index].name if 0 <= index < len(jobs) else ""
+
+
+def choose_job(manager: bpy.types.WindowManager, job: str) -> None:
+    """Choose a job in the list."""
+    sync_list(manager)
+    manager.splatsmith_active = list(session.rows).index(job)

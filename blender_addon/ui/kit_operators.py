@@ -1,0 +1,184 @@
+"""Make Kit: what a kit is made of, and the buttons that begin it, stop it, and use it.
+
+No `from __future__ import annotations` here: the annotations are Blender's properties.
+"""
+
+import zlib
+from pathlib import Path
+
+import bpy
+from bpy.props import BoolProperty, EnumProperty, PointerProperty, StringProperty
+
+from ..net.kit_maker import KitMaker, Order
+from ..net.launcher import LauncherError, backend_python
+from ..net.state import EMBEDDED, session
+from ..scene.kit_objects import Thing, asset_things, export_thing, exporter_is_on, things_of
+from ..shared.address import AddressError, parse_address
+from .operators_common import Context, Result, can, refuse, unreachable
+from .preferences import preferences, user_folder
+
+LONGEST_NAME = 60
+GLTF_OFF = "Blender's glTF add-on is off: switch on glTF 2.0 format in Preferences > Add-ons."
+ELSEWHERE = "The backend is on another computer: make the kit there, with `python -m backend kit`."
+
+
+class SPLATSMITH_PG_kit(bpy.types.PropertyGroup):
+    """How to make the next kit."""
+
+    title: StringProperty(
+        name="Name", description="What the kit is called in the Prior menu", default="My Kit", maxlen=LONGEST_NAME
+    )
+    source: EnumProperty(
+        name="Made Of",
+        description="Which objects are photographed; what hangs on one of them belongs to it",
+        items=(
+            ("SELECTED", "Selected Objects", "The selection, each object by itself"),
+            ("COLLECTION", "Collection", "The objects of a collection that are seen in renders, each by itself"),
+            ("ASSETS", "Assets of This File", "The objects and collections that are marked as assets in this file"),
+        ),
+    )
+    collection: PointerProperty(
+        type=bpy.types.Collection, name="Collection", description="The collection whose objects are photographed"
+    )
+    own_front: BoolProperty(
+        name="Own Front",
+        description="Take each object's own -Y side as its front, however it is turned in the scene; otherwise the "
+        "side towards -Y of the scene",
+        default=True,
+    )
+    add: BoolProperty(
+        name="Add to Kit",
+        description="Keep what a kit of that name has already; otherwise it will hold these objects alone",
+    )
+
+    def things(self, context: Context) -> list[Thing]:
+        """What the kit will be made of."""
+        if self.source == "SELECTED":
+            return things_of(context.selected_objects)
+        if self.source == "ASSETS":
+            return asset_things()
+        inside = self.collection.all_objects if self.collection else ()
+        return things_of(thing for thing in inside if not thing.hide_render)
+
+
+NOTHING = {
+    "SELECTED": "Select objects with faces first.",
+    "COLLECTION": "Choose a collection with objects that have faces.",
+    "ASSETS": "Nothing in this file is marked as an asset: use Object > Asset > Mark as Asset first.",
+}
+
+
+def far_away(context: Context) -> bool:
+    """Whether the backend that answers is on another computer."""
+    try:
+        return not parse_address(preferences(context).address).loopback
+    except AddressError:
+        return False  # then nothing answers there
+
+
+class SPLATSMITH_OT_make_kit(bpy.types.Operator):
+    """Photograph your own objects from all sides, so that the prompt makes new ones of their kind"""
+
+    bl_idname = "splatsmith.make_kit"
+    bl_label = "Make Kit"
+
+    @classmethod
+    def poll(cls, context: Context) -> bool:
+        kit, name = session.kit, context.scene.splatsmith.kit.title.strip()
+        return can(
+            cls,
+            {
+                ELSEWHERE: far_away(context),
+                **unreachable(),
+                "A kit is being made: wait, or cancel it.": kit is not None and not kit.ended,
+                "Give the kit a name first.": not name,
+                f"{name} is the name of the kit that ships: choose another one.": name.lower() == EMBEDDED,
+                "Go to Object Mode to make a kit.": context.mode != "OBJECT",
+                GLTF_OFF: not exporter_is_on(),
+            },
+        )
+
+    def execute(self, context: Context) -> Result:
+        """Begin; the timer goes on."""
+        wanted, chosen = context.scene.splatsmith.kit, preferences(context)
+        things = wanted.things(context)
+        if not things:
+            return refuse(self, NOTHING[wanted.source])
+        kits, repository = Path(session.welcome.kits), Path(bpy.path.abspath(chosen.backend_folder))
+        if not session.welcome.kits or not kits.is_dir():
+            return refuse(self, f"The backend keeps its kits in {kits}, which is not on this computer: make it there.")
+        try:
+            if not chosen.backend_folder or backend_python(repository) is None:
+                return refuse(self, "Choose the Backend Folder in the add-on's preferences, and start it there once.")
+        except LauncherError as error:
+            return refuse(self, str(error))
+        session.say("")
+        name, own_front = wanted.title.strip(), wanted.own_front
+        # The same objects of the same file go by the same paths, by which a kit knows them again.
+        parts = user_folder() / "kits" / str(zlib.crc32(f"{kits} {name} {bpy.data.filepath}".encode()))
+        order = Order(name, kits, repository, parts, wanted.add)
+        session.kit = KitMaker(order, things, lambda thing, file: export_thing(thing, file, own_front))
+        return {"FINISHED"}
+
+
+class SPLATSMITH_OT_cancel_kit(bpy.types.Operator):
+    """Stop making the kit after the object under way; making the same kit again goes on from there"""
+
+    bl_idname = "splatsmith.cancel_kit"
+    bl_label = "Cancel"
+
+    @classmethod
+    def poll(cls, context: Context) -> bool:
+        stopping = session.kit is not None and session.kit.state == "stopping"
+        none = session.kit is None or session.kit.ended
+        return can(cls, {"No kit is being made.": none, "It stops after the object under way.": stopping})
+
+    def execute(self, context: Context) -> Result:
+        session.kit.cancel()
+        return {"FINISHED"}
+
+
+class SPLATSMITH_OT_use_kit(bpy.types.Operator):
+    """Choose the kit that was made last as the prior"""
+
+    bl_idname = "splatsmith.use_kit"
+    bl_label = "Use as Prior"
+
+    @classmethod
+    def poll(cls, context: Context) -> bool:
+        none = session.kit is None or session.kit.state != "done"
+        return can(cls, {"Make a kit first.": none, "The backend has not found it yet.": none or made() is None})
+
+    def execute(self, context: Context) -> Result:
+        context.scene.splatsmith.prior = made()
+        return {"FINISHED"}
+
+
+class SPLATSMITH_OT_copy_kit_report(bpy.types.Operator):
+    """Copy the whole report on the kit: what was left out, and why"""
+
+    bl_idname = "splatsmith.copy_kit_report"
+    bl_label = "Copy Report"
+
+    @classmethod
+    def poll(cls, context: Context) -> bool:
+        return can(cls, {"No kit was made yet.": session.kit is None})
+
+    def execute(self, context: Context) -> Result:
+        context.window_manager.clipboard = session.kit.report()
+        return {"FINISHED"}
+
+
+def made() -> str | None:
+    """The title of the kit that was made last, once the backend offers it."""
+    prior = session.prior(session.kit.folder) if session.kit is not None else None
+    return prior.title if prior is not None else None
+
+
+CLASSES = (
+    SPLATSMITH_PG_kit,
+    SPLATSMITH_OT_make_kit,
+    SPLATSMITH_OT_cancel_kit,
+    SPLATSMITH_OT_use_kit,
+    SPLATSMITH_OT_copy_kit_report,
+)

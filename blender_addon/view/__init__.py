@@ -1,0 +1,1 @@
+"""Splats drawn in the viewport."""

@@ -1,8 +1,8 @@
 """Run a command for as long as somebody holds our stdin: `python guard.py COMMAND ...`, the standard library alone.
 
-Blender holds the other end of the pipe.  It closes when Blender stops the backend, quits, crashes or is killed, and
-then the command and every process that it started are ended: asked first, and killed PATIENCE seconds later.  On Linux the
-command is asked as well where the guard itself is killed.
+Blender holds the other end of the pipe.  It closes when Blender stops the backend, quits, crashes or is killed.  The
+guard then ends the command and every process that it started: it asks first, and kills them PATIENCE seconds later.  On
+Linux the command is asked to end as well when the guard itself is killed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ PR_SET_PDEATHSIG = 1  # of Linux's prctl(2): the signal that comes when the pare
 def main(command: Sequence[str]) -> int:
     """Run the command; its exit code."""
     asked = _end_with_parent if sys.platform == "linux" else None
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=asked)
+    # preexec_fn is safe here: the guard has no other thread yet.
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=asked)  # noqa: PLW1509
     threading.Thread(target=_end_with_stdin, args=(process,), daemon=True).start()
     code = process.wait()
     _kill_group(process)  # workers that outlived their server

@@ -13,7 +13,7 @@ import traceback
 
 import bpy
 
-from .net.state import IDENTITY, session
+from .net.state import IDENTITY, addon_state
 from .scene.importers.splats import read_splats
 from .scene.placing import find, remove_place, splat_objects
 from .scene.results import cloud_of
@@ -40,10 +40,10 @@ from .view.live_view import live_view
 
 BUDGET = 0.008  # seconds of a tick for messages
 INTERVAL = 0.05  # seconds between ticks
-LOOK_AROUND = 1.0  # seconds between looks at what changes by itself: the log, the file's splats
+CHECK_EVERY = 1.0  # seconds between looks at what changes by itself: the log, the file's splats
 BUSY = ("TRANSFORM_OT_", "MESH_OT_", "CURVE_OT_")  # an undo step must not fall into one of these
 
-_looked = [0.0]
+_last_check = [0.0]
 
 
 def start() -> None:
@@ -60,13 +60,13 @@ def stop() -> None:
             bpy.app.timers.unregister(timer)
     if _forget_file in bpy.app.handlers.load_post:
         bpy.app.handlers.load_post.remove(_forget_file)
-    if session.client is not None:
-        session.client.stop()
-    if session.backend is not None:
-        session.backend.stop()
-    if session.kit is not None:
-        session.kit.cancel()
-    session.clear()
+    if addon_state.client is not None:
+        addon_state.client.stop()
+    if addon_state.backend is not None:
+        addon_state.backend.stop()
+    if addon_state.kit is not None:
+        addon_state.kit.cancel()
+    addon_state.clear()
 
 
 def tick() -> float:
@@ -80,7 +80,7 @@ def tick() -> float:
 
 def _report(error: Exception) -> None:
     traceback.print_exc()
-    session.say(f"Something went wrong in the add-on ({error}).", traceback.format_exc())
+    addon_state.say(f"Something went wrong in the add-on ({error}).", traceback.format_exc())
 
 
 def _tick(context: bpy.types.Context) -> None:
@@ -88,8 +88,8 @@ def _tick(context: bpy.types.Context) -> None:
     connect(context)
     greet()
     changed = False
-    while time.perf_counter() - began < BUDGET and session.client is not None:
-        messages = session.client.receive(1)
+    while time.perf_counter() - began < BUDGET and addon_state.client is not None:
+        messages = addon_state.client.receive(1)
         if not messages:
             break
         changed = True
@@ -99,12 +99,12 @@ def _tick(context: bpy.types.Context) -> None:
             _report(error)
     describe_options(context.scene.splatsmith)
     sync_list(context.window_manager)
-    session.watch(_watched(context))
+    addon_state.watch(_watched(context))
     changed |= _place_one(context)
-    changed |= _make_kit(context)
-    if began - _looked[0] > LOOK_AROUND:
-        _looked[0] = began
-        changed |= _look_around(context)
+    changed |= _step_kit(context)
+    if began - _last_check[0] > CHECK_EVERY:
+        _last_check[0] = began
+        changed |= _check_log_and_file(context)
     if changed:
         redraw(context)
 
@@ -117,62 +117,62 @@ def dispatch(message: FromServer) -> None:
         case Preview():
             pictures().show(message.job, message.image)
         case Progress():
-            session.progress(message)
+            addon_state.progress(message)
         case JobState():
             _take_state(message)
         case Jobs():
             _take_list(message)
         case Mesh():
-            if (delivery := session.deliveries.get(message.job)) is not None:
+            if (delivery := addon_state.deliveries.get(message.job)) is not None:
                 delivery.mesh = message
         case Error():
             _take_error(message)
         case Warning():
-            session.warn(message.job, message.text)
+            addon_state.warn(message.job, message.text)
         case Priors():
             take_priors(message)
         case Trouble():
-            session.trouble = message
+            addon_state.trouble = message
         case Welcome():
-            session.greet(message)
+            addon_state.connected(message)
 
 
 def _take_list(jobs: Jobs) -> None:
-    session.replace(jobs)
+    addon_state.take_list(jobs)
     for state in jobs.jobs:
         _show_thumbnail(state)
 
 
 def _take_splats(message: Splats) -> None:
-    delivery = session.deliveries.get(message.job)
+    delivery = addon_state.deliveries.get(message.job)
     if message.final and delivery is not None:
         delivery.splats = message
-    elif message.job in session.rows:
+    elif message.job in addon_state.rows:
         live_view.show(message.job, cloud_of(message), message.to_scene, live=True)
 
 
 def _take_state(state: JobState) -> None:
-    just_done = session.update(state)
+    just_done = addon_state.update(state)
     _show_thumbnail(state)
     if state.state == "failed":
         live_view.hide(state.job)
     wanted = bpy.context.scene.splatsmith.auto_import and find(state.job, "place") is not None
-    if just_done and wanted and state.has_splats and session.client is not None:
-        session.expect(state.job)
-        session.client.send(Fetch(job=state.job))
+    if just_done and wanted and state.has_splats and addon_state.client is not None:
+        addon_state.expect_results(state.job)
+        addon_state.client.send(Fetch(job=state.job))
 
 
 def _take_error(error: Error) -> None:
-    session.say(error.text, error.detail)
+    addon_state.say(error.text, error.detail)
     if error.job is None:
         return
-    if (delivery := session.deliveries.get(error.job)) is not None:
+    if (delivery := addon_state.deliveries.get(error.job)) is not None:
         delivery.closed = True
         if delivery.splats is None:
-            del session.deliveries[error.job]
-    row = session.rows.get(error.job)
+            del addon_state.deliveries[error.job]
+    row = addon_state.rows.get(error.job)
     if row is not None and not row.known:  # it was refused before it was a job
-        session.forget(error.job)
+        addon_state.forget(error.job)
         remove_place(error.job)
 
 
@@ -183,7 +183,7 @@ def _show_thumbnail(state: JobState) -> None:
 
 def _watched(context: bpy.types.Context) -> set[str]:
     """The chosen job, and those under way whose place is in this file."""
-    going = {job for job, row in session.rows.items() if not row.ended and find(job, "place") is not None}
+    going = {job for job, row in addon_state.rows.items() if not row.ended and find(job, "place") is not None}
     return going | {active_job(context.window_manager)}
 
 
@@ -193,7 +193,7 @@ def _place_one(context: bpy.types.Context) -> bool:
     Never under `temp_override`: where an override is set and another thread runs Python, as our client's does, Blender
     5.0 and before come back from an operator without Python's lock, and crash.  A timer has the first window anyway.
     """
-    job = next((job for job, delivery in session.deliveries.items() if delivery.whole), None)
+    job = next((job for job, delivery in addon_state.deliveries.items() if delivery.whole), None)
     if job is None or context.window is None:
         return False
     if _busy(context) or not bpy.ops.splatsmith.place_result.poll():
@@ -201,9 +201,9 @@ def _place_one(context: bpy.types.Context) -> bool:
     try:
         bpy.ops.splatsmith.place_result("EXEC_DEFAULT", True, job=job)
     except RuntimeError as error:  # what the operator reported, which the panel shows too
-        session.deliveries.pop(job, None)
-        if not session.notice:
-            session.say(str(error))
+        addon_state.deliveries.pop(job, None)
+        if not addon_state.notice:
+            addon_state.say(str(error))
     return True
 
 
@@ -212,28 +212,28 @@ def _busy(context: bpy.types.Context) -> bool:
     return any(running.bl_idname.startswith(BUSY) for running in context.window.modal_operators)
 
 
-def _make_kit(context: bpy.types.Context) -> bool:
+def _step_kit(context: bpy.types.Context) -> bool:
     """One step of the kit that is being made; whether something is new.  Exporting waits for Object Mode."""
-    kit = session.kit
+    kit = addon_state.kit
     if kit is None or kit.ended:
         return False
     if kit.state == "exporting" and (context.window is None or context.mode != "OBJECT" or _busy(context)):
         return False
-    return kit.go_on()
+    return kit.step()
 
 
-def _look_around(context: bpy.types.Context) -> bool:
+def _check_log_and_file(context: bpy.types.Context) -> bool:
     """Follow the backend's log, and draw the imported splats of a file that was opened; whether something is new."""
-    backend, before = session.backend, session.log_tail
-    session.log_tail = backend.tail() if backend is not None else []
+    backend, before = addon_state.backend, addon_state.log_tail
+    addon_state.log_tail = backend.tail() if backend is not None else []
     found = _draw_one() if live_view.draws else False
-    return found or before != session.log_tail
+    return found or before != addon_state.log_tail
 
 
 def _draw_one() -> bool:
     """Draw the first imported splats that are not drawn yet and can be read; whether there were such."""
-    for job, thing in splat_objects():
-        if job not in live_view.clouds and (cloud := read_splats(thing)) is not None:
+    for job, obj in splat_objects():
+        if job not in live_view.clouds and (cloud := read_splats(obj)) is not None:
             live_view.show(job, cloud, IDENTITY, live=False)
             return True
     return False
@@ -251,7 +251,7 @@ def redraw(context: bpy.types.Context) -> None:
 def _forget_file(*_file: object) -> None:
     """Another file was opened: what is drawn and asked for belongs to the last one."""
     live_view.clouds.clear()
-    session.deliveries.clear()
-    session.watched = ()
-    if session.kit is not None and session.kit.state == "exporting":
-        session.kit.cancel()
+    addon_state.deliveries.clear()
+    addon_state.watched = ()
+    if addon_state.kit is not None and addon_state.kit.state == "exporting":
+        addon_state.kit.cancel()

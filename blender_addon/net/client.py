@@ -17,27 +17,27 @@ from typing import Literal
 import zmq
 
 from ..shared.address import Address, AddressError, parse_address
-from ..shared.bell import Bell
 from ..shared.codec import ProtocolError, encode
-from ..shared.mailbox import Mailbox
+from ..shared.message_queue import MessageQueue
 from ..shared.messages import Error, FromClient, FromServer, Order, Pong, SayHello, Taken, Welcome
-from .connection import Keys, Line, LostError
-from .pending_requests import Unanswered
+from ..shared.waker import Waker
+from .connection import Connection, ConnectionLostError, Keys
+from .pending_requests import PendingRequests
 
-__all__ = ["AddressError", "Client", "Connection"]
+__all__ = ["AddressError", "Client", "ConnectionStatus"]
 
 RETRY = {"unreachable": 0.5, "refused": 3.0}  # seconds until the next try
 AT_ONCE = 100  # messages read before anything else is looked at, so that a flood cannot keep us from ending
 MOST_WAITING = 10_000  # messages that Blender has not taken
 
-State = Literal["connecting", "ready", "unreachable", "refused"]
+ConnectionState = Literal["connecting", "ready", "unreachable", "refused"]
 
 
 @dataclass(frozen=True)
-class Connection:
+class ConnectionStatus:
     """How things stand; `text` is a sentence for the panel that says what to do, "" when ready."""
 
-    state: State
+    state: ConnectionState
     text: str
     welcome: Welcome | None
 
@@ -53,18 +53,18 @@ class Client:
         self._address = parse_address(address)
         self._keys = _parse_keys(self._address, f"{server_key} {secret_key}".split())
         self._lock = threading.Lock()  # of the three below
-        self._inbox: Mailbox[FromServer] = Mailbox()
-        self._requests = Unanswered()
-        self._connection = Connection("connecting", f"Connecting to the backend at {self._address} …", None)
-        self._bell = Bell()
+        self._inbox: MessageQueue[FromServer] = MessageQueue()
+        self._requests = PendingRequests()
+        self._status = ConnectionStatus("connecting", f"Connecting to the backend at {self._address} …", None)
+        self._waker = Waker()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="splatsmith-client", daemon=True)
 
     @property
-    def connection(self) -> Connection:
+    def status(self) -> ConnectionStatus:
         """How things stand now."""
         with self._lock:
-            return self._connection
+            return self._status
 
     def start(self) -> None:
         """Begin to connect; returns at once."""
@@ -84,7 +84,7 @@ class Client:
             return
         with self._lock:
             self._requests.add(message, frames)
-        self._bell.ring()
+        self._waker.wake()
 
     def receive(self, limit: int = 100) -> list[FromServer]:
         """What has come, at most `limit` messages; of Progress, Preview, Splats and JobState of a job the newest."""
@@ -94,7 +94,7 @@ class Client:
     def stop(self, timeout: float = 1.0) -> None:
         """End the connection, and the thread once the line has sent what it took; waits no longer than `timeout`."""
         self._stopping.set()
-        self._bell.ring()
+        self._waker.wake()
         if self._thread.is_alive():
             self._thread.join(timeout)
 
@@ -105,9 +105,9 @@ class Client:
                 self._inbox.pop()
             self._inbox.put(message, message)
 
-    def _stands(self, state: State, text: str = "", welcome: Welcome | None = None) -> None:
+    def _set_status(self, state: ConnectionState, text: str = "", welcome: Welcome | None = None) -> None:
         with self._lock:
-            self._connection = Connection(state, text, welcome)
+            self._status = ConnectionStatus(state, text, welcome)
 
     def _run(self) -> None:
         """The thread: one connection after the other."""
@@ -115,52 +115,54 @@ class Client:
         try:
             while not self._stopping.is_set():
                 try:
-                    self._keep(Line(context, self._address, self._keys))
-                except LostError as lost:
-                    self._stands(lost.state, lost.text)
+                    self._serve(Connection(context, self._address, self._keys))
+                except ConnectionLostError as lost:
+                    self._set_status(lost.state, lost.text)
                     self._stopping.wait(RETRY[lost.state])
         finally:
             context.destroy(linger=0)
-            self._bell.close()
+            self._waker.close()
 
-    def _keep(self, line: Line) -> None:
+    def _serve(self, connection: Connection) -> None:
         """Use a connection until it is lost, or `stop`."""
         try:
             while not self._stopping.is_set():
-                line.wait(self._bell)
+                connection.wait(self._waker)
                 for _ in range(AT_ONCE):
-                    if (message := line.receive()) is None:
+                    if (message := connection.receive()) is None:
                         break
-                    self._take(line, message)
-                line.keep_alive()
-                self._judge(line)
+                    self._handle(connection, message)
+                connection.keep_alive()
+                self._update_status(connection)
         finally:
-            line.close()
+            connection.close()
 
-    def _judge(self, line: Line) -> None:
-        if line.silent:
-            self._stands("unreachable", f"The backend at {self._address} does not answer: it hangs, or is very busy.")
-        elif line.welcome is not None:
-            self._stands("ready", welcome=line.welcome)
-            self._send_requests(line)
+    def _update_status(self, connection: Connection) -> None:
+        if connection.overdue:
+            self._set_status(
+                "unreachable", f"The backend at {self._address} does not answer: it hangs, or is very busy."
+            )
+        elif connection.welcome is not None:
+            self._set_status("ready", welcome=connection.welcome)
+            self._send_requests(connection)
 
-    def _take(self, line: Line, message: FromServer) -> None:
+    def _handle(self, connection: Connection, message: FromServer) -> None:
         if isinstance(message, Welcome):
             with self._lock:
-                self._requests.again()
-            self._stands("ready", welcome=message)
-        elif isinstance(message, Error) and line.welcome is None:
-            raise LostError("refused", message.text)
+                self._requests.mark_unsent()
+            self._set_status("ready", welcome=message)
+        elif isinstance(message, Error) and connection.welcome is None:
+            raise ConnectionLostError("refused", message.text)
         if isinstance(message, Taken):
             with self._lock:
                 self._requests.settle(message)
         elif not isinstance(message, Pong | SayHello):
             self._receive(message)
 
-    def _send_requests(self, line: Line) -> None:
+    def _send_requests(self, connection: Connection) -> None:
         with self._lock:
             for request in self._requests.unsent():
-                if not line.send(request.frames):
+                if not connection.send(request.frames):
                     return
                 request.sent = True
 

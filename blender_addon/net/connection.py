@@ -16,9 +16,9 @@ from zmq.utils.monitor import parse_monitor_message
 
 from ..shared import VERSION
 from ..shared.address import Address
-from ..shared.bell import Bell
 from ..shared.codec import MOST_BYTES, Frame, ProtocolError, decode_answer, encode
 from ..shared.messages import PROTOCOL_VERSION, FromServer, Hello, Ping, Pong, SayHello, Welcome
+from ..shared.waker import Waker
 
 Keys = tuple[bytes, bytes]  # the server's public, the client's secret
 Failure = Literal["unreachable", "refused"]
@@ -52,7 +52,7 @@ FAILED_HANDSHAKES = (
 OTHER_MECHANISM = 0x11000002  # ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH
 
 
-class LostError(Exception):
+class ConnectionLostError(Exception):
     """A line is over; why, in a sentence."""
 
     def __init__(self, state: Failure, text: str) -> None:
@@ -61,15 +61,15 @@ class LostError(Exception):
         self.text = text
 
 
-class Line:
-    """A DEALER socket, connecting.  Methods raise LostError once the line is over."""
+class Connection:
+    """A DEALER socket, connecting.  Methods raise ConnectionLostError once the line is over."""
 
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]], address: Address, keys: Keys | None) -> None:
         self.address, self.secure = address, keys is not None
         self.welcome: Welcome | None = None
         self._socket = _dealer(context, address, keys)
         self._monitor = self._socket.get_monitor_socket()
-        self._began = self._turn = self._asked = time.monotonic()
+        self._began = self._last_turn = self._asked = time.monotonic()
         self._answered = 0.0  # when the backend last said that it is there
         self._greeted = 0.0  # when we last said Hello
         self._connected = False
@@ -78,7 +78,7 @@ class Line:
             self._socket.connect(address.endpoint)
         except zmq.ZMQError as error:
             self.close()
-            raise LostError("unreachable", NOBODY.format(address)) from error
+            raise ConnectionLostError("unreachable", NOBODY.format(address)) from error
 
     def close(self) -> None:
         """Let go of the sockets."""
@@ -86,16 +86,16 @@ class Line:
         self._monitor.close(linger=0)
         self._socket.close()
 
-    def wait(self, bell: Bell) -> None:
-        """Until there is something to do: news, a rung bell, or some time gone by."""
+    def wait(self, waker: Waker) -> None:
+        """Until there is something to do: news, a rung waker, or some time gone by."""
         poller = zmq.Poller()
-        for source in (self._socket, self._monitor, bell.fileno()):
+        for source in (self._socket, self._monitor, waker.fileno()):
             poller.register(source, zmq.POLLIN)
         poller.poll(TICK)
-        bell.silence()
+        waker.clear()
 
     @property
-    def silent(self) -> bool:
+    def overdue(self) -> bool:
         """Whether a backend that has greeted us owes us an answer for long."""
         return self.welcome is not None and time.monotonic() - self._answered > PATIENCE
 
@@ -103,16 +103,16 @@ class Line:
         """Look at how the line is; ask whether the backend is there; say Hello where it may not know us any more."""
         while self._monitor.poll(0):
             event = parse_monitor_message(self._monitor.recv_multipart())
-            self._look(zmq.Event(event["event"]), event["value"])
+            self._handle_event(zmq.Event(event["event"]), event["value"])
         now = time.monotonic()
-        away, self._turn = now - self._turn > AWAY, now
+        away, self._last_turn = now - self._last_turn > AWAY, now
         if not self._greeted:
             if now - self._began > 2 * HANDSHAKE:
                 # A name that nobody knows or a machine that is off gives no event at all.
                 text = OTHER_PROGRAM if self._connected else NOBODY
-                raise LostError("refused" if self._connected else "unreachable", text.format(self.address))
+                raise ConnectionLostError("refused" if self._connected else "unreachable", text.format(self.address))
         elif self.welcome is None and now - self._greeted > PATIENCE:
-            raise LostError("unreachable", NO_WELCOME.format(self.address))
+            raise ConnectionLostError("unreachable", NO_WELCOME.format(self.address))
         elif away:
             self._greet()
         elif now - self._asked > PING_EVERY:
@@ -136,7 +136,7 @@ class Line:
         try:
             message = decode_answer([frame.buffer for frame in frames])
         except ProtocolError as error:
-            raise LostError("refused", OTHER_PROGRAM.format(self.address)) from error
+            raise ConnectionLostError("refused", OTHER_PROGRAM.format(self.address)) from error
         if isinstance(message, Welcome | Pong | SayHello):
             self._answered = time.monotonic()
         if isinstance(message, Welcome):
@@ -145,18 +145,18 @@ class Line:
             self._greet()  # it did not hear us for long, and has forgotten us; all that was late is answered so
         return message
 
-    def _look(self, event: zmq.Event, value: int) -> None:
+    def _handle_event(self, event: zmq.Event, value: int) -> None:
         """What an event of the socket's monitor means."""
         if event == zmq.Event.CONNECTED:
             self._connected = True
         elif event == zmq.Event.HANDSHAKE_SUCCEEDED:
             self._greet()
         elif event in FAILED_HANDSHAKES:
-            raise LostError("refused", self._refusal(event, value).format(self.address))
+            raise ConnectionLostError("refused", self._refusal(event, value).format(self.address))
         elif event == zmq.Event.DISCONNECTED:
-            raise LostError("unreachable", LOST.format(self.address))
+            raise ConnectionLostError("unreachable", LOST.format(self.address))
         elif event == zmq.Event.CLOSED and not self._connected:
-            raise LostError("unreachable", NOBODY.format(self.address))
+            raise ConnectionLostError("unreachable", NOBODY.format(self.address))
 
     def _refusal(self, event: zmq.Event, value: int) -> str:
         if event == zmq.Event.HANDSHAKE_FAILED_AUTH:

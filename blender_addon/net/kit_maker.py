@@ -26,26 +26,26 @@ NAME_LIMIT = 60  # letters of a file's name
 INDEX = "kit.json"
 ILLEGAL = re.compile(r'[\x00-\x1f<>:"/\\|?*]')
 
-State = Literal["exporting", "photographing", "stopping", "done", "stopped", "failed"]
+KitState = Literal["exporting", "photographing", "stopping", "done", "stopped", "failed"]
 
 
-class ThingError(ValueError):
-    """A thing that cannot be exported: the rest of a sentence that begins with its name."""
+class ExportError(ValueError):
+    """A source that cannot be exported: the rest of a sentence that begins with its name."""
 
 
-class Named(Protocol):
-    """A thing, of which only the name is of interest here."""
+class HasName(Protocol):
+    """A source, of which only the name is of interest here."""
 
     @property
     def name(self) -> str:
         """What people call it."""
 
 
-T = TypeVar("T", bound=Named)
+T = TypeVar("T", bound=HasName)
 
 
 @dataclass(frozen=True)
-class Order:
+class KitRequest:
     """What is wanted: a kit of that name in the folder `kits`, made by the backend in `repository`.
 
     `parts` is the folder for what lies between, which is emptied.  With `add` the kit keeps what it has.
@@ -60,12 +60,12 @@ class Order:
 
 @dataclass
 class KitMaker(Generic[T]):
-    """One kit in the making; `export` writes a thing into a file and gives notes on it, or raises ThingError."""
+    """One kit in the making; `export` writes a source into a file and gives notes on it, or raises ExportError."""
 
-    order: Order
-    things: Sequence[T]
+    request: KitRequest
+    sources: Sequence[T]
     export: Callable[[T, Path], list[str]]
-    state: State = "exporting"
+    state: KitState = "exporting"
     text: str = ""  # how it ended, in a sentence
     detail: str = ""
     done: int = 0  # things that the present state has seen
@@ -75,18 +75,18 @@ class KitMaker(Generic[T]):
     left_out: list[str] = field(default_factory=list)  # sentences
     notes: list[str] = field(default_factory=list)
     _process: KitProcess | None = None
-    _exported: dict[str, str] = field(default_factory=dict)  # the name of the thing in a file
+    _exported: dict[str, str] = field(default_factory=dict)  # the name of the source in a file
 
     def __post_init__(self) -> None:
-        self.of = len(self.things)
-        shutil.rmtree(self.order.parts, ignore_errors=True)
+        self.of = len(self.sources)
+        shutil.rmtree(self.request.parts, ignore_errors=True)
 
     @property
     def ended(self) -> bool:
         """Whether nothing goes on."""
         return self.state in ("done", "stopped", "failed")
 
-    def go_on(self) -> bool:
+    def step(self) -> bool:
         """One step; whether something is new."""
         if self.state == "exporting":
             self._export_next()
@@ -108,34 +108,34 @@ class KitMaker(Generic[T]):
     def _export_next(self) -> None:
         try:
             if self.done < self.of:
-                thing, self.done = self.things[self.done], self.done + 1
-                self._export(thing)
+                source, self.done = self.sources[self.done], self.done + 1
+                self._export(source)
             else:
                 self._photograph()
         except OSError as error:
-            self._end("failed", f"{self.order.parts} cannot be written ({error.strerror}): make room on the disk.")
+            self._end("failed", f"{self.request.parts} cannot be written ({error.strerror}): make room on the disk.")
 
-    def _export(self, thing: T) -> None:
-        folder = self.order.parts / "objects"
+    def _export(self, source: T) -> None:
+        folder = self.request.parts / "objects"
         folder.mkdir(parents=True, exist_ok=True)
-        file = folder / f"{file_name(thing.name)}.glb"
+        file = folder / f"{file_name(source.name)}.glb"
         number = 1
         while file.name in self._exported:
             number += 1
-            file = folder / f"{file_name(thing.name)} {number}.glb"
+            file = folder / f"{file_name(source.name)} {number}.glb"
         try:
-            self.notes += [f"{thing.name}: {note}" for note in self.export(thing, file)]
-            self._exported[file.name] = thing.name
-        except ThingError as error:
-            self.left_out.append(f"{thing.name} is left out: {error}")
+            self.notes += [f"{source.name}: {note}" for note in self.export(source, file)]
+            self._exported[file.name] = source.name
+        except ExportError as error:
+            self.left_out.append(f"{source.name} is left out: {error}")
 
     def _photograph(self) -> None:
         if not self._exported:
             self._end("failed", "None of the objects could be exported, so there is no kit.")
             return
-        order, out = self.order, kit_folder(self.order.kits, self.order.name)
+        request, out = self.request, kit_folder(self.request.kits, self.request.name)
         try:
-            self._process = KitProcess(order.repository, order.parts / "objects", out, order.name, order.add)
+            self._process = KitProcess(request.repository, request.parts / "objects", out, request.name, request.add)
         except LauncherError as error:
             self._end("failed", str(error))
             return
@@ -164,24 +164,24 @@ class KitMaker(Generic[T]):
                 self.objects, self.folder = event["objects"], event["folder"]
 
     def _plainly(self, text: str) -> str:
-        """A sentence about a file as one about the thing in it."""
+        """A sentence about a file as one about the source in it."""
         for file, name in self._exported.items():
-            text = text.replace((self.order.parts / "objects" / file).as_posix(), name)
+            text = text.replace((self.request.parts / "objects" / file).as_posix(), name)
         return text
 
     def _ended(self, code: int, said: list[str]) -> None:
         if self.folder:
             objects = "1 object" if self.objects == 1 else f"{self.objects:,} objects"
-            self._end("done", f"The kit {self.order.name} holds {objects}.")
+            self._end("done", f"The kit {self.request.name} holds {objects}.")
         elif self.state == "stopping":
             self._end("stopped", f"Stopped after {self.done} of {self.of}: make the same kit again to go on.")
         else:
             sentence = said[-1] if said and code == 2 else f"The kit's process ended with code {code}."
             self._end("failed", sentence, "" if code == 2 else "\n".join(said))
 
-    def _end(self, state: State, text: str, detail: str = "") -> None:
+    def _end(self, state: KitState, text: str, detail: str = "") -> None:
         self.state, self.text, self.detail = state, text, detail
-        shutil.rmtree(self.order.parts, ignore_errors=True)
+        shutil.rmtree(self.request.parts, ignore_errors=True)
 
 
 def file_name(name: str) -> str:

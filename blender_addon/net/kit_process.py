@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from .launcher import LauncherError, backend_python, guarded, let_go, log_tail
+from .launcher import LauncherError, ask_to_end, backend_python, log_tail, start_guarded
 
 EVENTS, SAID = "events", "said"  # the files beside the parts
 DETAIL_LINES = 20
@@ -32,7 +32,7 @@ class KitProcess:
         self._folder, self._read = parts.parent, 0
         try:
             with (self._folder / EVENTS).open("wb") as events, (self._folder / SAID).open("wb") as said:
-                self._process = guarded(command, repository, events, said)
+                self._process = start_guarded(command, repository, events, said)
         except OSError as error:
             raise LauncherError(f"The kit cannot be made by {repository} ({error.strerror}).") from error
 
@@ -43,7 +43,7 @@ class KitProcess:
 
     def stop(self) -> None:
         """Ask it to end after the object under way; returns at once."""
-        let_go(self._process)
+        ask_to_end(self._process)
 
     def events(self) -> list[dict[str, Any]]:
         """What has been told since the last call, whole lines alone."""

@@ -20,14 +20,14 @@ TAIL_BYTES = 4096
 NO_WINDOW = getattr(subprocess, "CREATE_NO_WINDOW", 0)  # Windows opens a console for each process else
 ANSWERS_WITHIN = 0.2  # seconds; a port of this computer answers in less than one millisecond
 
-State = Literal["running", "stopping", "ended"]
+ProcessState = Literal["running", "stopping", "ended"]
 
 
 class LauncherError(Exception):
     """A backend that cannot be started: one sentence that says what to do."""
 
 
-class Backend:
+class BackendProcess:
     """One backend process; `folder` is the Splatsmith repository.
 
     Raises:
@@ -46,12 +46,12 @@ class Backend:
         self.log, self._stopping = log, False
         try:
             with log.open("wb") as output:
-                self._process = guarded(command, folder, output, subprocess.STDOUT)
+                self._process = start_guarded(command, folder, output, subprocess.STDOUT)
         except OSError as error:
             raise LauncherError(f"The backend in {folder} cannot be started ({error.strerror}).") from error
 
     @property
-    def state(self) -> State:
+    def state(self) -> ProcessState:
         """Whether it is there."""
         if self._process.poll() is not None:
             return "ended"
@@ -65,15 +65,17 @@ class Backend:
     def stop(self) -> None:
         """Ask it to end; returns at once, the guard sees to it."""
         self._stopping = True
-        let_go(self._process)
+        ask_to_end(self._process)
 
     def tail(self, lines: int = 8) -> list[str]:
         """The last lines of its log."""
         return log_tail(self.log, lines)
 
 
-def guarded(command: list[str], folder: Path, stdout: IO[bytes], stderr: IO[bytes] | int) -> subprocess.Popen[bytes]:
-    """Start a program of the backend under the guard, which ends it as soon as we are gone or `let_go`."""
+def start_guarded(
+    command: list[str], folder: Path, stdout: IO[bytes], stderr: IO[bytes] | int
+) -> subprocess.Popen[bytes]:
+    """Start a program of the backend under the guard, which ends it as soon as we are gone or `ask_to_end`."""
     return subprocess.Popen(
         [command[0], str(GUARD), *command],
         cwd=folder,
@@ -86,7 +88,7 @@ def guarded(command: list[str], folder: Path, stdout: IO[bytes], stderr: IO[byte
     )
 
 
-def let_go(process: subprocess.Popen[bytes]) -> None:
+def ask_to_end(process: subprocess.Popen[bytes]) -> None:
     """Have the guard end its program: it is asked first."""
     if process.stdin is not None:
         process.stdin.close()

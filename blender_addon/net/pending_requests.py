@@ -22,7 +22,7 @@ class Request:
     sent: bool = False
 
 
-class Unanswered:
+class PendingRequests:
     """In the order in which they were asked.  The last Watch stays for good: every new connection needs it."""
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class Unanswered:
         self._requests.pop(key, None)
         self._requests[key] = Request(message, frames)
 
-    def again(self) -> None:
+    def mark_unsent(self) -> None:
         """All are to be sent once more: the connection is a new one."""
         for request in self._requests.values():
             request.sent = False

@@ -28,15 +28,15 @@ from ..shared.messages import (
     Watch,
     Welcome,
 )
-from .client import Client, Connection
+from .client import Client, ConnectionStatus
 from .kit_maker import KitMaker
-from .launcher import Backend
+from .launcher import BackendProcess
 
 IDENTITY = ((1.0, 0.0, 0.0, 0.0), (0.0, 1.0, 0.0, 0.0), (0.0, 0.0, 1.0, 0.0), (0.0, 0.0, 0.0, 1.0))
 EMBEDDED = "embedded"  # the prior that every backend has
 NO_PRIORS = Priors(priors=(Prior(name=EMBEDDED, title=EMBEDDED, kit=True),))
 NO_TROUBLE = Trouble()
-OFFLINE = Connection("unreachable", "The add-on has not tried to reach the backend yet.", None)
+OFFLINE = ConnectionStatus("unreachable", "The add-on has not tried to reach the backend yet.", None)
 
 
 @dataclass
@@ -69,13 +69,13 @@ class Delivery:
 
 
 @dataclass
-class Session:
+class AddonState:
     """Everything but Blender's data; the newest job is the first of `rows`."""
 
     client: Client | None = None
     client_for: tuple[str, str, str, bool] | None = None  # the address, keys and permission that `client` was made for
     problem: str = ""  # why there is no client
-    backend: Backend | None = None
+    backend: BackendProcess | None = None
     log_tail: list[str] = field(default_factory=list)
     welcome: Welcome | None = None  # the last one: the menus stay when the connection goes
     notice: str = ""  # the last thing that went wrong, in one sentence
@@ -89,16 +89,16 @@ class Session:
     kit: KitMaker[Any] | None = None  # the kit that is being made, or was made last
 
     @property
-    def connection(self) -> Connection:
+    def status(self) -> ConnectionStatus:
         """How things stand with the backend."""
         if self.client is not None:
-            return self.client.connection
-        return Connection("refused", self.problem, None) if self.problem else OFFLINE
+            return self.client.status
+        return ConnectionStatus("refused", self.problem, None) if self.problem else OFFLINE
 
     @property
     def ready(self) -> bool:
         """Whether requests will be heard now."""
-        return self.connection.state == "ready"
+        return self.status.state == "ready"
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
@@ -115,22 +115,22 @@ class Session:
 
     def clear(self) -> None:
         """Know nothing again."""
-        vars(self).update(vars(Session()))
+        vars(self).update(vars(AddonState()))
 
-    def greet(self, welcome: Welcome) -> None:
+    def connected(self, welcome: Welcome) -> None:
         """A connection was made (again); the backend tells of its jobs unasked, but watches none of them yet."""
         self.welcome, self.watched, self.trouble = welcome, (), NO_TROUBLE
 
-    def request(self, generate: Generate) -> None:
+    def generate(self, request: Generate) -> None:
         """Ask for a job, and list it at once: the backend's own word replaces this row."""
         if self.client is None:
             return
-        fields = generate.fields
-        if generate.like is not None:
-            like = self.rows[generate.like].state
+        fields = request.fields
+        if request.like is not None:
+            like = self.rows[request.like].state
             fields = {"prompt": like.prompt, "objective": like.objective, **fields}
         state = JobState(
-            job=generate.job,
+            job=request.job,
             state="queued",
             prompt=fields["prompt"],
             objective=fields["objective"],
@@ -140,17 +140,17 @@ class Session:
             of=0,
             to_scene=IDENTITY,
         )
-        self.rows = {generate.job: Row(state, known=False), **self.rows}
-        self.client.send(generate)
+        self.rows = {request.job: Row(state, known=False), **self.rows}
+        self.client.send(request)
 
-    def go_on(self, job: str, steps: int) -> None:
+    def continue_job(self, job: str, steps: int) -> None:
         """Ask for more steps; the row is queued at once, so that the button is not pressed twice."""
         if self.client is not None:
             self.client.send(Continue(job=job, steps=steps))
             row = self.rows[job]
             row.state = msgspec.structs.replace(row.state, state="queued")
 
-    def replace(self, jobs: Jobs) -> None:
+    def take_list(self, jobs: Jobs) -> None:
         """A page of the backend's list; at the last one only what it cannot know yet is kept beside the list."""
         if jobs.page == 0:
             self.pages = []
@@ -190,7 +190,7 @@ class Session:
         for table in (self.rows, self.deliveries):
             table.pop(job, None)
 
-    def expect(self, job: str) -> None:
+    def expect_results(self, job: str) -> None:
         """The results of a job were asked for."""
         self.deliveries[job] = Delivery(self.rows[job].state.has_mesh)
 
@@ -209,4 +209,4 @@ class Session:
         return Row(state, before.seconds_left if before else 0.0)
 
 
-session = Session()
+addon_state = AddonState()

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .importers.splats import srgb
-from .material_looks import Look, Picture, active_colour, look_of, painted
+from .material_looks import ImageTexture, Look, active_colour, look_of, painted
 
 POINTS = 60_000  # on all that is pictured
 FINEST = 64  # parts of an edge
@@ -37,14 +37,14 @@ class Corners:
     notes: list[str] = field(default_factory=list)
 
 
-class Pictures:
+class ImagePixels:
     """Images as pixels that one sees, each read once."""
 
     def __init__(self) -> None:
         self._numbers: dict[tuple[str, str], int] = {}
         self._pixels: list[tuple[Floats, bool]] = []
 
-    def number(self, picture: Picture) -> int | None:
+    def number(self, picture: ImageTexture) -> int | None:
         """By which its pixels are asked for; None where they cannot be read."""
         image, clipped = picture.node.image, picture.node.extension in CLIPPED
         key = image.name_full, picture.node.extension
@@ -59,7 +59,7 @@ class Pictures:
     def colours(self, number: int, uvs: Floats, spacing: float) -> Bytes:
         """sRGB (N,4) at UVs (N,2), of the picture averaged to pixels as large as `spacing` of its side."""
         pixels, clipped = self._pixels[number]
-        pixels = _coarser(pixels, max(1, int(spacing * max(pixels.shape[:2]))))
+        pixels = _averaged(pixels, max(1, int(spacing * max(pixels.shape[:2]))))
         size = np.array(pixels.shape[1::-1])
         at = np.floor(uvs * size).astype(np.int64)
         x, y = (np.clip(at, 0, size - 1) if clipped else at % size).T
@@ -67,13 +67,13 @@ class Pictures:
 
 
 def corner_colours(
-    mesh: bpy.types.Mesh, materials: list[bpy.types.Material | None], name: str, pictures: Pictures
+    mesh: bpy.types.Mesh, materials: list[bpy.types.Material | None], name: str, pictures: ImagePixels
 ) -> Corners:
     """What a mesh with such materials shows; its loop triangles must be there."""
     looks = [None if material is None else look_of(material) for material in materials]
     notes = [look.note for look in looks if look is not None and look.note]
-    loops = numbers(mesh.loop_triangles, "loops", 3, np.int32)
-    of_face = numbers(mesh.loop_triangles, "material_index", 1, np.int32)[:, 0]
+    loops = read_property(mesh.loop_triangles, "loops", 3, np.int32)
+    of_face = read_property(mesh.loop_triangles, "material_index", 1, np.int32)[:, 0]
     of_face = np.clip(of_face, 0, max(len(looks) - 1, 0))
     paint, left = painted(mesh, looks)
     notes += [f"{name}: {left}"] if left else []
@@ -83,13 +83,13 @@ def corner_colours(
     for slot, look in enumerate(looks or [None]):
         rows = np.flatnonzero(of_face == slot)
         if len(rows):
-            _dress(found, rows, loops[rows], mesh, look, paint, pictures)
+            _colour_triangles(found, rows, loops[rows], mesh, look, paint, pictures)
     return found
 
 
-def _dress(
+def _colour_triangles(
     found: Corners, rows: NDArray[np.int64], loops: NDArray[np.int32], mesh: bpy.types.Mesh, look: Look | None,
-    paint: str | None, pictures: Pictures,
+    paint: str | None, pictures: ImagePixels,
 ) -> None:  # fmt: skip
     """The colours of the triangles that have one look."""
     wanted = look.attribute if look is not None and look.attribute is not None else paint
@@ -119,19 +119,19 @@ def _attribute(mesh: bpy.types.Mesh, name: str) -> Bytes | None:
     attribute = mesh.color_attributes.get(name) if name else active_colour(mesh)
     if attribute is None:
         return None
-    values = numbers(attribute.data, "color_srgb", 4)
+    values = read_property(attribute.data, "color_srgb", 4)
     if attribute.domain == "POINT":
-        values = values[numbers(mesh.loops, "vertex_index", 1, np.int32)[:, 0]]
+        values = values[read_property(mesh.loops, "vertex_index", 1, np.int32)[:, 0]]
     return _bytes(values)
 
 
-def _uvs(mesh: bpy.types.Mesh, picture: Picture) -> Floats | None:
+def _uvs(mesh: bpy.types.Mesh, picture: ImageTexture) -> Floats | None:
     """Where each corner lies on a picture, (L,2)."""
     active = next((layer for layer in mesh.uv_layers if layer.active_render), None)
     layer = mesh.uv_layers.get(picture.uv) if picture.uv else active
     if layer is None:
         return None
-    flat = numbers(layer.uv, "vector", 2)
+    flat = read_property(layer.uv, "vector", 2)
     turn = np.array(picture.turn, np.float32)
     return flat @ turn[:2, :2].T + turn[:2, 3]
 
@@ -150,7 +150,7 @@ def _pixels(image: bpy.types.Image) -> Floats | None:
     return pixels
 
 
-def _coarser(pixels: Floats, factor: int) -> Floats:
+def _averaged(pixels: Floats, factor: int) -> Floats:
     """Blocks of so many pixels averaged, those at the far borders too."""
     for axis in (0, 1):
         starts = np.arange(0, pixels.shape[axis], factor)
@@ -165,15 +165,15 @@ def _bytes(values: NDArray[np.float32]) -> Bytes:
     return np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
 
 
-def numbers(collection: bpy.types.bpy_prop_collection, name: str, width: int, kind: type = np.float32) -> NDArray:
+def read_property(collection: bpy.types.bpy_prop_collection, name: str, width: int, kind: type = np.float32) -> NDArray:
     """One property of all items of a collection, (N,width)."""
     values = np.empty(len(collection) * width, kind)
     collection.foreach_get(name, values)
     return values.reshape(-1, width)
 
 
-def finer(
-    places: NDArray[np.float64], found: Corners, pictures: Pictures, spacing: float
+def subdivided(
+    places: NDArray[np.float64], found: Corners, pictures: ImagePixels, spacing: float
 ) -> tuple[NDArray[np.float64], Bytes]:
     """Triangles (T,3,3) with their colours (T,3,4): those under pictures in parts about `spacing` wide."""
     plain = found.pictures < 0

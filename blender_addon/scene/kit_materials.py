@@ -12,7 +12,7 @@ import bpy
 from .material_looks import Colour, Look, look_of, painted
 
 
-class Looks:
+class StandInMaterials:
     """Stand-ins for materials; `close` takes them away, `notes` tells what they could not show."""
 
     def __init__(self) -> None:
@@ -25,34 +25,36 @@ class Looks:
             bpy.data.materials.remove(material)
         self._made.clear()
 
-    def dress(self, mesh: bpy.types.Mesh, materials: list[bpy.types.Material | None], name: str) -> None:
+    def assign(self, mesh: bpy.types.Mesh, materials: list[bpy.types.Material | None], name: str) -> None:
         """Give a mesh its materials, or the colour attribute that all of them show."""
         looks = [None if material is None else look_of(material) for material in materials]
         asked = [look.attribute for look in looks if look is not None and look.attribute is not None]
         paint, note = painted(mesh, looks)
         if note:
-            self._tell(f"{name}: {note}")
+            self._add_note(f"{name}: {note}")
         if paint is None and asked and len(asked) == len(materials):
             paint = asked[0]
         if paint is not None and _activate(mesh, paint):
             mesh.materials.clear()  # the exporter takes the active attribute where there is no material
             return
         for slot, (material, look) in enumerate(zip(materials, looks, strict=True)):
-            shown = None if material is None or look is None else self._shown(material, look)
+            shown = None if material is None or look is None else self._own_or_stand_in(material, look)
             if slot < len(mesh.materials):
                 mesh.materials[slot] = shown
             else:
                 mesh.materials.append(shown)
 
-    def _tell(self, note: str) -> None:
+    def _add_note(self, note: str) -> None:
         self.notes += [] if note in self.notes else [note]
 
-    def _shown(self, material: bpy.types.Material, look: Look) -> bpy.types.Material:
+    def _own_or_stand_in(self, material: bpy.types.Material, look: Look) -> bpy.types.Material:
         """The material itself where the exporter understands it, else a stand-in."""
         if look.note:
-            self._tell(look.note)
+            self._add_note(look.note)
         elif look.attribute is not None:
-            self._tell(f"{material.name}: its colour attribute is not on every part, so its viewport colour was taken.")
+            self._add_note(
+                f"{material.name}: its colour attribute is not on every part, so its viewport colour was taken."
+            )
         if _exporter_understands(material, look):
             return material
         if look.picture is None:

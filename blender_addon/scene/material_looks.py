@@ -21,7 +21,7 @@ UNTOUCHED = 0.8  # of a new material's Base Color
 
 
 @dataclass(frozen=True)
-class Picture:
+class ImageTexture:
     """An image on a material: from which UVs (the active ones for ""), and turned how."""
 
     node: bpy.types.Node
@@ -39,7 +39,7 @@ class Look:
     colour: Colour
     source: bpy.types.NodeSocket | None = None
     attribute: str | None = None
-    picture: Picture | None = None
+    picture: ImageTexture | None = None
     note: str = ""
 
     @property
@@ -78,7 +78,7 @@ def _pictured(
         note = f"{material.name}: its picture is not laid on by UVs, so it may lie otherwise; bake it."
     elif found[0].image.source == "TILED" and len(found[0].image.tiles) > 1:  # Blender gives the pixels of the first
         note = f"{material.name}: of its picture's UDIM tiles only the first was read; bake it to a picture of one."
-    return Look((1, 1, 1, 1), source, picture=laid or Picture(found[0]), note=note)
+    return Look((1, 1, 1, 1), source, picture=laid or ImageTexture(found[0]), note=note)
 
 
 def fed_by(
@@ -153,17 +153,17 @@ def _upstream(node: bpy.types.Node, groups: Groups) -> Iterator[tuple[bpy.types.
         waiting += [(other, inside) for other, _, inside in fed if other is not None]
 
 
-def _laid(node: bpy.types.Node, groups: Groups) -> Picture | None:
+def _laid(node: bpy.types.Node, groups: Groups) -> ImageTexture | None:
     """How an image node's picture is laid on, None where that is not by UVs."""
     turn, entry = Matrix(), node.inputs["Vector"]
     for _ in range(16):
         before, out, groups = fed_by(entry, groups)
         if before is None or (before.type == "TEX_COORD" and out.name == "UV"):
-            return Picture(node, "", turn)
+            return ImageTexture(node, "", turn)
         if before.type == "UVMAP":
-            return Picture(node, before.uv_map, turn)
+            return ImageTexture(node, before.uv_map, turn)
         if before.type == "ATTRIBUTE":
-            return Picture(node, before.attribute_name, turn)
+            return ImageTexture(node, before.attribute_name, turn)
         if before.type != "MAPPING" or before.vector_type not in ("POINT", "TEXTURE"):
             return None
         ways = [before.inputs[name] for name in ("Location", "Rotation", "Scale")]

@@ -25,7 +25,7 @@ Role = Literal["place", "splats", "mesh"]
 RESULTS: tuple[Role, ...] = ("splats", "mesh")
 
 
-def spots(count: int, radius: float) -> list[Vector]:
+def result_offsets(count: int, radius: float) -> list[Vector]:
     """Offsets of `count` results: a row to the right, or a square grid that goes back."""
     columns = count if count <= IN_A_ROW else math.ceil(math.sqrt(count))
     return [Vector((i % columns, i // columns, 0)) * SPACING * radius for i in range(count)]
@@ -33,9 +33,9 @@ def spots(count: int, radius: float) -> list[Vector]:
 
 def free_spot(first: Vector, radius: float) -> Vector:
     """The first place at or to the right of `first` where no result stands yet, nor will stand."""
-    standing = [thing for _, thing in _things("place")]
-    standing += [thing for role in RESULTS for _, thing in _things(role) if thing.parent is None]  # its place is gone
-    taken = [thing.matrix_world.translation for thing in standing]
+    standing = [obj for _, obj in _things("place")]
+    standing += [obj for role in RESULTS for _, obj in _things(role) if obj.parent is None]  # its place is gone
+    taken = [obj.matrix_world.translation for obj in standing]
     spot = first.copy()
     while any((spot - other).length < radius for other in taken):
         spot.x += SPACING * radius
@@ -56,7 +56,7 @@ def make_place(
     return place
 
 
-def standing(job: str, to_scene: Rows) -> tuple[Vector, float]:
+def origin_and_radius(job: str, to_scene: Rows) -> tuple[Vector, float]:
     """Where the backend puts a job's result, and its radius; from the place, for a job that waits has no `to_scene`."""
     place, matrix = find(job, "place"), Matrix(to_scene)
     if place is None:
@@ -82,7 +82,7 @@ def find(job: str, role: Role) -> bpy.types.Object | None:
     collection = find_collection(job)
     if collection is None:
         return None
-    return next((thing for thing in collection.all_objects if thing.get(ROLE) == role), None)
+    return next((obj for obj in collection.all_objects if obj.get(ROLE) == role), None)
 
 
 def splat_objects() -> Iterator[tuple[str, bpy.types.Object]]:
@@ -121,6 +121,6 @@ def short(text: str, limit: int) -> str:
 def _things(role: Role) -> Iterator[tuple[str, bpy.types.Object]]:
     for collection in bpy.data.collections:
         if JOB in collection:
-            for thing in collection.all_objects:
-                if thing.get(ROLE) == role:
-                    yield collection[JOB], thing
+            for obj in collection.all_objects:
+                if obj.get(ROLE) == role:
+                    yield collection[JOB], obj

@@ -3,7 +3,7 @@
 The layout is that of 3D Gaussian Splatting (Kerbl et al. 2023): one row of little-endian numbers for each Gaussian,
 `x y z`, `f_dc_0..2` (constant spherical harmonic), `f_rest_*` (the others: all of red, then green, then blue),
 `opacity` (logit), `scale_0..2` (log of sigma) and `rot_0..3` (quaternion w, x, y, z).  -Y is up there; here all stands
-upright, Z up (`shared.upright` tells how, and how our own older files are told apart).
+upright, Z up (`shared.ply_axes` tells how, and how our own older files are told apart).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..shared.upright import told_by, z_up
+from ..shared.ply_axes import read_convention, to_z_up
 
 Floats = NDArray[np.float32]
 
@@ -86,9 +86,9 @@ def read_ply(path: Path) -> SplatCloud:
     sh = columns("f_dc_", range(3))[:, None]
     if rest:
         sh = np.concatenate([sh, columns("f_rest_", range(rest)).reshape(count, 3, rest // 3).transpose(0, 2, 1)], 1)
-    turned, harmonics = told_by(lines, list(row.names or ()))
+    turned, harmonics = read_convention(lines, list(row.names or ()))
     parts = (columns("", "xyz"), columns("rot_", range(4)), columns("scale_", range(3)), sh[:, : harmonics or None])
-    means, quats, log_scales, sh = z_up(*parts) if turned else parts
+    means, quats, log_scales, sh = to_z_up(*parts) if turned else parts
     cloud = SplatCloud(
         positions=means,
         rotations=quats / np.maximum(np.linalg.norm(quats, axis=1, keepdims=True), 1e-12),

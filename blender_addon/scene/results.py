@@ -41,7 +41,7 @@ def place_result(
     splats = _place_splats(cloud, delivery.splats, collection)
     problem: MeshFileError | None = None
     if delivery.mesh is None and not delivery.expects_mesh:
-        _set_mesh_aside(state.job)
+        _keep_earlier_mesh(state.job)
     elif delivery.mesh is not None:
         try:
             _place_mesh(delivery.mesh, collection)
@@ -55,7 +55,7 @@ def place_result(
         if state.credits or CREDITS in holder:
             holder[CREDITS] = "\n".join(state.credits)
     let_light_through(scene)
-    _quieten(state.job)
+    _shrink_place(state.job)
     show_only(state.job, "splats")
     if problem is not None:
         raise problem
@@ -65,12 +65,12 @@ def place_result(
 def show_only(job: str, role: Role) -> None:
     """Show the splats or the mesh, which stand in the same place; the other is hidden, in renders too."""
     for other in ("splats", "mesh"):
-        thing = find(job, other)
-        if thing is not None:
-            thing.hide_viewport = thing.hide_render = other != role
+        obj = find(job, other)
+        if obj is not None:
+            obj.hide_viewport = obj.hide_render = other != role
 
 
-def shown(job: str) -> Role | None:
+def shown_role(job: str) -> Role | None:
     """Which of the two is shown, where both are there."""
     splats, mesh = find(job, "splats"), find(job, "mesh")
     if splats is None or mesh is None:
@@ -86,55 +86,55 @@ def cloud_of(message: Splats) -> SplatCloud:
 
 
 def _place_splats(cloud: SplatCloud, message: Splats, collection: bpy.types.Collection) -> bpy.types.Object:
-    thing = find(message.job, "splats")
-    if thing is not None:
-        update_splats(thing, cloud)
-        return thing
-    thing = import_splats(cloud, f"{collection.name} splats", collection)
-    thing[ROLE] = "splats"
-    thing.parent = find(message.job, "place")
-    thing.matrix_basis = local_matrix(thing.parent, message.to_scene)
-    return thing
+    obj = find(message.job, "splats")
+    if obj is not None:
+        update_splats(obj, cloud)
+        return obj
+    obj = import_splats(cloud, f"{collection.name} splats", collection)
+    obj[ROLE] = "splats"
+    obj.parent = find(message.job, "place")
+    obj.matrix_basis = local_matrix(obj.parent, message.to_scene)
+    return obj
 
 
 def _place_mesh(message: Mesh, collection: bpy.types.Collection) -> None:
     with tempfile.TemporaryDirectory(prefix="splatsmith-") as folder:
         file = Path(folder) / "mesh.glb"
         file.write_bytes(message.glb.tobytes())
-        thing = import_mesh(file, f"{collection.name} mesh", collection)
-    old, own = find(message.job, "mesh"), thing.matrix_world.copy()
+        obj = import_mesh(file, f"{collection.name} mesh", collection)
+    old, own = find(message.job, "mesh"), obj.matrix_world.copy()
     if old is not None and old.type == "MESH":
-        _update_mesh(old, thing)
+        _update_mesh(old, obj)
         return
-    thing[ROLE] = "mesh"
-    thing.parent = find(message.job, "place")
-    thing.matrix_basis = local_matrix(thing.parent, message.to_scene) @ own
+    obj[ROLE] = "mesh"
+    obj.parent = find(message.job, "place")
+    obj.matrix_basis = local_matrix(obj.parent, message.to_scene) @ own
     if old is not None:  # the artist has made something else of it, as a curve
-        thing.parent, thing.matrix_basis = old.parent, old.matrix_basis.copy()
+        obj.parent, obj.matrix_basis = old.parent, old.matrix_basis.copy()
         former = old.data
         bpy.data.objects.remove(old)
-        _remove_with_looks(former)
+        _remove_with_materials(former)
 
 
-def _set_mesh_aside(job: str) -> None:
+def _keep_earlier_mesh(job: str) -> None:
     """Splats and mesh of a job are of one step: a mesh of an earlier one is hidden, under a name that says so."""
-    thing = find(job, "mesh")
-    if thing is not None:
-        del thing[ROLE]
-        thing.name = f"{thing.name} (earlier)"
-        thing.hide_viewport = thing.hide_render = True
+    obj = find(job, "mesh")
+    if obj is not None:
+        del obj[ROLE]
+        obj.name = f"{obj.name} (earlier)"
+        obj.hide_viewport = obj.hide_render = True
 
 
-def _update_mesh(thing: bpy.types.Object, newer: bpy.types.Object) -> None:
+def _update_mesh(obj: bpy.types.Object, newer: bpy.types.Object) -> None:
     """Put the newer mesh in the place of the object's own; its transform and modifiers stay, as with splats."""
-    old, name = thing.data, thing.data.name
-    thing.data = newer.data
+    old, name = obj.data, obj.data.name
+    obj.data = newer.data
     bpy.data.objects.remove(newer)
-    _remove_with_looks(old)
-    thing.data.name = name
+    _remove_with_materials(old)
+    obj.data.name = name
 
 
-def _remove_with_looks(data: bpy.types.ID) -> None:
+def _remove_with_materials(data: bpy.types.ID) -> None:
     """Remove what an object showed, unless others show it, and of its materials and images those that nobody uses."""
     if data.users:
         return
@@ -146,7 +146,7 @@ def _remove_with_looks(data: bpy.types.ID) -> None:
         bpy.data.batch_remove({left for left in unused if left is not None and left.users == 0})
 
 
-def _quieten(job: str) -> None:
+def _shrink_place(job: str) -> None:
     """The place has its result: a small cross is enough."""
     place = find(job, "place")
     if place is not None and place.empty_display_type == "SPHERE":
@@ -155,13 +155,13 @@ def _quieten(job: str) -> None:
         place.show_in_front = False
 
 
-def leave_to_live_view(drawn: bool) -> None:
+def hide_cubes(drawn: bool) -> None:
     """Keep the cubes of imported splats out of the viewport where the live view draws them; renders have them.
 
     Without the cubes Blender would draw every point in black: a box around them all is enough to select them by.
     """
-    for _, thing in splat_objects():
-        modifier = thing.modifiers.get(MODIFIER)
+    for _, obj in splat_objects():
+        modifier = obj.modifiers.get(MODIFIER)
         if modifier is not None and modifier.show_viewport == drawn:
             modifier.show_viewport = not drawn
-            thing.display_type = "BOUNDS" if drawn else "TEXTURED"
+            obj.display_type = "BOUNDS" if drawn else "TEXTURED"

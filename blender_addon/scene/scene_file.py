@@ -2,7 +2,7 @@
 
 DIR/splats.ply, DIR/mesh.glb (if the job made one) and DIR/job.json become DIR/scene.blend; one that is there already is
 kept under another name, for somebody may have worked in it.  A collection with the prompt as its name holds the splats
-at the origin and, MESH_ASIDE metres to their right, the textured mesh.  What began with a mesh stands where that stood,
+at the origin and, MESH_OFFSET metres to their right, the textured mesh.  What began with a mesh stands where that stood,
 as large as it was: there the two are in one place, and the mesh is hidden, as after an import.  The light is white from
 all sides with a weak sun: the mesh's texture has the light of the splats in it already.
 """
@@ -21,12 +21,12 @@ from typing import Any
 import bpy
 from mathutils import Matrix, Vector
 
-from ..shared.aside import set_aside
+from ..shared.existing_files import rename_existing
 from .importers.mesh import MeshFileError, import_mesh
 from .importers.splats import import_splats, let_light_through
 from .ply import PlyError, read_ply
 
-MESH_ASIDE = 2.5  # metres; both objects lie in a ball of radius 1
+MESH_OFFSET = 2.5  # metres; both objects lie in a ball of radius 1
 BAD_INPUT = 2
 NAME_LIMIT = 60  # bytes; Blender cuts names after 63
 
@@ -53,16 +53,16 @@ def make_scene(folder: Path) -> bpy.types.Collection:
     if (folder / "mesh.glb").exists():
         things.append(import_mesh(folder / "mesh.glb", "Mesh", collection))
     aside = len(things) > 1 and stood == Matrix.Identity(4)
-    for thing in things:
-        thing.matrix_world = (Matrix() if job["placed"] else stood) @ thing.matrix_world
+    for obj in things:
+        obj.matrix_world = (Matrix() if job["placed"] else stood) @ obj.matrix_world
     if aside:
-        things[1].location.x += MESH_ASIDE
+        things[1].location.x += MESH_OFFSET
     elif len(things) > 1:
         things[1].hide_viewport = things[1].hide_render = True
     for holder in (collection, *things):
         for key in ("prompt", "objective", "seed"):
             holder[key] = job[key]
-    _set_up_camera(scene, stood, MESH_ASIDE / 2 if aside else 0.0)
+    _set_up_camera(scene, stood, MESH_OFFSET / 2 if aside else 0.0)
     _set_up_light(scene)
     _set_up_render(scene)
     return collection
@@ -74,7 +74,7 @@ def save(path: Path) -> Path | None:
     The path of the one that was there, which is kept.
     """
     bpy.context.preferences.filepaths.save_version = 0  # no scene.blend1 beside it
-    kept = set_aside(path)
+    kept = rename_existing(path)
     try:
         bpy.ops.wm.save_as_mainfile(filepath=str(path), compress=True)
     except RuntimeError as error:

@@ -17,8 +17,8 @@ from mathutils import Matrix, Vector
 from numpy.typing import NDArray
 
 from ..shared.messages import SceneMesh
-from .corner_colours import POINTS, Corners, Pictures, corner_colours, finer, numbers
-from .visible_meshes import is_splats, materials_of, shown_meshes
+from .corner_colours import POINTS, Corners, ImagePixels, corner_colours, read_property, subdivided
+from .visible_meshes import is_splats, materials_of, visible_meshes
 
 TRIANGLE_LIMIT = 2_000_000
 KINDS = ("MESH", "CURVE", "CURVES", "SURFACE", "FONT", "META", "VOLUME", "POINTCLOUD")
@@ -43,22 +43,22 @@ def selected_mesh(context: bpy.types.Context, notes: list[str] | None = None) ->
         SceneMeshError: nothing with faces is selected, it is too large, or its transform or vertices are unusable.
     """
     told: list[str] = []
-    chosen = [thing for thing in context.selected_objects if thing.type in KINDS or thing.is_instancer]
+    chosen = [obj for obj in context.selected_objects if obj.type in KINDS or obj.is_instancer]
     if not chosen:
         raise SceneMeshError("No mesh object is selected: select one, or set Start From to Nothing.")
-    splats = [thing for thing in chosen if is_splats(thing)]
-    chosen = [thing for thing in chosen if thing not in splats]
+    splats = [obj for obj in chosen if is_splats(obj)]
+    chosen = [obj for obj in chosen if obj not in splats]
     if not chosen:
         raise SceneMeshError(f"{_named(splats)} is made of splats: select the mesh of that result.")
     if splats:
         told.append(f"{_named(splats)} is left out, for it is made of splats: take the mesh of that result.")
-    pictures, parts, seen = Pictures(), [], set()
+    pictures, parts, seen = ImagePixels(), [], set()
     for part, by in _parts(context, chosen, pictures):
         parts.append(part)
         seen.add(by)
     if not parts:
         raise SceneMeshError(_no_faces(chosen))
-    faceless = [thing for thing in chosen if thing.name_full not in seen]
+    faceless = [obj for obj in chosen if obj.name_full not in seen]
     told += [f"{_named(faceless)} is left out, for it shows no faces."] if faceless else []
     told += [note for part in parts for note in part.corners.notes]
     if notes is not None:
@@ -76,24 +76,24 @@ def bounds(mesh: SceneMesh | None) -> tuple[Vector, float]:
 
 
 def _parts(
-    context: bpy.types.Context, chosen: list[bpy.types.Object], pictures: Pictures
+    context: bpy.types.Context, chosen: list[bpy.types.Object], pictures: ImagePixels
 ) -> Iterator[tuple[Part, str]]:
     """What the objects show, each with the name of the one that it is seen by."""
-    for thing in chosen:
-        if thing.mode == "EDIT":
-            thing.update_from_editmode()
+    for obj in chosen:
+        if obj.mode == "EDIT":
+            obj.update_from_editmode()
     depsgraph = context.evaluated_depsgraph_get()
-    triangles, names = 0, {thing.name_full for thing in chosen}
-    edited = [thing for thing in chosen if thing.mode == "EDIT" and thing.type == "MESH"]
-    for thing in edited:
-        with _evaluated(thing, depsgraph) as mesh:
+    triangles, names = 0, {obj.name_full for obj in chosen}
+    edited = [obj for obj in chosen if obj.mode == "EDIT" and obj.type == "MESH"]
+    for obj in edited:
+        with _evaluated(obj, depsgraph) as mesh:
             if len(mesh.polygons):
                 triangles = _counted(triangles, mesh)
-                yield _part(thing, mesh, thing.matrix_world, pictures), thing.name_full
-    for thing, matrix, by in shown_meshes(depsgraph):
-        if by.name_full in names and thing.original not in edited:
-            triangles = _counted(triangles, thing.data)
-            yield _part(thing, thing.data, matrix, pictures), by.name_full
+                yield _part(obj, mesh, obj.matrix_world, pictures), obj.name_full
+    for obj, matrix, by in visible_meshes(depsgraph):
+        if by.name_full in names and obj.original not in edited:
+            triangles = _counted(triangles, obj.data)
+            yield _part(obj, obj.data, matrix, pictures), by.name_full
 
 
 def _counted(triangles: int, mesh: bpy.types.Mesh) -> int:
@@ -106,8 +106,8 @@ def _counted(triangles: int, mesh: bpy.types.Mesh) -> int:
 
 
 @contextmanager
-def _evaluated(thing: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> Iterator[bpy.types.Mesh]:
-    evaluated = thing.evaluated_get(depsgraph)
+def _evaluated(obj: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> Iterator[bpy.types.Mesh]:
+    evaluated = obj.evaluated_get(depsgraph)
     try:
         yield evaluated.to_mesh()
     finally:
@@ -115,33 +115,33 @@ def _evaluated(thing: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> Itera
 
 
 def _named(things: list[bpy.types.Object]) -> str:
-    return ", ".join(thing.name for thing in things[:3]) + (" ..." if len(things) > 3 else "")
+    return ", ".join(obj.name for obj in things[:3]) + (" ..." if len(things) > 3 else "")
 
 
 def _no_faces(chosen: list[bpy.types.Object]) -> str:
-    if any(thing.type == "MESH" and len(thing.data.polygons) for thing in chosen):
+    if any(obj.type == "MESH" and len(obj.data.polygons) for obj in chosen):
         return f"The modifiers of {_named(chosen)} leave no faces: change or remove them."
     return f"{_named(chosen)} has no faces to start from: select an object with faces."
 
 
-def _part(thing: bpy.types.Object, mesh: bpy.types.Mesh, place: Matrix, pictures: Pictures) -> Part:
+def _part(obj: bpy.types.Object, mesh: bpy.types.Mesh, place: Matrix, pictures: ImagePixels) -> Part:
     """One mesh's triangles in world space, wound so that they face outwards under a mirroring transform too."""
     matrix = np.array(place, np.float64)
-    vertices = numbers(mesh.vertices, "co", 3).astype(np.float64) @ matrix[:3, :3].T + matrix[:3, 3]
+    vertices = read_property(mesh.vertices, "co", 3).astype(np.float64) @ matrix[:3, :3].T + matrix[:3, 3]
     if not np.isfinite(vertices).all():
-        raise SceneMeshError(f"{thing.name} has vertices that are no numbers: remove them, or reset its transform.")
+        raise SceneMeshError(f"{obj.name} has vertices that are no numbers: remove them, or reset its transform.")
     volume = np.linalg.det(matrix[:3, :3])
     if volume == 0:
-        raise SceneMeshError(f"{thing.name} is scaled to nothing along an axis: give it a scale other than 0.")
+        raise SceneMeshError(f"{obj.name} is scaled to nothing along an axis: give it a scale other than 0.")
     mesh.calc_loop_triangles()
-    corners = corner_colours(mesh, materials_of(thing), thing.name, pictures)
-    places = vertices[numbers(mesh.loop_triangles, "vertices", 3, np.int32)]
+    corners = corner_colours(mesh, materials_of(obj), obj.name, pictures)
+    places = vertices[read_property(mesh.loop_triangles, "vertices", 3, np.int32)]
     if volume < 0:
         places, corners.colours, corners.uvs = places[:, ::-1], corners.colours[:, ::-1], corners.uvs[:, ::-1]
     return Part(places, corners)
 
 
-def _joined(parts: list[Part], pictures: Pictures) -> SceneMesh:
+def _joined(parts: list[Part], pictures: ImagePixels) -> SceneMesh:
     """One mesh of all: corners in one place and of one colour are a vertex, those of one object alone."""
     pictured = [part.places[part.corners.pictures >= 0] for part in parts]
     crosses = [np.cross(places[:, 1] - places[:, 0], places[:, 2] - places[:, 0]) for places in pictured]
@@ -150,7 +150,7 @@ def _joined(parts: list[Part], pictures: Pictures) -> SceneMesh:
     size = max(float(np.ptp(part.places.reshape(-1, 3), axis=0).max()) for part in parts)
     vertices, faces, colours, start = [], [], [], 0
     for part in parts:
-        places, seen = finer(part.places, part.corners, pictures, spacing)
+        places, seen = subdivided(part.places, part.corners, pictures, spacing)
         flat, paint = places.reshape(-1, 3), np.ascontiguousarray(seen.reshape(-1, 4)).view(np.uint32)[:, 0]
         # Numbers of 21 bits an axis, then of the place and the colour: a plain sort is much faster than one of rows.
         x, y, z = np.rint((flat - flat.min(0)) / (NEAR * size or 1)).astype(np.int64).T

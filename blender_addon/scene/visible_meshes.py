@@ -16,34 +16,34 @@ from .importers.splats import RGBA, ROTATION, SCALE
 from .placing import ROLE
 
 
-class Shown(NamedTuple):
+class VisibleMesh(NamedTuple):
     """An evaluated object with a mesh that has faces, its place, and the object that it is seen by.
 
     It is gone when the next one is asked for; the mesh lasts until the file changes.
     """
 
-    thing: bpy.types.Object
+    obj: bpy.types.Object
     matrix: Matrix
     by: bpy.types.Object
 
 
-def shown_meshes(depsgraph: bpy.types.Depsgraph) -> Iterator[Shown]:
+def visible_meshes(depsgraph: bpy.types.Depsgraph) -> Iterator[VisibleMesh]:
     """Every mesh that is seen."""
     for instance in depsgraph.object_instances:
-        thing = instance.object
-        if thing.type != "MESH" or not instance.show_self or not len(thing.data.polygons):
+        obj = instance.object
+        if obj.type != "MESH" or not instance.show_self or not len(obj.data.polygons):
             continue
-        by = instance.parent if instance.is_instance else thing
-        yield Shown(thing, instance.matrix_world.copy(), by.original)
+        by = instance.parent if instance.is_instance else obj
+        yield VisibleMesh(obj, instance.matrix_world.copy(), by.original)
 
 
-def materials_of(thing: bpy.types.Object) -> list[bpy.types.Material | None]:
+def materials_of(obj: bpy.types.Object) -> list[bpy.types.Material | None]:
     """The materials in its slots."""
-    return [slot.material and slot.material.original for slot in thing.material_slots]
+    return [slot.material and slot.material.original for slot in obj.material_slots]
 
 
-def is_splats(thing: bpy.types.Object) -> bool:
+def is_splats(obj: bpy.types.Object) -> bool:
     """Whether it is an object of splats, which has no faces to start from."""
-    if thing.get(ROLE) == "splats" or getattr(thing.data, "type", "") == "GAUSSIAN_SPLAT":
+    if obj.get(ROLE) == "splats" or getattr(obj.data, "type", "") == "GAUSSIAN_SPLAT":
         return True
-    return thing.type == "MESH" and all(name in thing.data.attributes for name in (ROTATION, SCALE, RGBA))
+    return obj.type == "MESH" and all(name in obj.data.attributes for name in (ROTATION, SCALE, RGBA))

@@ -7,8 +7,8 @@ from pathlib import Path
 import bpy
 
 from ..net.client import Client
-from ..net.launcher import Backend, LauncherError
-from ..net.state import NO_PRIORS, session
+from ..net.launcher import BackendProcess, LauncherError
+from ..net.state import NO_PRIORS, addon_state
 from ..shared.address import AddressError, parse_address
 from .preferences import log_file, preferences
 
@@ -17,33 +17,35 @@ def connect(context: bpy.types.Context) -> None:
     """Have a client for the address of the preferences, or the sentence that says why there is none."""
     chosen = preferences(context)
     wanted = (chosen.address, chosen.server_key, chosen.secret_key, bpy.app.online_access)
-    if session.client_for == wanted:
+    if addon_state.client_for == wanted:
         return
-    if session.client is not None:
-        session.client.stop(0.0)
-    session.client, session.client_for, session.problem, session.welcome = None, wanted, "", None
-    session.priors = NO_PRIORS
+    if addon_state.client is not None:
+        addon_state.client.stop(0.0)
+    addon_state.client, addon_state.client_for, addon_state.problem, addon_state.welcome = None, wanted, "", None
+    addon_state.priors = NO_PRIORS
     try:
         if not parse_address(chosen.address).loopback and not bpy.app.online_access:
-            session.problem = "The backend is on another computer: allow online access in Preferences > System first."
+            addon_state.problem = (
+                "The backend is on another computer: allow online access in Preferences > System first."
+            )
             return
-        session.client = Client(*wanted[:3])
+        addon_state.client = Client(*wanted[:3])
     except AddressError as error:
-        session.problem = str(error)
+        addon_state.problem = str(error)
         return
-    session.client.start()
+    addon_state.client.start()
 
 
 def greet() -> None:
     """Take note of a connection that was made."""
-    welcome = session.connection.welcome if session.ready else None
-    if welcome is not None and welcome is not session.welcome:
-        session.greet(welcome)
+    welcome = addon_state.status.welcome if addon_state.ready else None
+    if welcome is not None and welcome is not addon_state.welcome:
+        addon_state.connected(welcome)
 
 
 def running() -> bool:
     """Whether a backend that we started is there."""
-    return session.backend is not None and session.backend.state != "ended"
+    return addon_state.backend is not None and addon_state.backend.state != "ended"
 
 
 def start_backend(context: bpy.types.Context) -> None:
@@ -52,13 +54,13 @@ def start_backend(context: bpy.types.Context) -> None:
     if not chosen.backend_folder:
         raise LauncherError("Choose the folder of Splatsmith's repository in the add-on's preferences first.")
     folder = Path(bpy.path.abspath(chosen.backend_folder))
-    session.backend = Backend(folder, log_file(), parse_address(chosen.address))
+    addon_state.backend = BackendProcess(folder, log_file(), parse_address(chosen.address))
 
 
 def autostart() -> None:
     """A timer's function, called once: start the backend where the preferences say so."""
     try:
-        if preferences(bpy.context).autostart and not session.ready:
+        if preferences(bpy.context).autostart and not addon_state.ready:
             start_backend(bpy.context)
     except (LauncherError, AddressError) as error:
-        session.say(str(error))
+        addon_state.say(str(error))

@@ -6,18 +6,18 @@ import textwrap
 
 import bpy
 
-from .pictures import Pictures
+from .pictures import JobIcons
 
 Context = bpy.types.Context
 Layout = bpy.types.UILayout
 
-_pictures: list[Pictures] = []  # while the add-on is registered
+_pictures: list[JobIcons] = []  # while the add-on is registered
 
 
-def pictures() -> Pictures:
+def pictures() -> JobIcons:
     """The pictures of the jobs."""
     if not _pictures:
-        _pictures.append(Pictures())
+        _pictures.append(JobIcons())
     return _pictures[0]
 
 

@@ -1,22 +1,22 @@
-"""The list of jobs as the panel needs it: a collection of the window manager, which follows the session."""
+"""The list of jobs as the panel needs it: a collection of the window manager, which follows the addon_state."""
 
 from __future__ import annotations
 
 import bpy
 
-from ..net.state import session
+from ..net.state import addon_state
 
 
 def sync_list(manager: bpy.types.WindowManager) -> None:
     """Make the list of the panel that of the session; the chosen job stays chosen."""
     jobs = manager.splatsmith_jobs
-    if [item.name for item in jobs] == list(session.rows):
+    if [item.name for item in jobs] == list(addon_state.rows):
         return
     chosen = active_job(manager)
     jobs.clear()
-    for job in session.rows:
+    for job in addon_state.rows:
         jobs.add().name = job
-    manager.splatsmith_active = list(session.rows).index(chosen) if chosen in session.rows else 0
+    manager.splatsmith_active = list(addon_state.rows).index(chosen) if chosen in addon_state.rows else 0
 
 
 def active_job(manager: bpy.types.WindowManager) -> str:
@@ -28,4 +28,4 @@ def active_job(manager: bpy.types.WindowManager) -> str:
 def choose_job(manager: bpy.types.WindowManager, job: str) -> None:
     """Choose a job in the list."""
     sync_list(manager)
-    manager.splatsmith_active = list(session.rows).index(job)
+    manager.splatsmith_active = list(addon_state.rows).index(job)

@@ -3,15 +3,15 @@
 import bpy
 from bpy.props import EnumProperty, StringProperty
 
-from ..net.state import Row, session
+from ..net.state import Row, addon_state
 from ..scene import results
 from ..scene.importers.mesh import MeshFileError
-from ..scene.placing import find, free_spot, make_place, remove_place, spots, standing
+from ..scene.placing import find, free_spot, make_place, origin_and_radius, remove_place, result_offsets
 from ..scene.selected_mesh import SceneMeshError, bounds, selected_mesh
 from ..shared.messages import Cancel, Fetch, Forget, Generate, new_job_id
 from ..view.live_view import live_view
 from .job_list import active_job, choose_job
-from .operators_common import Context, Result, can, refuse, unreachable, warn
+from .operators_common import Context, Result, can_press, refuse, unreachable, warn
 from .properties import SEEDS, job_fields, roll
 
 
@@ -26,7 +26,7 @@ class SPLATSMITH_OT_generate(bpy.types.Operator):
     def poll(cls, context: Context) -> bool:
         settings = context.scene.splatsmith
         objects = context.mode not in ("OBJECT", "EDIT_MESH") and settings.start == "SELECTED"
-        return can(
+        return can_press(
             cls,
             {
                 **unreachable(),
@@ -48,12 +48,12 @@ class SPLATSMITH_OT_generate(bpy.types.Operator):
         jobs = [Generate(job=new_job_id(), fields=job_fields(settings, s, mesh is not None), mesh=mesh) for s in seeds]
         origin, radius = bounds(mesh)
         first = origin if mesh else free_spot(context.scene.cursor.location, radius)
-        for job, offset in zip(jobs, spots(len(jobs), radius), strict=True):
+        for job, offset in zip(jobs, result_offsets(len(jobs), radius), strict=True):
             # The first of a selection stands in it, whatever stands there.
             spot = free_spot(first + offset, radius) if offset.length else first
             prompt, seed = job.fields["prompt"], job.fields["seed"]
             make_place(context.scene, job.job, prompt, seed, spot - origin, origin, radius)
-            session.request(job)
+            addon_state.generate(job)
         choose_job(context.window_manager, jobs[0].job)
         return {"FINISHED"}
 
@@ -66,7 +66,7 @@ class JobOperator:
     @classmethod
     def row(cls, context: Context) -> Row | None:
         """The chosen job."""
-        return session.rows.get(active_job(context.window_manager))
+        return addon_state.rows.get(active_job(context.window_manager))
 
     def id(self, context: Context) -> str:
         """The job that is meant."""
@@ -77,10 +77,10 @@ class JobOperator:
         """Whether the button can be pressed for the chosen job."""
         row = cls.row(context)
         no_row = {"Choose a job in the list first.": row is None}
-        return can(cls, {**unreachable(), **no_row, **(cls.against(row) if row else {})})
+        return can_press(cls, {**unreachable(), **no_row, **(cls.reasons_against(row) if row else {})})
 
     @classmethod
-    def against(cls, row: Row) -> dict[str, bool]:
+    def reasons_against(cls, row: Row) -> dict[str, bool]:
         """Reasons against, besides those of every request."""
         raise NotImplementedError
 
@@ -92,11 +92,11 @@ class SPLATSMITH_OT_cancel(JobOperator, bpy.types.Operator):
     bl_label = "Cancel"
 
     @classmethod
-    def against(cls, row: Row) -> dict[str, bool]:
+    def reasons_against(cls, row: Row) -> dict[str, bool]:
         return {"This job has ended.": row.ended}
 
     def execute(self, context: Context) -> Result:
-        session.client.send(Cancel(job=self.id(context)))
+        addon_state.client.send(Cancel(job=self.id(context)))
         return {"FINISHED"}
 
 
@@ -107,12 +107,12 @@ class SPLATSMITH_OT_continue_job(JobOperator, bpy.types.Operator):
     bl_label = "Continue"
 
     @classmethod
-    def against(cls, row: Row) -> dict[str, bool]:
+    def reasons_against(cls, row: Row) -> dict[str, bool]:
         return {"This job has not ended yet.": not row.ended}
 
     def execute(self, context: Context) -> Result:
-        session.say("")
-        session.go_on(self.id(context), context.scene.splatsmith.more_steps)
+        addon_state.say("")
+        addon_state.continue_job(self.id(context), context.scene.splatsmith.more_steps)
         return {"FINISHED"}
 
 
@@ -124,20 +124,20 @@ class SPLATSMITH_OT_run_again(JobOperator, bpy.types.Operator):
     bl_options = frozenset({"UNDO"})
 
     @classmethod
-    def against(cls, row: Row) -> dict[str, bool]:
+    def reasons_against(cls, row: Row) -> dict[str, bool]:
         return {}
 
     def execute(self, context: Context) -> Result:
         """The job as it was asked for, whatever the panel says now."""
-        session.say("")
+        addon_state.say("")
         job, seed = self.id(context), roll()
-        again, state = Generate(job=new_job_id(), fields={"seed": seed}, like=job), session.rows[job].state
-        origin, radius = standing(job, state.to_scene)
+        again, state = Generate(job=new_job_id(), fields={"seed": seed}, like=job), addon_state.rows[job].state
+        origin, radius = origin_and_radius(job, state.to_scene)
         place = find(job, "place")
         beside = place.matrix_world.translation.copy() if place else context.scene.cursor.location + origin
         offset = free_spot(beside, radius) - origin
         make_place(context.scene, again.job, state.prompt, seed, offset, origin, radius)
-        session.request(again)
+        addon_state.generate(again)
         choose_job(context.window_manager, again.job)
         return {"FINISHED"}
 
@@ -149,15 +149,15 @@ class SPLATSMITH_OT_import_result(JobOperator, bpy.types.Operator):
     bl_label = "Import"
 
     @classmethod
-    def against(cls, row: Row) -> dict[str, bool]:
+    def reasons_against(cls, row: Row) -> dict[str, bool]:
         nothing = row.ended and not row.state.has_splats
         return {"This job has not ended yet.": not row.ended, "This job ended before it had a result.": nothing}
 
     def execute(self, context: Context) -> Result:
-        session.say("")
+        addon_state.say("")
         job = self.id(context)
-        session.expect(job)
-        session.client.send(Fetch(job=job))
+        addon_state.expect_results(job)
+        addon_state.client.send(Fetch(job=job))
         return {"FINISHED"}
 
 
@@ -170,27 +170,27 @@ class SPLATSMITH_OT_place_result(JobOperator, bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: Context) -> bool:
-        return can(cls, {"The result waits until you are back in Object Mode.": context.mode != "OBJECT"})
+        return can_press(cls, {"The result waits until you are back in Object Mode.": context.mode != "OBJECT"})
 
     def execute(self, context: Context) -> Result:
         """Put what has come under the job's place, and let the live view draw it."""
         job = self.id(context)
-        delivery, row = session.deliveries.pop(job, None), session.rows.get(job)
+        delivery, row = addon_state.deliveries.pop(job, None), addon_state.rows.get(job)
         if delivery is None or delivery.splats is None or row is None:
             return refuse(self, "The backend has sent no result for this job: press Import once more.")
-        version = session.welcome.version if session.welcome else ""
+        version = addon_state.welcome.version if addon_state.welcome else ""
         earlier = find(job, "mesh") is not None
         try:
             results.place_result(context.scene, delivery, row.state, version)
         except results.ResultError as error:
             return refuse(self, str(error))
         except MeshFileError as error:  # no refusal: what was placed is a step to undo
-            session.say(f"The splats are placed, without their mesh. {error}")
-            self.report({"WARNING"}, session.notice)
+            addon_state.say(f"The splats are placed, without their mesh. {error}")
+            self.report({"WARNING"}, addon_state.notice)
         if earlier and find(job, "mesh") is None:
-            session.say("This result has no mesh. That of the earlier result is kept, hidden, as “… (earlier)”.")
-            self.report({"WARNING"}, session.notice)
-        results.leave_to_live_view(live_view.draws and context.scene.splatsmith.show_live)
+            addon_state.say("This result has no mesh. That of the earlier result is kept, hidden, as “… (earlier)”.")
+            self.report({"WARNING"}, addon_state.notice)
+        results.hide_cubes(live_view.draws and context.scene.splatsmith.show_live)
         live_view.show(job, results.cloud_of(delivery.splats), delivery.splats.to_scene, live=False)
         return {"FINISHED"}
 
@@ -203,7 +203,7 @@ class SPLATSMITH_OT_forget(JobOperator, bpy.types.Operator):
     bl_options = frozenset({"UNDO"})
 
     @classmethod
-    def against(cls, row: Row) -> dict[str, bool]:
+    def reasons_against(cls, row: Row) -> dict[str, bool]:
         return {"Cancel the job first: it has not ended yet.": not row.ended}
 
     def invoke(self, context: Context, event: bpy.types.Event) -> Result:
@@ -211,8 +211,8 @@ class SPLATSMITH_OT_forget(JobOperator, bpy.types.Operator):
 
     def execute(self, context: Context) -> Result:
         job = self.id(context)
-        session.client.send(Forget(job=job))
-        session.forget(job)
+        addon_state.client.send(Forget(job=job))
+        addon_state.forget(job)
         if find(job, "splats") is None:
             live_view.hide(job)
         remove_place(job)
@@ -234,8 +234,8 @@ class SPLATSMITH_OT_show_result(JobOperator, bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: Context) -> bool:
-        missing = results.shown(active_job(context.window_manager)) is None
-        return can(cls, {"Import a result with a mesh first.": missing})
+        missing = results.shown_role(active_job(context.window_manager)) is None
+        return can_press(cls, {"Import a result with a mesh first.": missing})
 
     def execute(self, context: Context) -> Result:
         results.show_only(self.id(context), self.what)

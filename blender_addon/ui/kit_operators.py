@@ -9,12 +9,12 @@ from pathlib import Path
 import bpy
 from bpy.props import BoolProperty, EnumProperty, PointerProperty, StringProperty
 
-from ..net.kit_maker import KitMaker, Order
+from ..net.kit_maker import KitMaker, KitRequest
 from ..net.launcher import LauncherError, backend_python
-from ..net.state import EMBEDDED, session
-from ..scene.kit_objects import Thing, asset_things, export_thing, exporter_is_on, things_of
+from ..net.state import EMBEDDED, addon_state
+from ..scene.kit_sources import KitSource, asset_sources, export_source, exporter_is_on, sources_of
 from ..shared.address import AddressError, parse_address
-from .operators_common import Context, Result, can, refuse, unreachable
+from .operators_common import Context, Result, can_press, refuse, unreachable
 from .preferences import preferences, user_folder
 
 LONGEST_NAME = 60
@@ -51,24 +51,24 @@ class SPLATSMITH_PG_kit(bpy.types.PropertyGroup):
         description="Keep what a kit of that name has already; otherwise it will hold these objects alone",
     )
 
-    def things(self, context: Context) -> list[Thing]:
+    def sources(self, context: Context) -> list[KitSource]:
         """What the kit will be made of."""
         if self.source == "SELECTED":
-            return things_of(context.selected_objects)
+            return sources_of(context.selected_objects)
         if self.source == "ASSETS":
-            return asset_things()
+            return asset_sources()
         inside = self.collection.all_objects if self.collection else ()
-        return things_of(thing for thing in inside if not thing.hide_render)
+        return sources_of(obj for obj in inside if not obj.hide_render)
 
 
-NOTHING = {
+NO_SOURCES = {
     "SELECTED": "Select objects with faces first.",
     "COLLECTION": "Choose a collection with objects that have faces.",
     "ASSETS": "Nothing in this file is marked as an asset: use Object > Asset > Mark as Asset first.",
 }
 
 
-def far_away(context: Context) -> bool:
+def backend_is_remote(context: Context) -> bool:
     """Whether the backend that answers is on another computer."""
     try:
         return not parse_address(preferences(context).address).loopback
@@ -84,11 +84,11 @@ class SPLATSMITH_OT_make_kit(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: Context) -> bool:
-        kit, name = session.kit, context.scene.splatsmith.kit.title.strip()
-        return can(
+        kit, name = addon_state.kit, context.scene.splatsmith.kit.title.strip()
+        return can_press(
             cls,
             {
-                ELSEWHERE: far_away(context),
+                ELSEWHERE: backend_is_remote(context),
                 **unreachable(),
                 "A kit is being made: wait, or cancel it.": kit is not None and not kit.ended,
                 "Give the kit a name first.": not name,
@@ -101,23 +101,23 @@ class SPLATSMITH_OT_make_kit(bpy.types.Operator):
     def execute(self, context: Context) -> Result:
         """Begin; the timer goes on."""
         wanted, chosen = context.scene.splatsmith.kit, preferences(context)
-        things = wanted.things(context)
+        things = wanted.sources(context)
         if not things:
-            return refuse(self, NOTHING[wanted.source])
-        kits, repository = Path(session.welcome.kits), Path(bpy.path.abspath(chosen.backend_folder))
-        if not session.welcome.kits or not kits.is_dir():
+            return refuse(self, NO_SOURCES[wanted.source])
+        kits, repository = Path(addon_state.welcome.kits), Path(bpy.path.abspath(chosen.backend_folder))
+        if not addon_state.welcome.kits or not kits.is_dir():
             return refuse(self, f"The backend keeps its kits in {kits}, which is not on this computer: make it there.")
         try:
             if not chosen.backend_folder or backend_python(repository) is None:
                 return refuse(self, "Choose the Backend Folder in the add-on's preferences, and start it there once.")
         except LauncherError as error:
             return refuse(self, str(error))
-        session.say("")
+        addon_state.say("")
         name, own_front = wanted.title.strip(), wanted.own_front
         # The same objects of the same file go by the same paths, by which a kit knows them again.
         parts = user_folder() / "kits" / str(zlib.crc32(f"{kits} {name} {bpy.data.filepath}".encode()))
-        order = Order(name, kits, repository, parts, wanted.add)
-        session.kit = KitMaker(order, things, lambda thing, file: export_thing(thing, file, own_front))
+        request = KitRequest(name, kits, repository, parts, wanted.add)
+        addon_state.kit = KitMaker(request, things, lambda obj, file: export_source(obj, file, own_front))
         return {"FINISHED"}
 
 
@@ -129,12 +129,12 @@ class SPLATSMITH_OT_cancel_kit(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: Context) -> bool:
-        stopping = session.kit is not None and session.kit.state == "stopping"
-        none = session.kit is None or session.kit.ended
-        return can(cls, {"No kit is being made.": none, "It stops after the object under way.": stopping})
+        stopping = addon_state.kit is not None and addon_state.kit.state == "stopping"
+        none = addon_state.kit is None or addon_state.kit.ended
+        return can_press(cls, {"No kit is being made.": none, "It stops after the object under way.": stopping})
 
     def execute(self, context: Context) -> Result:
-        session.kit.cancel()
+        addon_state.kit.cancel()
         return {"FINISHED"}
 
 
@@ -146,11 +146,13 @@ class SPLATSMITH_OT_use_kit(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: Context) -> bool:
-        none = session.kit is None or session.kit.state != "done"
-        return can(cls, {"Make a kit first.": none, "The backend has not found it yet.": none or made() is None})
+        none = addon_state.kit is None or addon_state.kit.state != "done"
+        return can_press(
+            cls, {"Make a kit first.": none, "The backend has not found it yet.": none or made_kit_title() is None}
+        )
 
     def execute(self, context: Context) -> Result:
-        context.scene.splatsmith.prior = made()
+        context.scene.splatsmith.prior = made_kit_title()
         return {"FINISHED"}
 
 
@@ -162,16 +164,16 @@ class SPLATSMITH_OT_copy_kit_report(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: Context) -> bool:
-        return can(cls, {"No kit was made yet.": session.kit is None})
+        return can_press(cls, {"No kit was made yet.": addon_state.kit is None})
 
     def execute(self, context: Context) -> Result:
-        context.window_manager.clipboard = session.kit.report()
+        context.window_manager.clipboard = addon_state.kit.report()
         return {"FINISHED"}
 
 
-def made() -> str | None:
+def made_kit_title() -> str | None:
     """The title of the kit that was made last, once the backend offers it."""
-    prior = session.prior(session.kit.folder) if session.kit is not None else None
+    prior = addon_state.prior(addon_state.kit.folder) if addon_state.kit is not None else None
     return prior.title if prior is not None else None
 
 

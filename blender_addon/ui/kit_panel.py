@@ -7,7 +7,7 @@ from typing import Any
 import bpy
 
 from ..net.kit_maker import KitMaker
-from ..net.state import session
+from ..net.state import addon_state
 from .drawing import sentence
 from .panels import Context, Layout, Sidebar
 
@@ -25,7 +25,7 @@ class SPLATSMITH_PT_kit(Sidebar, bpy.types.Panel):
 
     def draw(self, context: Context) -> None:
         """Draw it."""
-        layout, wanted, kit = self.layout, context.scene.splatsmith.kit, session.kit
+        layout, wanted, kit = self.layout, context.scene.splatsmith.kit, addon_state.kit
         column = layout.column()
         column.use_property_split, column.use_property_decorate = True, False
         column.prop(wanted, "title")
@@ -40,7 +40,7 @@ class SPLATSMITH_PT_kit(Sidebar, bpy.types.Panel):
             draw_progress(layout, context, kit)
         if kit is not None:
             draw_report(layout, context, kit)
-        for note in session.priors.notes:
+        for note in addon_state.priors.notes:
             sentence(layout, context, f"A kit is not on offer: {note}", "ERROR")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bpy
 
-from ..net.state import session
+from ..net.state import addon_state
 from .drawing import sentence
 
 Context = bpy.types.Context
@@ -15,26 +15,26 @@ CONNECTIONS = {"connecting": "SORTTIME", "ready": "CHECKMARK", "unreachable": "U
 
 def draw_connection(layout: Layout, context: Context) -> None:
     """How things stand with the backend, and the button that mends it."""
-    connection = session.connection
+    connection = addon_state.status
     box = layout.box()
     sentence(box, context, connection.text or "The backend is ready.", CONNECTIONS[connection.state])
-    backend = session.backend
-    if backend is not None and not session.ready:
+    backend = addon_state.backend
+    if backend is not None and not addon_state.ready:
         said = {"running": "The backend is starting.", "stopping": "The backend is stopping."}
         ended = f"The backend has ended with code {backend.exit_code}: its log is under Backend."
         sentence(box, context, said.get(backend.state, ended))
-    if not session.ready:
+    if not addon_state.ready:
         box.operator("splatsmith.start_backend", icon="PLAY")
 
 
 def draw_trouble(layout: Layout, context: Context) -> None:
     """What keeps the backend from making anything, though it answers."""
-    if not session.ready or not session.trouble.text:
+    if not addon_state.ready or not addon_state.trouble.text:
         return
     box = layout.box()
     box.alert = True
-    sentence(box, context, session.trouble.text, "ERROR")
-    if session.trouble.detail:
+    sentence(box, context, addon_state.trouble.text, "ERROR")
+    if addon_state.trouble.detail:
         box.operator("splatsmith.copy_details", icon="COPYDOWN")
 
 
@@ -42,6 +42,6 @@ def draw_notice(layout: Layout, context: Context) -> None:
     """The last thing that went wrong."""
     box = layout.box()
     box.alert = True
-    sentence(box, context, session.notice, "ERROR")
-    if session.detail:
+    sentence(box, context, addon_state.notice, "ERROR")
+    if addon_state.detail:
         box.operator("splatsmith.copy_details", icon="COPYDOWN")

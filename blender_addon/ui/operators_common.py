@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bpy
 
-from ..net.state import session
+from ..net.state import addon_state
 
 Context = bpy.types.Context
 Result = set[str]
@@ -12,7 +12,7 @@ Result = set[str]
 
 def refuse(operator: bpy.types.Operator, sentence: str) -> Result:
     """Say why nothing was done."""
-    session.say(sentence)
+    addon_state.say(sentence)
     operator.report({"ERROR"}, sentence)
     return {"CANCELLED"}
 
@@ -20,12 +20,12 @@ def refuse(operator: bpy.types.Operator, sentence: str) -> Result:
 def warn(operator: bpy.types.Operator, notes: list[str]) -> None:
     """Say what was left out of what is done, in one message; without notes, that there is nothing to say."""
     more = f" And {len(notes) - 3} more like these." if len(notes) > 3 else ""
-    session.say(" ".join(note[0].upper() + note[1:] for note in notes[:3]) + more, "\n".join(notes[3:]))
+    addon_state.say(" ".join(note[0].upper() + note[1:] for note in notes[:3]) + more, "\n".join(notes[3:]))
     if notes:
-        operator.report({"WARNING"}, session.notice)
+        operator.report({"WARNING"}, addon_state.notice)
 
 
-def can(cls: type[bpy.types.Operator], reasons: dict[str, bool]) -> bool:
+def can_press(cls: type[bpy.types.Operator], reasons: dict[str, bool]) -> bool:
     """Whether none of the reasons against it holds; the first that does is the tooltip of the grey button."""
     why = next((sentence for sentence, holds in reasons.items() if holds), "")
     if why:
@@ -35,4 +35,4 @@ def can(cls: type[bpy.types.Operator], reasons: dict[str, bool]) -> bool:
 
 def unreachable() -> dict[str, bool]:
     """The reason that keeps every request from being heard."""
-    return {session.connection.text or "The backend does not answer yet.": not session.ready}
+    return {addon_state.status.text or "The backend does not answer yet.": not addon_state.ready}

@@ -2,7 +2,7 @@
 
 import bpy
 
-from ..net.state import Row, session
+from ..net.state import Row, addon_state
 from ..scene import results
 from ..scene.placing import find
 from ..shared.messages import Option
@@ -42,7 +42,7 @@ class SPLATSMITH_PT_main(Sidebar, bpy.types.Panel):
     def draw(self, context: Context) -> None:
         """Draw it."""
         layout, settings = self.layout, context.scene.splatsmith
-        if not session.ready:
+        if not addon_state.ready:
             draw_connection(layout, context)
         draw_trouble(layout, context)
         layout.prop(settings, "prompt", text="", placeholder="What to make")
@@ -63,7 +63,7 @@ class SPLATSMITH_PT_main(Sidebar, bpy.types.Panel):
         button = layout.row()
         button.scale_y = 1.6
         button.operator("splatsmith.generate", icon="SHADERFX")
-        if session.notice:
+        if addon_state.notice:
             draw_notice(layout, context)
 
 
@@ -93,7 +93,7 @@ class SPLATSMITH_PT_jobs(Sidebar, bpy.types.Panel):
         """Draw it."""
         manager, layout = context.window_manager, self.layout
         layout.template_list("SPLATSMITH_UL_jobs", "", manager, "splatsmith_jobs", manager, "splatsmith_active", rows=4)
-        row = session.rows.get(active_job(manager))
+        row = addon_state.rows.get(active_job(manager))
         if row is None:
             sentence(layout, context, "Jobs appear here: write a prompt and press Generate.")
             return
@@ -117,12 +117,12 @@ class SPLATSMITH_PT_backend(Sidebar, bpy.types.Panel):
         """Draw it."""
         layout = self.layout
         draw_connection(layout, context)
-        if session.ready and session.welcome:
-            layout.label(text=f"Version {session.welcome.version} on {', '.join(session.welcome.devices)}")
+        if addon_state.ready and addon_state.welcome:
+            layout.label(text=f"Version {addon_state.welcome.version} on {', '.join(addon_state.welcome.devices)}")
         layout.operator("splatsmith.stop_backend", icon="QUIT")
-        if session.log_tail:
+        if addon_state.log_tail:
             box = layout.box().column(align=True)
-            for line in session.log_tail[-LOG_LINES:]:
+            for line in addon_state.log_tail[-LOG_LINES:]:
                 box.label(text=line[:120])
             layout.operator("splatsmith.copy_details", icon="COPYDOWN")
 
@@ -141,7 +141,7 @@ class SPLATSMITH_UL_jobs(bpy.types.UIList):
         _active_property: str,
     ) -> None:
         """Draw one."""
-        row = session.rows.get(item.name)
+        row = addon_state.rows.get(item.name)
         if row is None:
             return
         title, icon = STATES[row.state.state]
@@ -200,9 +200,9 @@ def draw_job(layout: Layout, context: Context, row: Row) -> None:
     if state.detail:
         layout.operator("splatsmith.copy_details", icon="COPYDOWN")
     draw_credits(layout, context, state.credits)
-    if state.job in session.deliveries:
+    if state.job in addon_state.deliveries:
         sentence(layout, context, "The result is on its way; it is placed in Object Mode.", "IMPORT")
-    shown = results.shown(state.job)
+    shown = results.shown_role(state.job)
     if shown:
         switch = layout.row(align=True)
         for what in ("splats", "mesh"):

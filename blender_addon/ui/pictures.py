@@ -1,4 +1,4 @@
-"""Pictures of the jobs as icons, which panels can draw at any size.
+"""JobIcons of the jobs as icons, which panels can draw at any size.
 
 They are kept outside the Blender file: undo and saving do not see them.
 """
@@ -13,7 +13,7 @@ ICON_SIDE = 32  # pixels, in a list
 Pixels = NDArray[np.uint8]
 
 
-class Pictures:
+class JobIcons:
     """Icons by name; `close` gives them back to Blender."""
 
     def __init__(self) -> None:

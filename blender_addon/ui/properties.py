@@ -18,7 +18,7 @@ from bpy.props import (
     StringProperty,
 )
 
-from ..net.state import EMBEDDED, session
+from ..net.state import EMBEDDED, addon_state
 from ..scene import results
 from ..shared.messages import Objective, Option, Priors
 from ..view.live_view import live_view
@@ -35,20 +35,20 @@ Group = bpy.types.PropertyGroup
 
 
 def _objective_choices(_group: Group) -> list[tuple[str, str, str]]:
-    return [(rule.name, rule.title, rule.description) for rule in session.objectives]
+    return [(rule.name, rule.title, rule.description) for rule in addon_state.objectives]
 
 
 def _quality_choices(_group: Group) -> list[tuple[str, str, str]]:
-    offered = session.welcome.qualities if session.welcome else QUALITIES
+    offered = addon_state.welcome.qualities if addon_state.welcome else QUALITIES
     return [(name, name.capitalize(), f"The recipe named {name}") for name in offered]
 
 
 def _priors(_settings: Group, _context: bpy.types.Context, _typed: str) -> list[tuple[str, str]]:
-    return [(prior.title, prior.description) for prior in session.priors.priors]
+    return [(prior.title, prior.description) for prior in addon_state.priors.priors]
 
 
 def _draw_switched(settings: Group, _context: bpy.types.Context) -> None:
-    results.leave_to_live_view(live_view.draws and settings.show_live)
+    results.hide_cubes(live_view.draws and settings.show_live)
 
 
 class SPLATSMITH_PG_settings(bpy.types.PropertyGroup):
@@ -80,7 +80,7 @@ class SPLATSMITH_PG_settings(bpy.types.PropertyGroup):
         name="Start From",
         description="What the splats are before the first step",
         items=(
-            ("NOTHING", "Nothing", "A grey ball; the result stands at the 3D cursor"),
+            ("NO_SOURCES", "Nothing", "A grey ball; the result stands at the 3D cursor"),
             ("SELECTED", "Selected Objects", "The faces and colours of the selection; the result stands there too"),
         ),
     )
@@ -116,27 +116,27 @@ class SPLATSMITH_PG_settings(bpy.types.PropertyGroup):
 
 
 class SPLATSMITH_PG_job(bpy.types.PropertyGroup):
-    """An entry of the list of jobs; `name` is the job's id, the rest is in the session."""
+    """An entry of the list of jobs; `name` is the job's id, the rest is in the addon_state."""
 
 
 def chosen_objective(settings: SPLATSMITH_PG_settings) -> Objective | None:
     """The chosen objective as the backend describes it."""
-    return next((rule for rule in session.objectives if rule.name == settings.objective_name), None)
+    return next((rule for rule in addon_state.objectives if rule.name == settings.objective_name), None)
 
 
 def take_priors(priors: Priors) -> None:
     """What the backend offers now; a prior that was chosen stays chosen where only its title is another one."""
     titles = {prior.name: prior.title for prior in priors.priors}
     for scene in bpy.data.scenes:
-        before = session.prior(scene.splatsmith.prior)
+        before = addon_state.prior(scene.splatsmith.prior)
         if before is not None and titles.get(before.name, before.title) != before.title:
             scene.splatsmith.prior = titles[before.name]
-    session.priors = priors
+    addon_state.priors = priors
 
 
 def kit_options(settings: SPLATSMITH_PG_settings) -> tuple[Option, ...]:
     """How the chosen prior may be used, where it is a kit; the defaults are the chosen objective's."""
-    rule, prior = chosen_objective(settings), session.prior(settings.prior.strip() or EMBEDDED)
+    rule, prior = chosen_objective(settings), addon_state.prior(settings.prior.strip() or EMBEDDED)
     return rule.catalogue if rule and prior and prior.kit else ()
 
 
@@ -149,7 +149,7 @@ def offered_option(settings: SPLATSMITH_PG_settings, name: str) -> Option | None
 
 def describe_options(settings: SPLATSMITH_PG_settings) -> None:
     """Give the settings an item for each option of the backend's objectives and of kits, where one is missing."""
-    told = {f"{rule.name}.{option.name}": option for rule in session.objectives for option in rule.options}
+    told = {f"{rule.name}.{option.name}": option for rule in addon_state.objectives for option in rule.options}
     told |= {f"{OF_KITS}.{option.name}": option for option in kit_options(settings)}
     for name, option in told.items():
         item = settings.options.get(name)
@@ -175,7 +175,7 @@ def changed_options(settings: SPLATSMITH_PG_settings) -> dict[str, dict[str, Any
 def job_fields(settings: SPLATSMITH_PG_settings, seed: int, with_mesh: bool) -> dict[str, Any]:
     """The fields of a job.json."""
     said = settings.prior.strip() or EMBEDDED
-    prior = session.prior(said)
+    prior = addon_state.prior(said)
     fields: dict[str, Any] = {
         "prompt": settings.prompt.strip(),
         "negative_prompt": settings.negative_prompt.strip(),

@@ -6,11 +6,11 @@ import bpy
 from bpy.props import StringProperty
 
 from ..net.launcher import LauncherError
-from ..net.state import session
+from ..net.state import addon_state
 from ..shared.address import AddressError
 from .connect import running, start_backend
 from .job_list import active_job
-from .operators_common import Context, Result, can, refuse
+from .operators_common import Context, Result, can_press, refuse
 from .properties import offered_option, roll
 
 
@@ -22,14 +22,16 @@ class SPLATSMITH_OT_start_backend(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: Context) -> bool:
-        return can(cls, {"A backend answers already.": session.ready, "The backend is there already.": running()})
+        return can_press(
+            cls, {"A backend answers already.": addon_state.ready, "The backend is there already.": running()}
+        )
 
     def execute(self, context: Context) -> Result:
         try:
             start_backend(context)
         except (LauncherError, AddressError) as error:
             return refuse(self, str(error))
-        session.say("")
+        addon_state.say("")
         return {"FINISHED"}
 
 
@@ -41,10 +43,10 @@ class SPLATSMITH_OT_stop_backend(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: Context) -> bool:
-        return can(cls, {"This Blender has not started a backend, so that it does not stop one.": not running()})
+        return can_press(cls, {"This Blender has not started a backend, so that it does not stop one.": not running()})
 
     def execute(self, context: Context) -> Result:
-        session.backend.stop()
+        addon_state.backend.stop()
         return {"FINISHED"}
 
 
@@ -55,10 +57,10 @@ class SPLATSMITH_OT_copy_details(bpy.types.Operator):
     bl_label = "Copy Details"
 
     def execute(self, context: Context) -> Result:
-        row = session.rows.get(active_job(context.window_manager))
-        told = [session.notice, session.detail, session.trouble.text, session.trouble.detail]
+        row = addon_state.rows.get(active_job(context.window_manager))
+        told = [addon_state.notice, addon_state.detail, addon_state.trouble.text, addon_state.trouble.detail]
         told += [row.state.text, *row.state.warnings, row.state.detail] if row else []
-        context.window_manager.clipboard = "\n".join([*filter(None, told), *session.log_tail])
+        context.window_manager.clipboard = "\n".join([*filter(None, told), *addon_state.log_tail])
         return {"FINISHED"}
 
 

@@ -14,7 +14,7 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
-from ..net.state import session
+from ..net.state import addon_state
 from ..scene.placing import find, world_matrix
 from ..scene.ply import Floats, SplatCloud
 from ..shared.messages import Matrix as Rows
@@ -22,7 +22,7 @@ from .splat_shader import TEXELS, WIDTH, compiled
 
 
 @dataclass
-class Cloud:
+class DrawnCloud:
     """The splats of one job, and what the graphics card has of them."""
 
     splats: SplatCloud
@@ -37,7 +37,7 @@ class Cloud:
 class LiveView:
     """What is drawn, by job."""
 
-    clouds: dict[str, Cloud] = field(default_factory=dict)
+    clouds: dict[str, DrawnCloud] = field(default_factory=dict)
     _handle: Any = None
     _broken: bool = False
 
@@ -60,7 +60,7 @@ class LiveView:
 
     def show(self, job: str, splats: SplatCloud, to_scene: Rows, live: bool) -> None:
         """Draw these splats for a job from now on."""
-        self.clouds[job] = Cloud(splats, to_scene, live)
+        self.clouds[job] = DrawnCloud(splats, to_scene, live)
 
     def hide(self, job: str) -> None:
         """Draw nothing for a job."""
@@ -68,12 +68,12 @@ class LiveView:
 
     def place(self, job: str) -> Matrix | None:
         """Where a job's splats are to be drawn: with their object; None where it is hidden or was deleted."""
-        cloud, thing = self.clouds[job], find(job, "splats")
-        if thing is None:
+        cloud, obj = self.clouds[job], find(job, "splats")
+        if obj is None:
             return world_matrix(job, cloud.to_scene) if cloud.live else None
-        if isinstance(thing.data, bpy.types.PointCloud) and not cloud.live:
+        if isinstance(obj.data, bpy.types.PointCloud) and not cloud.live:
             return None
-        return thing.matrix_world.copy() if thing.visible_get() else None
+        return obj.matrix_world.copy() if obj.visible_get() else None
 
     def _draw(self) -> None:
         if self._broken or not bpy.context.scene.splatsmith.show_live:
@@ -82,7 +82,7 @@ class LiveView:
             self._draw_all()
         except Exception as error:  # raised in a draw handler it would fill the console at every redraw
             self._broken = True
-            session.say(f"This graphics driver cannot draw the live splats ({error}).", traceback.format_exc())
+            addon_state.say(f"This graphics driver cannot draw the live splats ({error}).", traceback.format_exc())
 
     def _draw_all(self) -> None:
         region = bpy.context.region_data
@@ -92,7 +92,7 @@ class LiveView:
             draw_cloud(cloud, view, region.window_matrix)
 
 
-def draw_cloud(cloud: Cloud, view: Matrix, projection: Matrix) -> None:
+def draw_cloud(cloud: DrawnCloud, view: Matrix, projection: Matrix) -> None:
     """Draw into the viewport that is bound; `view` takes the cloud's own space to the camera's."""
     import gpu
 

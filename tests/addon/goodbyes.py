@@ -47,7 +47,7 @@ def goodbye(sender, pause):
     client.start()
     name, _ = socket.recv_multipart()
     socket.send_multipart([name, *encode(WELCOME)])
-    while client.connection.state != "ready":
+    while client.status.state != "ready":
         time.sleep(0.001)
     if sender == "add-on":
         client.send(Generate(job=new_job_id(), fields={}, mesh=MESH))

@@ -61,11 +61,11 @@ def peer(addon, tmp_path):
     from peer import Peer, until
 
     from blender_addon import timer
-    from blender_addon.net.state import session
+    from blender_addon.net.state import addon_state
 
     other = Peer(kits=str(tmp_path / "kits"))
     addon.address = f"127.0.0.1:{other.port}"
-    assert until(lambda: session.ready and session.welcome, between=timer.tick), session.connection
+    assert until(lambda: addon_state.ready and addon_state.welcome, between=timer.tick), addon_state.status
     yield other
     other.close()
 

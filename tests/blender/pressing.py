@@ -9,7 +9,7 @@ from peer import until
 from test_placing import state
 
 from blender_addon import timer
-from blender_addon.net.state import session
+from blender_addon.net.state import addon_state
 from blender_addon.shared.messages import (
     Generate,
 )
@@ -24,7 +24,7 @@ def settings():
 def ticks(condition):
     """Tick until the condition holds."""
     assert until(condition, between=lambda: (timer.tick(), time.sleep(0.002)))
-    assert session.notice == ""
+    assert addon_state.notice == ""
 
 
 def generate(peer, **changes):

@@ -46,7 +46,7 @@ def backend(installed, parts, tmp_path, monkeypatch):
     parts.timer.tick()
     installed.preferences.backend_folder = str(ROOT)
     assert ops.start_backend() == {"FINISHED"}
-    started = parts.state.session.backend
+    started = parts.state.addon_state.backend
     yield started
     started.stop()
     assert until(lambda: started.state == "ended", seconds=15)
@@ -54,22 +54,22 @@ def backend(installed, parts, tmp_path, monkeypatch):
 
 
 def test_a_prompt_becomes_splats_and_a_mesh(backend, parts, tmp_path):
-    session, find = parts.state.session, parts.placing.find
+    addon_state, find = parts.state.addon_state, parts.placing.find
 
     def ticks(condition, seconds=180):  # a busy machine takes a minute to load the models
         came = until(condition, seconds, between=lambda: (parts.timer.tick(), time.sleep(0.01)))
-        assert came, (session.notice, session.rows, session.log_tail)
+        assert came, (addon_state.notice, addon_state.rows, addon_state.log_tail)
 
     def state():
-        return session.rows[parts.job_list.active_job(bpy.context.window_manager)].state
+        return addon_state.rows[parts.job_list.active_job(bpy.context.window_manager)].state
 
     settings = bpy.context.scene.splatsmith
-    ticks(lambda: session.ready and session.objectives)
-    assert {"sds", "jsd", "vdm"} <= {rule.name for rule in session.objectives}
+    ticks(lambda: addon_state.ready and addon_state.objectives)
+    assert {"sds", "jsd", "vdm"} <= {rule.name for rule in addon_state.objectives}
     settings.prompt = "x" * 2000
     ops.generate()
-    ticks(lambda: session.notice)
-    assert "prompt" in session.notice
+    ticks(lambda: addon_state.notice)
+    assert "prompt" in addon_state.notice
     assert not [thing for thing in bpy.data.objects if thing.get("job")]
     settings.prompt, settings.quality, settings.seed = "a red apple", "draft", 3
     ops.generate()
@@ -87,7 +87,7 @@ def test_a_prompt_becomes_splats_and_a_mesh(backend, parts, tmp_path):
     settings.more_steps = 2
     ops.continue_job()
     ticks(lambda: state().state == "done")
-    ticks(lambda: not session.deliveries)
+    ticks(lambda: not addon_state.deliveries)
     assert parts.placing.find_collection(job)["prompt"] == "a red apple"
     assert job in parts.drawing.pictures()
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "apple.blend"))
@@ -98,5 +98,5 @@ def test_a_prompt_becomes_splats_and_a_mesh(backend, parts, tmp_path):
     parts.timer.tick()
     parts.job_list.choose_job(bpy.context.window_manager, job)
     ops.forget()
-    ticks(lambda: not session.rows)
-    assert session.notice == ""
+    ticks(lambda: not addon_state.rows)
+    assert addon_state.notice == ""

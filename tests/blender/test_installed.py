@@ -86,13 +86,13 @@ def test_the_panels_are_there_and_draw_without_a_backend(installed):
 
 
 def test_the_panels_draw_every_state_of_a_job(installed):
-    session = sys.modules[f"{MODULE}.net.state"].session
+    addon_state = sys.modules[f"{MODULE}.net.state"].addon_state
     messages = sys.modules[f"{MODULE}.shared.messages"]
     manager = bpy.context.window_manager
     for number, state in enumerate(get_args(messages.State)):
         job = f"{number:032x}"
         said = {"prompt": "an owl", "objective": "jsd", "seed": number, "created": 0.0, "text": "A sentence."}
-        session.update(messages.JobState(job=job, state=state, step=3, of=9, to_scene=IDENTITY, **said))
+        addon_state.update(messages.JobState(job=job, state=state, step=3, of=9, to_scene=IDENTITY, **said))
         sys.modules[f"{MODULE}.ui.job_list"].choose_job(manager, job)
         drawn = [entry for panel in ours(bpy.types.Panel) for entry in draw(panel)]
         assert "splatsmith.cancel" in {given.get("operator") for _, given in drawn}

@@ -11,7 +11,7 @@ from test_placing import splats
 
 from blender_addon import timer
 from blender_addon.net.launcher import LauncherError
-from blender_addon.net.state import session
+from blender_addon.net.state import addon_state
 from blender_addon.scene.placing import find
 from blender_addon.shared.messages import Error, Progress
 from blender_addon.ui import connect as link
@@ -65,7 +65,7 @@ def refusal(operator, **properties):
 def test_everything_is_there_before_a_backend_answers(addon):
     timer.tick()
     said = texts()
-    assert session.connection.text.split()[0] in said
+    assert addon_state.status.text.split()[0] in said
     assert "Start Backend" in said
     assert "Jobs appear here" in said
     assert "bpy.ops.splatsmith.generate()" in behind("operator")
@@ -104,16 +104,16 @@ def test_every_property_and_every_button_has_a_tooltip(addon):
 def test_a_job_is_drawn_with_its_picture_progress_and_reason(peer):
     (job,) = generate(peer, prompt="a red apple", seed=12)
     peer.say(about(job), Progress(job=job.job, step=1, of=3, seconds_left=75, metrics={}))
-    ticks(lambda: session.rows[job.job].state.step == 1)
+    ticks(lambda: addon_state.rows[job.job].state.step == 1)
     said = texts(panels.SPLATSMITH_PT_jobs)
     for text in ("a red apple · 12", "Running", "step 1 of 3", "1 min 15 s left", "Cancel", "Run Again"):
         assert text in said
     peer.say(about(job, state="failed", text="The card has too little memory.", detail="Traceback"))
-    ticks(lambda: session.rows[job.job].ended)
+    ticks(lambda: addon_state.rows[job.job].ended)
     said = texts(panels.SPLATSMITH_PT_jobs)
     assert all(word in said for word in ("Failed", "too little", "Copy Details"))
     peer.say(Error(text="The disk is full."))
-    assert until(lambda: session.notice, between=timer.tick)
+    assert until(lambda: addon_state.notice, between=timer.tick)
     assert "The disk is full." in texts(panels.SPLATSMITH_PT_main)
 
 
@@ -121,7 +121,7 @@ def test_splats_or_mesh_can_be_chosen_once_both_are_there(peer, glb):
     (job,) = generate(peer)
     assert "Import a result with a mesh first" in refusal(ops.show_result, what="mesh")
     finish(peer, job, has_mesh=True)
-    ticks(lambda: job.job in session.deliveries)
+    ticks(lambda: job.job in addon_state.deliveries)
     peer.say(of(splats(), job.job), of(glb, job.job))
     ticks(lambda: find(job.job, "mesh"))
     assert "Splats" in texts(panels.SPLATSMITH_PT_jobs)
@@ -142,15 +142,15 @@ def test_a_grey_button_says_why(peer):
     assert "has not ended yet" in refusal(ops.continue_job)
     assert "Cancel the job first" in refusal(ops.forget)
     peer.say(about(job, state="stopped", has_splats=False))
-    ticks(lambda: session.rows[job.job].ended)
+    ticks(lambda: addon_state.rows[job.job].ended)
     assert "This job has ended" in refusal(ops.cancel)
     assert "before it had a result" in refusal(ops.import_result)
 
 
 def test_without_a_backend_the_buttons_say_so(addon):
     bpy.context.scene.splatsmith.prompt = "a chair"
-    assert until(lambda: "No backend answers at" in session.connection.text, between=timer.tick)
-    assert session.connection.text in refusal(ops.generate)
+    assert until(lambda: "No backend answers at" in addon_state.status.text, between=timer.tick)
+    assert addon_state.status.text in refusal(ops.generate)
     addon.backend_folder = "/nowhere"
     assert "There is no backend in" in refusal(ops.start_backend)
     addon.backend_folder = ""

@@ -18,11 +18,11 @@ from blender_addon.scene.placing import (
     free_spot,
     make_place,
     remove_place,
+    result_offsets,
     short,
-    spots,
     world_matrix,
 )
-from blender_addon.scene.results import ResultError, leave_to_live_view, place_result, show_only, shown
+from blender_addon.scene.results import ResultError, hide_cubes, place_result, show_only, shown_role
 from blender_addon.shared.messages import JobState, Mesh, Splats
 from blender_addon.view.live_view import live_view
 
@@ -94,7 +94,7 @@ def render(tmp_path):
 
 @pytest.mark.parametrize(("count", "columns", "rows"), [(1, 1, 1), (4, 4, 1), (5, 3, 2), (9, 3, 3), (16, 4, 4)])
 def test_variations_stand_apart_in_a_row_or_a_grid(count, columns, rows):
-    points = np.array(spots(count, radius=2.0))
+    points = np.array(result_offsets(count, radius=2.0))
     assert len(points) == count
     assert tuple(points[0]) == (0, 0, 0)
     assert points[:, 0].max() == 5.0 * (columns - 1)
@@ -170,22 +170,22 @@ def test_a_second_import_brings_the_objects_up_to_date(glb):
 
 def test_one_of_the_two_is_shown(glb):
     thing, mesh = deliver(splats(), glb)
-    assert shown(JOB) == "splats"
+    assert shown_role(JOB) == "splats"
     assert (thing.hide_render, mesh.hide_render, mesh.hide_viewport) == (False, True, True)
     show_only(JOB, "mesh")
-    assert shown(JOB) == "mesh"
+    assert shown_role(JOB) == "mesh"
     assert (thing.hide_render, mesh.hide_render, mesh.hide_viewport) == (True, False, False)
 
 
 def test_the_cubes_leave_the_viewport_to_the_live_view_and_stay_in_renders(tmp_path):
     thing, _ = deliver(splats())
     modifier, before = thing.modifiers["Splats"], render(tmp_path)
-    leave_to_live_view(True)
+    hide_cubes(True)
     assert (modifier.show_viewport, modifier.show_render) == (False, True)
     after = render(tmp_path)
     assert before.max() > 0.1
     np.testing.assert_array_equal(after, before)
-    leave_to_live_view(False)
+    hide_cubes(False)
     assert modifier.show_viewport
 
 
@@ -253,7 +253,7 @@ def test_a_mesh_that_cannot_be_read_leaves_the_splats_and_the_older_mesh(glb):
         deliver(splats(35), Mesh(job=JOB, to_scene=TO_SCENE, glb=glb.glb[:100]))
     assert len(find(JOB, "splats").data.vertices) == 35
     assert (find(JOB, "mesh").data, len(bpy.data.objects)) == (before, count)
-    assert shown(JOB) == "splats"
+    assert shown_role(JOB) == "splats"
 
 
 def test_a_newer_result_without_a_mesh_leaves_the_older_mesh_to_the_artist(glb):
@@ -262,7 +262,7 @@ def test_a_newer_result_without_a_mesh_leaves_the_older_mesh_to_the_artist(glb):
     bevel = mesh.modifiers.new("Bevel", "BEVEL")
     show_only(JOB, "mesh")
     splats_now, none = deliver(splats(35))
-    assert (none, find(JOB, "mesh"), shown(JOB)) == (None, None, None)
+    assert (none, find(JOB, "mesh"), shown_role(JOB)) == (None, None, None)
     assert (mesh.name, mesh.modifiers[0]) == ("a red apple mesh (earlier)", bevel)
     assert mesh.hide_viewport
     assert mesh.hide_render

@@ -10,7 +10,7 @@ from test_panels import texts
 from test_placing import JOB, splats, state
 
 from blender_addon import timer
-from blender_addon.net.state import session
+from blender_addon.net.state import addon_state
 from blender_addon.scene.placing import find, find_collection
 from blender_addon.shared.messages import (
     Cancel,
@@ -42,7 +42,7 @@ def test_a_job_from_the_button_to_the_scene(peer, glb):
         "seed": 7,
         "quality": "high",
     }
-    assert session.rows[job.job].state.state == "queued"
+    assert addon_state.rows[job.job].state.state == "queued"
     assert active_job(bpy.context.window_manager) == job.job
     assert find(job.job, "place").show_name
     peer.say(about(job))
@@ -51,20 +51,20 @@ def test_a_job_from_the_button_to_the_scene(peer, glb):
         Progress(job=job.job, step=2, of=3, seconds_left=4.0, metrics={}), Preview(job=job.job, step=2, image=IMAGE)
     )
     peer.say(of(splats(final=False), job.job))
-    ticks(lambda: job.job in live_view.clouds and session.rows[job.job].state.step == 2 and job.job in pictures())
+    ticks(lambda: job.job in live_view.clouds and addon_state.rows[job.job].state.step == 2 and job.job in pictures())
     assert live_view.clouds[job.job].live
     assert find(job.job, "splats") is None
     peer.say(about(job, state="done", has_mesh=True))
     ticks(lambda: peer.heard_of(Fetch))
     peer.say(of(splats(30), job.job))
-    ticks(lambda: session.deliveries[job.job].splats)
+    ticks(lambda: addon_state.deliveries[job.job].splats)
     assert find(job.job, "splats") is None  # it waits for the mesh
     peer.say(of(glb, job.job))
     ticks(lambda: find(job.job, "mesh") is not None)
     assert len(find(job.job, "splats").data.vertices) == 30
     assert find_collection(job.job)["backend_version"] == WELCOME.version
     assert not live_view.clouds[job.job].live
-    assert not session.deliveries
+    assert not addon_state.deliveries
 
 
 def test_the_menus_come_from_the_backend_and_only_what_was_changed_is_sent(peer):
@@ -94,7 +94,7 @@ def test_variations_get_seeds_and_places_of_their_own(peer):
     places = [find(job.job, "place") for job in jobs]
     assert [place.location.x for place in places] == [0, 2.5, 5]
     assert [place.name.split()[-1] for place in places] == [str(job.fields["seed"]) for job in jobs]
-    assert list(session.rows) == [job.job for job in reversed(jobs)]  # the newest first
+    assert list(addon_state.rows) == [job.job for job in reversed(jobs)]  # the newest first
     assert active_job(bpy.context.window_manager) == jobs[0].job
 
 
@@ -113,36 +113,36 @@ def test_every_variation_looks_for_a_spot_of_its_own(peer):
 def test_a_result_whose_mesh_cannot_be_read_is_placed_and_that_is_said(peer, glb):
     (job,) = generate(peer)
     finish(peer, job, has_mesh=True)
-    ticks(lambda: session.deliveries)
+    ticks(lambda: addon_state.deliveries)
     damaged = msgspec.structs.replace(glb, glb=glb.glb[:100])
     peer.say(of(splats(), job.job), of(damaged, job.job))
     assert until(lambda: find(job.job, "splats"), between=timer.tick)
-    assert "The splats are placed, without their mesh." in session.notice
-    assert not session.deliveries
+    assert "The splats are placed, without their mesh." in addon_state.notice
+    assert not addon_state.deliveries
 
 
 def test_a_newer_result_without_a_mesh_is_said(peer, glb):
     (job,) = generate(peer)
     finish(peer, job, has_mesh=True)
-    ticks(lambda: session.deliveries)
+    ticks(lambda: addon_state.deliveries)
     peer.say(of(splats(), job.job), of(glb, job.job))
     ticks(lambda: find(job.job, "mesh"))
-    assert not session.notice
+    assert not addon_state.notice
     peer.say(about(job, state="stopped", has_splats=True, has_mesh=False))
-    ticks(lambda: not session.rows[job.job].state.has_mesh)
+    ticks(lambda: not addon_state.rows[job.job].state.has_mesh)
     choose_job(bpy.context.window_manager, job.job)
     ops.import_result()
     peer.say(of(splats(35), job.job))
     assert until(lambda: len(find(job.job, "splats").data.vertices) == 35, between=timer.tick)
-    assert "That of the earlier result is kept, hidden" in session.notice
+    assert "That of the earlier result is kept, hidden" in addon_state.notice
 
 
 def test_what_keeps_the_backend_from_working_is_said_until_it_works(peer):
     peer.say(Trouble(text="The worker ended before it was ready (no card).", detail="Traceback"))
-    ticks(lambda: session.trouble.text)
+    ticks(lambda: addon_state.trouble.text)
     assert "no card" in texts()
     peer.say(Trouble())
-    ticks(lambda: not session.trouble.text)
+    ticks(lambda: not addon_state.trouble.text)
     assert "no card" not in texts()
 
 
@@ -153,7 +153,7 @@ def test_a_list_of_several_pages_is_taken_whole(peer):
     peer.say(pages[1], *pages[:2])
     peer.say(pages[0], pages[2])  # what is missing in between was overtaken by a newer list
     peer.say(*pages)
-    ticks(lambda: list(session.rows) == ids)
+    ticks(lambda: list(addon_state.rows) == ids)
     assert len(bpy.context.window_manager.splatsmith_jobs) == 120
 
 
@@ -166,8 +166,8 @@ def test_a_job_starts_from_the_selection_where_that_stands(peer):
     bpy.ops.object.select_all(action="DESELECT")
     with pytest.raises(RuntimeError, match="No mesh object is selected"):
         ops.generate()
-    assert "No mesh object" in session.notice
-    assert len(session.rows) == 1
+    assert "No mesh object" in addon_state.notice
+    assert len(addon_state.rows) == 1
 
 
 def test_what_a_selection_leaves_out_is_said_in_the_panel(peer):
@@ -182,51 +182,51 @@ def test_what_a_selection_leaves_out_is_said_in_the_panel(peer):
     bpy.context.object.data.materials.append(noise)
     bare.select_set(True)
     generate(peer, start="SELECTED")
-    assert session.notice == (
+    assert addon_state.notice == (
         f"{bare.name} is left out, for it shows no faces. "
         "Noise: its colour is made by nodes, so its viewport colour was taken; bake it."
     )
     generate(peer, start="NOTHING")
-    assert session.notice == ""
+    assert addon_state.notice == ""
 
 
 def test_the_buttons_of_a_job_ask_for_what_they_say(peer):
     (job,) = generate(peer, seed=5, prompt="a chair")
     peer.say(about(job, prompt="a chair"))
-    ticks(lambda: session.rows[job.job].known)
+    ticks(lambda: addon_state.rows[job.job].known)
     ops.cancel()
     assert until(lambda: [m.job for m in peer.heard_of(Cancel)] == [job.job])
     peer.say(about(job, state="stopped", prompt="a chair"))
-    ticks(lambda: session.rows[job.job].ended)
+    ticks(lambda: addon_state.rows[job.job].ended)
     settings().more_steps = 33
     ops.continue_job()
     assert until(lambda: [(m.job, m.steps) for m in peer.heard_of(Continue)] == [(job.job, 33)])
-    assert session.rows[job.job].state.state == "queued"
+    assert addon_state.rows[job.job].state.state == "queued"
     settings().prompt = "something else"
     ops.run_again()
     assert until(lambda: len(peer.heard_of(Generate)) == 2)
     again = peer.heard_of(Generate)[-1]
     assert (again.like, again.mesh, list(again.fields)) == (job.job, None, ["seed"])
     assert again.fields["seed"] != 5
-    assert session.rows[again.job].state.prompt == "a chair"
+    assert addon_state.rows[again.job].state.prompt == "a chair"
     assert find(again.job, "place").location.x == 2.5
     peer.say(about(job, state="stopped", has_splats=True))
-    ticks(lambda: session.rows[job.job].ended)
+    ticks(lambda: addon_state.rows[job.job].ended)
     choose_job(bpy.context.window_manager, job.job)
     ops.import_result()
     peer.say(of(splats(), job.job))
     ticks(lambda: find(job.job, "splats"))
     ops.forget()
     assert until(lambda: [m.job for m in peer.heard_of(Forget)] == [job.job])
-    assert job.job not in session.rows
+    assert job.job not in addon_state.rows
     assert find(job.job, "splats")  # what was imported stays
 
 
 def test_a_request_that_is_refused_leaves_nothing(peer):
     (job,) = generate(peer)
     peer.say(Error(text="The prompt is empty.", detail="Traceback", job=job.job))
-    assert until(lambda: session.notice == "The prompt is empty.", between=timer.tick)
-    assert (session.detail, session.rows) == ("Traceback", {})
+    assert until(lambda: addon_state.notice == "The prompt is empty.", between=timer.tick)
+    assert (addon_state.detail, addon_state.rows) == ("Traceback", {})
     assert not bpy.data.objects
     timer.tick()
     assert not len(bpy.context.window_manager.splatsmith_jobs)
@@ -235,10 +235,10 @@ def test_a_request_that_is_refused_leaves_nothing(peer):
 def test_a_failure_and_every_warning_are_told_in_the_list(peer):
     (job,) = generate(peer)
     peer.say(about(job), *(Warning(job=job.job, text=text) for text in ("Unknown word.", "No colours.", "No colours.")))
-    ticks(lambda: session.rows[job.job].state.warnings == ("Unknown word.", "No colours."))
+    ticks(lambda: addon_state.rows[job.job].state.warnings == ("Unknown word.", "No colours."))
     peer.say(about(job, state="failed", text="Too little memory."))
-    ticks(lambda: session.rows[job.job].state.state == "failed")
-    assert session.rows[job.job].state.text == "Too little memory."
+    ticks(lambda: addon_state.rows[job.job].state.state == "failed")
+    assert addon_state.rows[job.job].state.text == "Too little memory."
 
 
 def test_a_result_is_imported_later_after_blender_was_started_again(peer):
@@ -255,12 +255,12 @@ def test_nothing_is_imported_by_itself_where_the_artist_does_not_want_it(peer):
     settings().auto_import = False
     (job,) = generate(peer)
     finish(peer, job)
-    ticks(lambda: session.rows[job.job].ended)
+    ticks(lambda: addon_state.rows[job.job].ended)
     settings().auto_import = True
     (other,) = generate(peer)
     bpy.data.objects.remove(find(other.job, "place"))  # or undone
     finish(peer, other)
-    ticks(lambda: session.rows[other.job].ended)
+    ticks(lambda: addon_state.rows[other.job].ended)
     assert not peer.heard_of(Fetch)
 
 
@@ -270,7 +270,7 @@ def test_a_result_waits_until_edit_mode_is_left(peer):
     bpy.ops.object.mode_set(mode="EDIT")
     finish(peer, job)
     peer.say(of(splats(), job.job))
-    ticks(lambda: job.job in session.deliveries and session.deliveries[job.job].whole)
+    ticks(lambda: job.job in addon_state.deliveries and addon_state.deliveries[job.job].whole)
     assert not timer._place_one(bpy.context)
     bpy.ops.object.mode_set(mode="OBJECT")
     ticks(lambda: find(job.job, "splats"))
@@ -279,8 +279,8 @@ def test_a_result_waits_until_edit_mode_is_left(peer):
 def test_a_result_is_placed_in_a_tick_that_has_messages(peer):
     (job,) = generate(peer)
     finish(peer, job)
-    ticks(lambda: session.deliveries)
+    ticks(lambda: addon_state.deliveries)
     peer.say(of(splats(), job.job))
-    assert until(lambda: len(session.client._inbox))
+    assert until(lambda: len(addon_state.client._inbox))
     timer.tick()
     assert find(job.job, "splats")

@@ -1,4 +1,4 @@
-"""Addresses as people write them, the mailbox that keeps the newest, the bell."""
+"""Addresses as people write them, the mailbox that keeps the newest, the waker."""
 
 import select
 import tomllib
@@ -10,8 +10,8 @@ import pytest
 from shared import VERSION
 from shared import messages as m
 from shared.address import AddressError, parse_address
-from shared.bell import Bell
-from shared.mailbox import Mailbox
+from shared.message_queue import MessageQueue
+from shared.waker import Waker
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def preview(job, step):
 
 
 def test_of_what_is_replaced_only_the_newest_waits():
-    box = Mailbox()
+    box = MessageQueue()
     for message in (preview("a", 1), preview("b", 1), m.Error(text="x"), preview("a", 2), m.Error(text="y")):
         box.put(message, message)
     kept = [box.pop() for _ in range(len(box))]
@@ -53,15 +53,15 @@ def test_of_what_is_replaced_only_the_newest_waits():
 
 
 def test_the_bell_wakes_once_and_never_blocks():
-    bell = Bell()
-    assert select.select([bell], [], [], 0)[0] == []
+    waker = Waker()
+    assert select.select([waker], [], [], 0)[0] == []
     for _ in range(100_000):  # far more than a socket's buffer takes
-        bell.ring()
-    assert select.select([bell], [], [], 0)[0] == [bell]
-    bell.silence()
-    assert select.select([bell], [], [], 0)[0] == []
-    bell.close()
-    bell.ring()
+        waker.wake()
+    assert select.select([waker], [], [], 0)[0] == [waker]
+    waker.clear()
+    assert select.select([waker], [], [], 0)[0] == []
+    waker.close()
+    waker.wake()
 
 
 def test_the_version_is_the_project_s():

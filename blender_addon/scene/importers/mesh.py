@@ -33,7 +33,7 @@ def import_mesh(path: Path, name: str, collection: bpy.types.Collection) -> bpy.
     except RuntimeError as error:
         raise MeshFileError(f"{path} cannot be imported: it is missing or not a GLB.") from error
     imported = set(bpy.data.objects) - before
-    meshes = [thing for thing in imported if thing.type == "MESH"]
+    meshes = [obj for obj in imported if obj.type == "MESH"]
     if len(meshes) != 1:
         bpy.data.batch_remove(imported)
         raise MeshFileError(f"{path} holds {len(meshes)} meshes, and one is expected: export it again.")
@@ -41,8 +41,8 @@ def import_mesh(path: Path, name: str, collection: bpy.types.Collection) -> bpy.
     placed = mesh.matrix_world.copy()
     mesh.parent = None
     mesh.matrix_world = placed
-    for thing in imported - {mesh}:  # the empty nodes above it
-        bpy.data.objects.remove(thing)
+    for obj in imported - {mesh}:  # the empty nodes above it
+        bpy.data.objects.remove(obj)
     for home in list(mesh.users_collection):
         home.objects.unlink(mesh)
     collection.objects.link(mesh)

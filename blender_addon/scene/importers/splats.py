@@ -40,29 +40,29 @@ def import_splats(cloud: SplatCloud, name: str, collection: bpy.types.Collection
     """An object of N splats, linked to `collection`.  Positions are the object's own, in metres."""
     native = "type" in bpy.types.PointCloud.bl_rna.properties
     data = _point_cloud(cloud, name) if native else _vertices(cloud, name)
-    thing = bpy.data.objects.new(name, data)
-    collection.objects.link(thing)
+    obj = bpy.data.objects.new(name, data)
+    collection.objects.link(obj)
     if not native:
-        thing.modifiers.new(MODIFIER, "NODES").node_group = splat_nodes()
-    return thing
+        obj.modifiers.new(MODIFIER, "NODES").node_group = splat_nodes()
+    return obj
 
 
-def update_splats(thing: bpy.types.Object, cloud: SplatCloud) -> None:
+def update_splats(obj: bpy.types.Object, cloud: SplatCloud) -> None:
     """Put other splats in the place of an object's own; its transform, modifiers and custom properties stay."""
-    old = thing.data
-    thing.data = _point_cloud(cloud, old.name) if isinstance(old, bpy.types.PointCloud) else _vertices(cloud, old.name)
+    old = obj.data
+    obj.data = _point_cloud(cloud, old.name) if isinstance(old, bpy.types.PointCloud) else _vertices(cloud, old.name)
     if old.users == 0:
         name = old.name
         bpy.data.batch_remove([old])
-        thing.data.name = name
+        obj.data.name = name
 
 
-def read_splats(thing: bpy.types.Object) -> SplatCloud | None:
+def read_splats(obj: bpy.types.Object) -> SplatCloud | None:
     """The splats of an object that `import_splats` made before Blender 5.3, without harmonics; None of any other.
 
     None too while they cannot be read: in Edit Mode, or where an attribute is gone or was made another.
     """
-    data = thing.data
+    data = obj.data
     if not isinstance(data, bpy.types.Mesh) or data.is_editmode or any(map(partial(_differs, data), KINDS)):
         return None
     rgba = _read(data.attributes[RGBA], "color", 4)

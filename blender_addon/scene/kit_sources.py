@@ -17,9 +17,9 @@ from pathlib import Path
 import bpy
 from mathutils import Matrix
 
-from ..net.kit_maker import ThingError
-from .kit_materials import Looks
-from .visible_meshes import is_splats, materials_of, shown_meshes
+from ..net.kit_maker import ExportError
+from .kit_materials import StandInMaterials
+from .visible_meshes import is_splats, materials_of, visible_meshes
 
 SHOWN = ("MESH", "CURVE", "CURVES", "SURFACE", "FONT", "META", "EMPTY")  # an empty may show a collection
 MOST_TRIANGLES = 2_000_000
@@ -38,7 +38,7 @@ Key = tuple[str, str | None]  # an object's name, and the library that it is lin
 
 
 @dataclass(frozen=True)
-class Thing:
+class KitSource:
     """One object of a kit: what it is called, and what it is made of, the object that carries the others first."""
 
     name: str
@@ -46,7 +46,7 @@ class Thing:
 
 
 @dataclass(frozen=True)
-class Made:
+class TemporaryData:
     """What an export adds to the file for a moment."""
 
     objects: list[bpy.types.Object]
@@ -58,64 +58,64 @@ def exporter_is_on() -> bool:
     return "gltf" in dir(bpy.ops.export_scene)
 
 
-def things_of(objects: Iterable[bpy.types.Object]) -> list[Thing]:
+def sources_of(objects: Iterable[bpy.types.Object]) -> list[KitSource]:
     """Objects as things: those that hang on another one of them are parts of it."""
-    chosen = {thing: None for thing in objects if thing.type in SHOWN or thing.type == "ARMATURE"}
+    chosen = {obj: None for obj in objects if obj.type in SHOWN or obj.type == "ARMATURE"}
     groups: dict[bpy.types.Object, list[bpy.types.Object]] = {}
-    for thing in chosen:
-        top = thing
+    for obj in chosen:
+        top = obj
         while top.parent in chosen:
             top = top.parent
-        groups.setdefault(top, []).append(thing)
-    ordered = ((top, sorted(group, key=lambda thing: thing != top)) for top, group in groups.items())
-    return [_thing(top.name, group) for top, group in ordered if any(map(_can_show, group))]
+        groups.setdefault(top, []).append(obj)
+    ordered = ((top, sorted(group, key=lambda obj: obj != top)) for top, group in groups.items())
+    return [_source(top.name, group) for top, group in ordered if any(map(_can_show, group))]
 
 
-def asset_things() -> list[Thing]:
+def asset_sources() -> list[KitSource]:
     """The objects of this file that are marked as assets, and the collections, each collection a thing."""
     marked = [collection for collection in bpy.data.collections if collection.asset_data]
-    whole = [_thing(collection.name, collection.all_objects) for collection in marked if collection.all_objects]
-    alone = [_thing(thing.name, [thing]) for thing in bpy.data.objects if thing.asset_data and _can_show(thing)]
+    whole = [_source(collection.name, collection.all_objects) for collection in marked if collection.all_objects]
+    alone = [_source(obj.name, [obj]) for obj in bpy.data.objects if obj.asset_data and _can_show(obj)]
     return alone + whole
 
 
-def export_thing(thing: Thing, file: Path, own_front: bool) -> list[str]:
+def export_source(obj: KitSource, file: Path, own_front: bool) -> list[str]:
     """Write a thing as a GLB; notes on what of it could not be taken along.
 
     With `own_front` it is turned about the vertical as if its object were not, so that its own -Y side is the front.
 
     Raises:
-        ThingError: there is nothing to be seen of it, it is too large, or the exporter refuses.
+        ExportError: there is nothing to be seen of it, it is too large, or the exporter refuses.
     """
-    objects = [found for key in thing.parts if (found := bpy.data.objects.get(key)) is not None]
+    objects = [found for key in obj.parts if (found := bpy.data.objects.get(key)) is not None]
     if not objects:
-        raise ThingError("it is not in this file any more.")
+        raise ExportError("it is not in this file any more.")
     if any(map(is_splats, objects)):
-        raise ThingError("it is made of splats: take the mesh of that result.")
-    looks, made = Looks(), Made([], [])
+        raise ExportError("it is made of splats: take the mesh of that result.")
+    materials, made = StandInMaterials(), TemporaryData([], [])
     try:
-        with _studio() as scene:
-            copies = _copies(scene, objects, looks, made)
-            _stand(scene, copies, _stood_up(objects[0], own_front), made)
+        with _temporary_scene() as scene:
+            copies = _copies(scene, objects, materials, made)
+            _place_copies(scene, copies, _to_origin(objects[0], own_front), made)
             _export(scene, file)
     finally:
         bpy.data.batch_remove(made.objects)
         bpy.data.batch_remove(made.meshes)
-        looks.close()
-    return looks.notes
+        materials.close()
+    return materials.notes
 
 
-def _thing(name: str, objects: Iterable[bpy.types.Object]) -> Thing:
-    return Thing(name, tuple((part.name, part.library.filepath if part.library else None) for part in objects))
+def _source(name: str, objects: Iterable[bpy.types.Object]) -> KitSource:
+    return KitSource(name, tuple((part.name, part.library.filepath if part.library else None) for part in objects))
 
 
-def _can_show(thing: bpy.types.Object) -> bool:
-    empty = thing.type == "EMPTY" and thing.instance_type != "COLLECTION"
-    return thing.type in SHOWN and not empty
+def _can_show(obj: bpy.types.Object) -> bool:
+    empty = obj.type == "EMPTY" and obj.instance_type != "COLLECTION"
+    return obj.type in SHOWN and not empty
 
 
 @contextmanager
-def _studio() -> Iterator[bpy.types.Scene]:
+def _temporary_scene() -> Iterator[bpy.types.Scene]:
     """An empty scene at the artist's frame, gone afterwards."""
     scene = bpy.data.scenes.new("Splatsmith kit")
     scene.frame_current = bpy.context.scene.frame_current
@@ -126,7 +126,7 @@ def _studio() -> Iterator[bpy.types.Scene]:
 
 
 def _copies(
-    scene: bpy.types.Scene, objects: list[bpy.types.Object], looks: Looks, made: Made
+    scene: bpy.types.Scene, objects: list[bpy.types.Object], materials: StandInMaterials, made: TemporaryData
 ) -> list[tuple[bpy.types.Mesh, Matrix]]:
     """A plain mesh and its place for everything that the objects show, themselves and by instances."""
     for part in objects:
@@ -134,31 +134,33 @@ def _copies(
     layer = scene.view_layers[0]
     layer.update()
     found, copied, triangles = [], {}, 0
-    for thing, matrix, _ in shown_meshes(layer.depsgraph):
-        triangles += len(thing.data.loops) - 2 * len(thing.data.polygons)
+    for obj, matrix, _ in visible_meshes(layer.depsgraph):
+        triangles += len(obj.data.loops) - 2 * len(obj.data.polygons)
         if triangles > MOST_TRIANGLES:
-            raise ThingError(f"it has more than {MOST_TRIANGLES:,} triangles: add a Decimate modifier.")
-        key = thing.data.as_pointer()
+            raise ExportError(f"it has more than {MOST_TRIANGLES:,} triangles: add a Decimate modifier.")
+        key = obj.data.as_pointer()
         if key not in copied:
-            copied[key] = thing.data.copy()
+            copied[key] = obj.data.copy()
             made.meshes.append(copied[key])
-            looks.dress(copied[key], materials_of(thing), thing.name)
+            materials.assign(copied[key], materials_of(obj), obj.name)
         found.append((copied[key], matrix))
     for part in objects:
         scene.collection.objects.unlink(part)
     return found
 
 
-def _stood_up(top: bpy.types.Object, own_front: bool) -> Matrix:
+def _to_origin(top: bpy.types.Object, own_front: bool) -> Matrix:
     """From the world to where it is photographed: at the origin, and not turned about the vertical."""
     away = Matrix.Translation(-top.matrix_world.translation)
     return Matrix.Rotation(-top.matrix_world.to_euler("XYZ").z, 4, "Z") @ away if own_front else away
 
 
-def _stand(scene: bpy.types.Scene, copies: list[tuple[bpy.types.Mesh, Matrix]], to_place: Matrix, made: Made) -> None:
+def _place_copies(
+    scene: bpy.types.Scene, copies: list[tuple[bpy.types.Mesh, Matrix]], to_place: Matrix, made: TemporaryData
+) -> None:
     """An object for each copy, where it is photographed."""
     if not copies:
-        raise ThingError("it shows no faces.")
+        raise ExportError("it shows no faces.")
     for mesh, matrix in copies:
         stand_in = bpy.data.objects.new("part", mesh)
         made.objects.append(stand_in)
@@ -176,6 +178,6 @@ def _export(scene: bpy.types.Scene, file: Path) -> None:
             bpy.ops.export_scene.gltf(filepath=str(file), **EXPORT)
     except RuntimeError as error:
         lines = [line for line in str(error).splitlines() if line.strip() and not line.startswith("Location:")]
-        raise ThingError(f"the glTF exporter refuses it ({lines[-1].strip()}).") from error
+        raise ExportError(f"the glTF exporter refuses it ({lines[-1].strip()}).") from error
     finally:
         window.scene, window.view_layer = before, layer

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from glb_file import Glb
 
-from blender_addon.net.kit_maker import ThingError
-from blender_addon.scene.kit_objects import asset_things, export_thing, things_of
+from blender_addon.net.kit_maker import ExportError
+from blender_addon.scene.kit_sources import asset_sources, export_source, sources_of
 from blender_addon.scene.placing import ROLE
 
 KINDS = ("objects", "meshes", "materials", "scenes", "images", "collections", "node_groups")
@@ -47,9 +47,9 @@ def exported(tmp_path, *objects, own_front=True, notes=()):
         counts = [len(getattr(bpy.data, kind)) for kind in KINDS]
         return counts, selected, bpy.context.view_layer.name, scene().name, bpy.context.object
 
-    (thing,) = things_of(objects)
+    (thing,) = sources_of(objects)
     before = state()
-    assert export_thing(thing, tmp_path / "thing.glb", own_front) == list(notes)
+    assert export_source(thing, tmp_path / "thing.glb", own_front) == list(notes)
     assert state() == before
     return Glb(tmp_path / "thing.glb")
 
@@ -61,10 +61,10 @@ def test_what_hangs_together_is_one_thing_under_the_name_of_what_carries_it(tmp_
     wheel = cube("Wheel", body, location=(0, 0, -3))
     bpy.ops.object.light_add()
     bpy.ops.object.empty_add()
-    found = things_of(scene().objects)
+    found = sources_of(scene().objects)
     assert {thing.name: len(thing.parts) for thing in found} == {"Stone": 1, "Car": 3}
-    assert [thing.name for thing in things_of([wheel, other])] == ["Wheel", "Stone"]
-    assert things_of([root]) == []
+    assert [thing.name for thing in sources_of([wheel, other])] == ["Wheel", "Stone"]
+    assert sources_of([root]) == []
     points = exported(tmp_path, root, body, wheel).points()
     np.testing.assert_allclose((points.min(0), points.max(0)), ((-1, -1, -4), (1, 1, 1)), atol=1e-5)
 
@@ -126,7 +126,7 @@ def test_hidden_things_and_those_of_no_scene_are_exported_all_the_same(tmp_path)
     whole.objects.link(alone)
     whole.objects.link(bpy.data.objects.new("More", thing.data))
     whole.asset_mark()
-    assert {found.name: len(found.parts) for found in asset_things()} == {"Asset": 1, "Set": 2}
+    assert {found.name: len(found.parts) for found in asset_sources()} == {"Asset": 1, "Set": 2}
 
 
 def test_colours_are_those_that_are_seen(tmp_path):
@@ -201,7 +201,7 @@ def test_what_cannot_be_exported_is_a_sentence_and_the_file_stays_as_it_was(tmp_
     splats[ROLE] = "splats"
     for modifier in range(2):
         large.modifiers.new(str(modifier), "ARRAY").count = 500
-    things = {thing.name: thing for thing in things_of([bare, splats, gone, large])}
+    things = {thing.name: thing for thing in sources_of([bare, splats, gone, large])}
     bpy.data.objects.remove(gone)
     fine = cube("Fine")
     before = [len(getattr(bpy.data, kind)) for kind in KINDS]
@@ -212,9 +212,9 @@ def test_what_cannot_be_exported_is_a_sentence_and_the_file_stays_as_it_was(tmp_
         "Large": "more than 2,000,000",
     }
     for name, words in expected.items():
-        with pytest.raises(ThingError, match=words):
-            export_thing(things[name], tmp_path / "thing.glb", own_front=True)
-    with pytest.raises(ThingError, match="exporter refuses"):
-        export_thing(things_of([fine])[0], tmp_path / "no folder" / "\0", own_front=True)
+        with pytest.raises(ExportError, match=words):
+            export_source(things[name], tmp_path / "thing.glb", own_front=True)
+    with pytest.raises(ExportError, match="exporter refuses"):
+        export_source(sources_of([fine])[0], tmp_path / "no folder" / "\0", own_front=True)
     assert scene().name == "Scene"
     assert [len(getattr(bpy.data, kind)) for kind in KINDS] == before

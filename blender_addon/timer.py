@@ -1,9 +1,8 @@
-"""The timer that carries news from the client's thread into Blender, on Blender's own thread.
+"""The timer: it runs on Blender's own thread, and handles there what the client's thread has received.
 
-A tick takes messages one by one until BUDGET is spent, and goes on at the next.  Nothing that a message does here is
-large: splats are only stored for the live view.  A result is placed by an operator, after the messages and one a
-tick: one undo step, on purpose in one piece.  Nothing that is raised leaves the tick, for Blender would silently drop
-the timer.
+A tick handles messages one by one until BUDGET is used up; the next tick handles the rest.  Each message costs little:
+splats are only stored for the live view.  After the messages an operator places at most one result a tick, so that each
+import is one undo step.  No exception leaves the tick, because Blender would drop the timer without a word.
 """
 
 from __future__ import annotations
@@ -13,48 +12,33 @@ import traceback
 
 import bpy
 
+from .incoming import dispatch
 from .net.state import IDENTITY, addon_state
 from .scene.importers.splats import read_splats
-from .scene.placing import find, remove_place, splat_objects
-from .scene.results import cloud_of
-from .shared.messages import (
-    Error,
-    Fetch,
-    FromServer,
-    Jobs,
-    JobState,
-    Mesh,
-    Preview,
-    Priors,
-    Progress,
-    Splats,
-    Trouble,
-    Warning,
-    Welcome,
-)
+from .scene.placing import find, splat_objects
 from .ui.connect import autostart, connect, greet
-from .ui.drawing import pictures
 from .ui.job_list import active_job, sync_list
-from .ui.properties import describe_options, take_priors
+from .ui.properties import describe_options
 from .view.live_view import live_view
 
-BUDGET = 0.008  # seconds of a tick for messages
+BUDGET = 0.008  # seconds that a tick spends on messages
 INTERVAL = 0.05  # seconds between ticks
-CHECK_EVERY = 1.0  # seconds between looks at what changes by itself: the log, the file's splats
-BUSY = ("TRANSFORM_OT_", "MESH_OT_", "CURVE_OT_")  # an undo step must not fall into one of these
+CHECK_EVERY = 1.0  # seconds between two checks of the backend's log and of the splats in the file
+# While one of these runs, an import would put its undo step in the middle of it.
+BUSY = ("TRANSFORM_OT_", "MESH_OT_", "CURVE_OT_")
 
 _last_check = [0.0]
 
 
 def start() -> None:
-    """Begin to tick; the first tick starts the backend where the preferences say so."""
+    """Start the timer, and the backend if the preferences say so."""
     bpy.app.timers.register(autostart, first_interval=0.1)
     bpy.app.timers.register(tick, first_interval=0.2, persistent=True)
     bpy.app.handlers.load_post.append(_forget_file)
 
 
 def stop() -> None:
-    """Tick no more; let go of the connection and the backend."""
+    """Stop the timer, the connection and what runs outside Blender: the backend and the kit's process."""
     for timer in (autostart, tick):
         if bpy.app.timers.is_registered(timer):
             bpy.app.timers.unregister(timer)
@@ -70,7 +54,7 @@ def stop() -> None:
 
 
 def tick() -> float:
-    """One call of the timer; the seconds until the next."""
+    """One call of the timer.  Returns the seconds until the next."""
     try:
         _tick(bpy.context)
     except Exception as error:
@@ -95,7 +79,7 @@ def _tick(context: bpy.types.Context) -> None:
         changed = True
         try:
             dispatch(messages[0])
-        except Exception as error:  # the message is lost, those after it are not
+        except Exception as error:  # only this message is lost
             _report(error)
     describe_options(context.scene.splatsmith)
     sync_list(context.window_manager)
@@ -109,89 +93,17 @@ def _tick(context: bpy.types.Context) -> None:
         redraw(context)
 
 
-def dispatch(message: FromServer) -> None:
-    """Do what a message asks for."""
-    match message:
-        case Splats():
-            _take_splats(message)
-        case Preview():
-            pictures().show(message.job, message.image)
-        case Progress():
-            addon_state.progress(message)
-        case JobState():
-            _take_state(message)
-        case Jobs():
-            _take_list(message)
-        case Mesh():
-            if (delivery := addon_state.deliveries.get(message.job)) is not None:
-                delivery.mesh = message
-        case Error():
-            _take_error(message)
-        case Warning():
-            addon_state.warn(message.job, message.text)
-        case Priors():
-            take_priors(message)
-        case Trouble():
-            addon_state.trouble = message
-        case Welcome():
-            addon_state.connected(message)
-
-
-def _take_list(jobs: Jobs) -> None:
-    addon_state.take_list(jobs)
-    for state in jobs.jobs:
-        _show_thumbnail(state)
-
-
-def _take_splats(message: Splats) -> None:
-    delivery = addon_state.deliveries.get(message.job)
-    if message.final and delivery is not None:
-        delivery.splats = message
-    elif message.job in addon_state.rows:
-        live_view.show(message.job, cloud_of(message), message.to_scene, live=True)
-
-
-def _take_state(state: JobState) -> None:
-    just_done = addon_state.update(state)
-    _show_thumbnail(state)
-    if state.state == "failed":
-        live_view.hide(state.job)
-    wanted = bpy.context.scene.splatsmith.auto_import and find(state.job, "place") is not None
-    if just_done and wanted and state.has_splats and addon_state.client is not None:
-        addon_state.expect_results(state.job)
-        addon_state.client.send(Fetch(job=state.job))
-
-
-def _take_error(error: Error) -> None:
-    addon_state.say(error.text, error.detail)
-    if error.job is None:
-        return
-    if (delivery := addon_state.deliveries.get(error.job)) is not None:
-        delivery.closed = True
-        if delivery.splats is None:
-            del addon_state.deliveries[error.job]
-    row = addon_state.rows.get(error.job)
-    if row is not None and not row.known:  # it was refused before it was a job
-        addon_state.forget(error.job)
-        remove_place(error.job)
-
-
-def _show_thumbnail(state: JobState) -> None:
-    if state.thumbnail is not None:
-        pictures().show(state.job, state.thumbnail)
-
-
 def _watched(context: bpy.types.Context) -> set[str]:
-    """The chosen job, and those under way whose place is in this file."""
+    """The chosen job, and all unfinished jobs that have a place in this file."""
     going = {job for job, row in addon_state.rows.items() if not row.ended and find(job, "place") is not None}
     return going | {active_job(context.window_manager)}
 
 
 def _place_one(context: bpy.types.Context) -> bool:
-    """Place one result that is whole, unless the artist is in the middle of something; whether that was done.
+    """Place one complete result, unless the artist is in the middle of something.  Returns whether it tried to.
 
-    Never under `temp_override`: where an override is set and another thread runs Python, as our client's does, Blender
-    5.0 and before come back from an operator without Python's lock, and crash.  A timer has the first window anyway.
+    Never do this under `temp_override`.  If an override is set while another thread runs Python, as our client does,
+    Blender up to 5.0 returns from an operator without Python's lock and crashes.  A timer has the first window anyway.
     """
     job = next((job for job, delivery in addon_state.deliveries.items() if delivery.whole), None)
     if job is None or context.window is None:
@@ -200,7 +112,7 @@ def _place_one(context: bpy.types.Context) -> bool:
         return False
     try:
         bpy.ops.splatsmith.place_result("EXEC_DEFAULT", True, job=job)
-    except RuntimeError as error:  # what the operator reported, which the panel shows too
+    except RuntimeError as error:  # what the operator reported; the panel shows it too
         addon_state.deliveries.pop(job, None)
         if not addon_state.notice:
             addon_state.say(str(error))
@@ -208,12 +120,12 @@ def _place_one(context: bpy.types.Context) -> bool:
 
 
 def _busy(context: bpy.types.Context) -> bool:
-    """Whether the artist is in the middle of something."""
+    """Whether the artist is in the middle of a move, a rotation, an edit ..."""
     return any(running.bl_idname.startswith(BUSY) for running in context.window.modal_operators)
 
 
 def _step_kit(context: bpy.types.Context) -> bool:
-    """One step of the kit that is being made; whether something is new.  Exporting waits for Object Mode."""
+    """Do one step of the kit in the making.  Returns whether something changed.  Exporting waits for Object Mode."""
     kit = addon_state.kit
     if kit is None or kit.ended:
         return False
@@ -223,7 +135,7 @@ def _step_kit(context: bpy.types.Context) -> bool:
 
 
 def _check_log_and_file(context: bpy.types.Context) -> bool:
-    """Follow the backend's log, and draw the imported splats of a file that was opened; whether something is new."""
+    """Read the end of the backend's log, and draw splats of a file just opened.  Returns whether something changed."""
     backend, before = addon_state.backend, addon_state.log_tail
     addon_state.log_tail = backend.tail() if backend is not None else []
     found = _draw_one() if live_view.draws else False
@@ -231,7 +143,7 @@ def _check_log_and_file(context: bpy.types.Context) -> bool:
 
 
 def _draw_one() -> bool:
-    """Draw the first imported splats that are not drawn yet and can be read; whether there were such."""
+    """Draw the first imported splats that are readable and not drawn yet.  Returns whether there were any."""
     for job, obj in splat_objects():
         if job not in live_view.clouds and (cloud := read_splats(obj)) is not None:
             live_view.show(job, cloud, IDENTITY, live=False)
@@ -240,7 +152,7 @@ def _draw_one() -> bool:
 
 
 def redraw(context: bpy.types.Context) -> None:
-    """Have the 3D views drawn again, their sidebars too."""
+    """Ask Blender to redraw all 3D views with their sidebars."""
     for window in context.window_manager.windows:
         for area in window.screen.areas:
             if area.type == "VIEW_3D":
@@ -249,7 +161,7 @@ def redraw(context: bpy.types.Context) -> None:
 
 @bpy.app.handlers.persistent
 def _forget_file(*_file: object) -> None:
-    """Another file was opened: what is drawn and asked for belongs to the last one."""
+    """Another file was opened: drop what is drawn for the last one, and the results requested for it."""
     live_view.clouds.clear()
     addon_state.deliveries.clear()
     addon_state.watched = ()

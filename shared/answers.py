@@ -26,7 +26,8 @@ class Option(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 class Objective(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One rule of score distillation; the defaults are those of its recipe for the embedded prior.
 
-    `options` are the rule's own, a job's recipe.options; `catalogue` those of a prior that is a kit, recipe.catalogue.
+    `options` are the rule's own (recipe.options of a job); `catalogue` are those of a prior that is a kit
+    (recipe.catalogue).
     """
 
     name: str
@@ -37,18 +38,18 @@ class Objective(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
 
 class Prior(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One image model that is on offer: `name` is a job's field, `title` what a menu shows, no two the same."""
+    """One image model on offer: `name` is for the job's field, `title` for menus; no two titles are the same."""
 
     name: str
     title: str
     description: str = ""
-    kit: bool = False  # a kit of objects, of which recipe.catalogue tells how it is used
+    kit: bool = False  # a kit of objects; recipe.catalogue has its settings
 
 
 class Priors(Message, frozen=True, kw_only=True):
-    """What is on offer now: after every Welcome, and to every client when a kit has come, changed or gone.
+    """The priors on offer: sent after every Welcome, and to every client when a kit was added, changed or removed.
 
-    `notes` tell of the kits that cannot be used, a sentence each.
+    `notes` has a sentence on each kit that cannot be used.
     """
 
     priors: tuple[Prior, ...]
@@ -56,7 +57,7 @@ class Priors(Message, frozen=True, kw_only=True):
 
 
 class Welcome(Message, frozen=True, kw_only=True):
-    """The answer to Hello; Priors and Jobs follow unasked."""
+    """The answer to Hello; Priors and Jobs follow by themselves."""
 
     protocol: int
     version: str
@@ -67,14 +68,14 @@ class Welcome(Message, frozen=True, kw_only=True):
 
 
 class Trouble(Message, frozen=True, kw_only=True):
-    """What keeps the backend from making anything, "" where nothing does: at each change, and after a Welcome if so."""
+    """Why the backend cannot make anything, or "": sent at each change, and after a Welcome if there is trouble."""
 
     text: str = ""
     detail: str = ""
 
 
 class SayHello(Message, frozen=True, kw_only=True):
-    """The server does not know this client, or no longer; it did nothing of what was asked."""
+    """The server does not know this client (any more), and has done nothing that it asked for."""
 
 
 class Taken(Message, frozen=True, kw_only=True):
@@ -112,7 +113,7 @@ class JobState(Message, frozen=True, kw_only=True):
     text: str = ""  # the reason of a failure
     detail: str = ""  # its traceback
     warnings: tuple[str, ...] = ()  # all of the last run, in their order
-    credits: tuple[str, ...] = ()  # whose objects the result is made of, a line each, the largest share first
+    credits: tuple[str, ...] = ()  # the authors of the objects in the result, one a line, the largest share first
     to_scene: Matrix
     has_splats: bool = False
     has_mesh: bool = False
@@ -123,7 +124,7 @@ class JobState(Message, frozen=True, kw_only=True):
 
 
 class Jobs(Message, frozen=True, kw_only=True):
-    """All jobs, the newest first, in as many messages as they need: `page` counts from 0, the `last` ends the list."""
+    """All jobs, the newest first, in one or more messages: `page` counts from 0, and `last` marks the last one."""
 
     jobs: tuple[JobState, ...]
     page: int = 0
@@ -131,7 +132,7 @@ class Jobs(Message, frozen=True, kw_only=True):
 
 
 class Progress(Message, frozen=True, kw_only=True):
-    """After a step, to every client."""
+    """How far a job is, after each step; sent to every client."""
 
     job: JobId
     step: int
@@ -141,7 +142,7 @@ class Progress(Message, frozen=True, kw_only=True):
 
 
 class Preview(Message, frozen=True, kw_only=True):
-    """A picture of the object now."""
+    """A picture of the object as it is now."""
 
     job: JobId
     step: int
@@ -195,5 +196,5 @@ FromServer = (
     Welcome | Priors | Trouble | SayHello | Taken | Pong | Error
     | JobState | Jobs | Progress | Preview | Splats | Mesh | Warning
 )  # fmt: skip
-# Of these the newest of a job is enough; a slow client never sees the ones between.
+# Of these only the newest of a job matters; a slow client never sees the ones in between.
 NEWEST_WINS = (Progress, Preview, Splats)

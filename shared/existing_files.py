@@ -1,4 +1,4 @@
-"""A file that somebody may have worked in makes room for a new one, and stays."""
+"""Renames a file that is in the way of a new one, because somebody may have worked in it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from pathlib import Path
 
 
 def rename_existing(path: Path) -> Path | None:
-    """Rename a file, "scene.blend" to "scene-1.blend" or the next free number; its new path, if there was one."""
+    """Rename "scene.blend" to "scene-1.blend", or the next free number.
+
+    Returns the new path, or None if there is no such file.
+    """
     if not path.exists():
         return None
     for number in count(1):

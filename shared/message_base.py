@@ -22,12 +22,12 @@ Floats = NDArray[np.float32]
 
 
 def new_job_id() -> str:
-    """An id that no other job has."""
+    """A random id, which no other job or order has."""
     return secrets.token_hex(16)
 
 
 def check_shape(name: str, array: NDArray[Any] | None, *shape: int | None) -> None:
-    """ValueError unless the array has these sides, where None is any."""
+    """ValueError unless the array is None or has this shape, where None stands for any size."""
     if array is not None and (
         array.ndim != len(shape) or any(want not in (None, side) for want, side in zip(shape, array.shape, strict=True))
     ):
@@ -35,4 +35,4 @@ def check_shape(name: str, array: NDArray[Any] | None, *shape: int | None) -> No
 
 
 class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag=True, eq=False):
-    """What all messages have in common: their type's name travels with them."""
+    """What all messages have in common: the name of their type is sent with them."""

@@ -1,4 +1,4 @@
-"""What waits for a reader.  Of news that newer news replaces only the newest waits, so a slow reader costs little."""
+"""A queue for messages in which newer news replaces older, so that a slow reader costs little memory."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _serial = itertools.count()
 
 
 class MessageQueue(Generic[T]):
-    """Things in the order in which they came, each for a message, the replaced ones left out."""
+    """Items in the order in which they came, one for each message, without those that were replaced."""
 
     def __init__(self) -> None:
         self._waiting: dict[Hashable, T] = {}
@@ -35,28 +35,28 @@ class MessageQueue(Generic[T]):
         return len(self._waiting)
 
     def put(self, message: FromServer, thing: T) -> None:
-        """Add at the end; what the message replaces is gone."""
+        """Add an item at the end; the item that the message replaces is dropped."""
         key = replacement_key(message)
         self._waiting.pop(key, None)
         self._waiting[key] = thing
 
     def first(self) -> T:
-        """What has waited longest; it stays.  KeyError where nothing waits."""
+        """The oldest item, which stays in the queue.  KeyError if the queue is empty."""
         if not self._waiting:
             raise KeyError("nothing waits")
         return next(iter(self._waiting.values()))
 
     def pop(self) -> T:
-        """What has waited longest; it is taken out.  KeyError where nothing waits."""
+        """The oldest item, which is removed.  KeyError if the queue is empty."""
         thing = self.first()
         del self._waiting[next(iter(self._waiting))]
         return thing
 
 
 def replacement_key(message: FromServer) -> Hashable:
-    """Messages of one slot replace each other."""
+    """Messages with the same key replace each other."""
     kind = type(message)
-    if isinstance(message, Splats):  # a result is not replaced by what comes while the job goes on
+    if isinstance(message, Splats):  # splats of a running job do not replace a result
         return kind, message.job, message.final
     if isinstance(message, (*NEWEST_WINS, JobState, Mesh)):
         return kind, message.job

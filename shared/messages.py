@@ -1,9 +1,10 @@
 """Every message between the add-on and the backend: the vocabulary, and nothing of how it travels (see codec.py).
 
-A job has an id that the client draws (`new_job_id`), and so has every order that changes something: it is sent again
-until the server says that it has taken it, and carried out once.
-Small news of every job (`JobState`) goes to every client; pictures and splats of a job go to those that watch it.
-World: Blender's, Z up, metres.  The object of a job lies in the unit ball; `to_scene` takes it to where it stands.
+The client makes the id of a job (`new_job_id`).  An order, which changes something, has an id too: the client sends it
+until the server says that it has taken it, and the server carries it out once.
+The state of every job (`JobState`) goes to every client; pictures and splats of a job go to clients that watch it.
+The world is Blender's: Z up, metres.  A job's object lies in the unit ball; `to_scene` is the matrix from there to the
+scene.
 """
 
 from .answers import (

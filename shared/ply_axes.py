@@ -1,8 +1,8 @@
-"""Splats between our axes (Z up, front at -Y) and those of 3D Gaussian Splatting's files (-Y up, front at -Z).
+"""Turns splats between our axes (Z up, front at -Y) and those of 3D Gaussian Splatting's files (-Y up, front at -Z).
 
-The turn is a quarter about X: (x, y, z) here is (x, -z, y) there.  Both R and the axes of a splat are exchanged,
-R' = P R P^T and S' = P S P^T, so that values only change places and signs, and turn back bit for bit; only harmonics of
-degree 2 and 3 are mixed.
+It is a quarter turn about X: our (x, y, z) is (x, -z, y) in a file.  A splat's rotation and scales are both
+transformed, R' = P R P^T and S' = P S P^T, so that numbers only change places and signs, and come back bit for bit.
+Only harmonics of degree 2 and 3 are mixed.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ DIRECTIONS = 64
 
 
 def to_y_down(means: Floats, quats: Floats, scales: Floats, sh: Floats) -> Four:
-    """Splats of ours as they stand in a file."""
+    """Our splats with the axes of a file."""
     x, y, z = means.T
     w, i, j, k = quats.T
     return np.stack([x, -z, y], 1), np.stack([w, i, -k, j], 1), scales[:, [0, 2, 1]], _mixed(sh, TO_FILE)
 
 
 def to_z_up(means: Floats, quats: Floats, scales: Floats, sh: Floats) -> Four:
-    """Splats of a file as they stand here."""
+    """A file's splats with our axes."""
     x, y, z = means.T
     w, i, j, k = quats.T
     return np.stack([x, z, -y], 1), np.stack([w, i, k, -j], 1), scales[:, [0, 2, 1]], _mixed(sh, TO_FILE.T)
 
 
 def ply_columns(harmonics: int, normals: bool = True) -> list[str]:
-    """The columns of a 3DGS file in order; without normals they are those of our own files before they said so."""
+    """The columns of a 3DGS file in order.  Our own older files, which have no HEADER_COMMENT, are without normals."""
     rest = [f"f_rest_{i}" for i in range(3 * (harmonics - 1))]
     colour = ["f_dc_0", "f_dc_1", "f_dc_2", *rest, "opacity"]
     shape = [f"scale_{i}" for i in range(3)] + [f"rot_{i}" for i in range(4)]
@@ -44,10 +44,11 @@ def ply_columns(harmonics: int, normals: bool = True) -> list[str]:
 
 
 def read_convention(header: list[str], names: list[str], foreign: bool = False) -> tuple[bool, int]:
-    """Whether a file is -Y up, and how many harmonics count, 0 for all of its columns.
+    """Whether a file has -Y up, and how many of its harmonics to use (0: all).
 
-    Ours say so in their header.  Without a word, a file in the very layout that we wrote before is one of ours, Z up;
-    with `foreign`, one from anywhere, only where it has no f_rest_*, for other tools write them.
+    Our files say both in their header.  A file without any comment and with exactly the columns of our older files is
+    one of those, Z up.  `foreign` is for files from anywhere: then this holds only without f_rest_* columns, because
+    other tools write such files with them.
     """
     own = next((line for line in header if line.startswith(HEADER_COMMENT)), None)
     if own is not None:
@@ -59,7 +60,7 @@ def read_convention(header: list[str], names: list[str], foreign: bool = False) 
 
 
 def _mixed(sh: Floats, turn: NDArray[np.float64]) -> Floats:
-    """Harmonics (N,K,3) of splats that were turned by a matrix."""
+    """The harmonics (N,K,3) of splats after they were turned by a matrix."""
     if sh.shape[1] == 1:
         return sh
     mixed: Floats = np.einsum("jk,nkc->njc", _mixing(turn is TO_FILE, sh.shape[1]), sh).astype(np.float32)
@@ -68,7 +69,7 @@ def _mixed(sh: Floats, turn: NDArray[np.float64]) -> Floats:
 
 @cache
 def _mixing(to_file: bool, count: int) -> NDArray[np.float64]:
-    """M (K,K): a colour of harmonics h seen along d is that of M h seen along the turned d."""
+    """The matrix M (K,K) for which harmonics h seen along d give the same colour as M h seen along the turned d."""
     turn = TO_FILE if to_file else TO_FILE.T
     rng = np.random.default_rng(0)
     d = rng.normal(size=(DIRECTIONS, 3))
@@ -80,7 +81,7 @@ def _mixing(to_file: bool, count: int) -> NDArray[np.float64]:
 def _harmonics(d: NDArray[np.float64], count: int) -> NDArray[np.float64]:
     """The first `count` of 3DGS's real spherical harmonics along unit vectors (N,3), factors left out: (N,K).
 
-    Factors within a degree are those of 3DGS to a common one, which is all that a turn asks for.
+    Within a degree the factors are those of 3DGS up to a common one, which is enough for a rotation.
     """
     x, y, z = d.T
     one = np.ones_like(x)

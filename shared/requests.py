@@ -20,13 +20,13 @@ class Hello(Message, frozen=True, kw_only=True):
 
 
 class Ping(Message, frozen=True, kw_only=True):
-    """Are you there?  Answered by Pong at once, whatever else goes on."""
+    """Asks whether the server is there; it answers with Pong at once, whatever else it does."""
 
     token: int
 
 
 class Order(Message, frozen=True, kw_only=True):
-    """What changes something.  Sent again, after a lost connection, with the same `id`, it is not carried out again."""
+    """A request that changes something.  Sent again with the same `id`, it is not carried out twice."""
 
     id: OrderId = msgspec.field(default_factory=new_job_id)
 
@@ -45,9 +45,9 @@ class SceneMesh(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
 
 class Generate(Order, frozen=True, kw_only=True):
-    """A new job.  `fields` are those of a job.json (prompt, objective, seed, quality, recipe ...) and checked there.
+    """Make a new job.  `fields` are those of a job.json (prompt, objective, recipe ...), and the server checks them.
 
-    With `like` the fields and the mesh are those of that job, and `fields` says what is different.
+    With `like` the fields and the mesh are copied from that job, and `fields` has only what differs.
     """
 
     job: JobId
@@ -57,38 +57,38 @@ class Generate(Order, frozen=True, kw_only=True):
 
 
 class Cancel(Order, frozen=True, kw_only=True):
-    """Stop a job after the step under way, at the second order at once; what it has is kept and can be continued."""
+    """Stop a job after the present step, or at once if sent twice; it keeps what it has and can be continued."""
 
     job: JobId
 
 
 class Continue(Order, frozen=True, kw_only=True):
-    """So many more steps for a job that has ended."""
+    """Continue a job that has ended for so many steps."""
 
     job: JobId
     steps: Annotated[int, Meta(ge=1, le=100_000)]
 
 
 class Watch(Message, frozen=True, kw_only=True):
-    """From now on send pictures and splats of these jobs, the last ones at once, and of no others."""
+    """Send pictures and splats of these jobs and no others from now on, the last ones at once."""
 
     jobs: tuple[JobId, ...]
 
 
 class Fetch(Message, frozen=True, kw_only=True):
-    """The results of a job: Splats with `final`, then Mesh where there is one."""
+    """Asks for the results of a job: Splats with `final`, then Mesh if there is one."""
 
     job: JobId
 
 
 class Forget(Order, frozen=True, kw_only=True):
-    """Delete a job that has ended, with its folder; of one that is gone already nothing is left to do."""
+    """Delete a job that has ended, with its folder; does nothing if it is deleted already."""
 
     job: JobId
 
 
 class ListJobs(Message, frozen=True, kw_only=True):
-    """Answered by Jobs."""
+    """Asks for all jobs; the answer is Jobs."""
 
 
 FromClient = Hello | Ping | Generate | Cancel | Continue | Watch | Fetch | Forget | ListJobs

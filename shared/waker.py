@@ -1,4 +1,4 @@
-"""Wakes a thread that waits for sockets: any other thread may ring."""
+"""Wakes a thread that waits for sockets, from any other thread."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import socket
 
 
 class Waker:
-    """A pair of connected sockets; the waiting thread polls `fileno()`, and calls `silence` before it looks."""
+    """A pair of connected sockets.  The waiting thread polls `fileno()`, and calls `clear` before it looks for work."""
 
     def __init__(self) -> None:
         self._near, self._far = socket.socketpair()
@@ -15,21 +15,21 @@ class Waker:
         self._far.setblocking(False)
 
     def fileno(self) -> int:
-        """What can be read once somebody has rung."""
+        """The socket that becomes readable when `wake` is called."""
         return self._near.fileno()
 
     def wake(self) -> None:
-        """Wake the waiting thread; never waits itself.  Nothing happens where it rings already, or is closed."""
+        """Wake the waiting thread; never blocks.  Does nothing if it is being woken already, or after `close`."""
         with contextlib.suppress(OSError):
             self._far.send(b"!")
 
     def clear(self) -> None:
-        """Take up all that was rung so far."""
+        """Forget all calls of `wake` so far."""
         with contextlib.suppress(BlockingIOError):
             while self._near.recv(4096):
                 pass
 
     def close(self) -> None:
-        """Let go of both sockets."""
+        """Close both sockets."""
         self._near.close()
         self._far.close()

@@ -1,11 +1,11 @@
 """The add-on's side of the connection: a thread that alone touches the socket; no bpy.
 
-The thread connects, says Hello, keeps the line alive, and tries again for ever; how things stand is one sentence in
-`Client.connection`.  Blender's own thread only puts messages into one box and takes them out of another.
+The thread connects, says Hello, keeps the connection alive, and connects again whenever it is lost.  `Client.status`
+says in one sentence how things are.  Blender's own thread only adds messages to one queue and reads another.
 
     connecting -> ready             the backend has said Welcome
-               -> unreachable       nobody answers, or no longer
-               -> refused           somebody does, and will not have us: another version, a wrong key, another program
+               -> unreachable       nothing answers, or it has stopped answering
+               -> refused           something answers but refuses us: another version, a wrong key, another program
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from .pending_requests import PendingRequests
 __all__ = ["AddressError", "Client", "ConnectionStatus"]
 
 RETRY = {"unreachable": 0.5, "refused": 3.0}  # seconds until the next try
-AT_ONCE = 100  # messages read before anything else is looked at, so that a flood cannot keep us from ending
-MOST_WAITING = 10_000  # messages that Blender has not taken
+AT_ONCE = 100  # messages read in a row; then the thread looks at everything else, so that it can end during a flood
+MOST_WAITING = 10_000  # received messages that Blender has not read yet; beyond it the oldest is dropped
 
 ConnectionState = Literal["connecting", "ready", "unreachable", "refused"]
 
 
 @dataclass(frozen=True)
 class ConnectionStatus:
-    """How things stand; `text` is a sentence for the panel that says what to do, "" when ready."""
+    """The state of the connection; `text` tells the artist what to do, and is "" when ready."""
 
     state: ConnectionState
     text: str
@@ -43,10 +43,10 @@ class ConnectionStatus:
 
 
 class Client:
-    """A connection to the backend that is kept up.
+    """A connection to the backend that is made again whenever it is lost.
 
-    Raises AddressError where the address cannot be one, or is another machine's and there is no key for it.  The line
-    that the backend printed holds both keys: it may be given whole as `server_key`.
+    Raises AddressError if the address is malformed, or if it is another machine's and there is no key for it.  The
+    backend prints both keys in one line; `server_key` may be that whole line.
     """
 
     def __init__(self, address: str, server_key: str = "", secret_key: str = "") -> None:
@@ -62,18 +62,18 @@ class Client:
 
     @property
     def status(self) -> ConnectionStatus:
-        """How things stand now."""
+        """How the connection is now."""
         with self._lock:
             return self._status
 
     def start(self) -> None:
-        """Begin to connect; returns at once."""
+        """Start to connect; returns at once."""
         self._thread.start()
 
     def send(self, message: FromClient) -> None:
-        """Send as soon as the backend is there, and again where an answer was lost with the connection.
+        """Send as soon as the backend is connected, and again if the connection is lost before the answer.
 
-        What cannot travel, as a mesh far too large, comes back as an Error at once.
+        A message that cannot be sent, such as one with a mesh far too large, gives an Error in `receive` at once.
         """
         try:
             frames = encode(message)
@@ -87,12 +87,12 @@ class Client:
         self._waker.wake()
 
     def receive(self, limit: int = 100) -> list[FromServer]:
-        """What has come, at most `limit` messages; of Progress, Preview, Splats and JobState of a job the newest."""
+        """At most `limit` received messages; of a job's Progress, Preview, Splats and JobState only the newest."""
         with self._lock:
             return [self._inbox.pop() for _ in range(min(limit, len(self._inbox)))]
 
     def stop(self, timeout: float = 1.0) -> None:
-        """End the connection, and the thread once the line has sent what it took; waits no longer than `timeout`."""
+        """End the connection and the thread, once what was begun is sent; waits at most `timeout` seconds."""
         self._stopping.set()
         self._waker.wake()
         if self._thread.is_alive():
@@ -110,7 +110,7 @@ class Client:
             self._status = ConnectionStatus(state, text, welcome)
 
     def _run(self) -> None:
-        """The thread: one connection after the other."""
+        """The thread's function: make one connection after the other."""
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         try:
             while not self._stopping.is_set():
@@ -124,7 +124,7 @@ class Client:
             self._waker.close()
 
     def _serve(self, connection: Connection) -> None:
-        """Use a connection until it is lost, or `stop`."""
+        """Use a connection until it is lost or `stop` is called."""
         try:
             while not self._stopping.is_set():
                 connection.wait(self._waker)
@@ -168,7 +168,7 @@ class Client:
 
 
 def _parse_keys(address: Address, words: list[str]) -> Keys | None:
-    """The two keys of 40 characters, or None where none are given and none are needed."""
+    """The two keys of 40 characters; None if none are given and none are needed."""
     if not words and address.loopback:
         return None
     if not words:

@@ -1,7 +1,7 @@
-"""One connection to a backend, from its first packet to the moment it is lost; no bpy.  The client's thread has it.
+"""One connection to a backend, from its first packet until it is lost; no bpy.  Only the client's thread uses it.
 
-ZeroMQ would reconnect by itself and say nothing.  Here a line is used once, and its monitor tells why it ended, so that
-the panel can say what to do.
+ZeroMQ would reconnect by itself without a word.  Here a connection is never reused, and the monitor of its socket tells
+why it ended, so that the panel can say what to do.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from ..shared.waker import Waker
 Keys = tuple[bytes, bytes]  # the server's public, the client's secret
 Failure = Literal["unreachable", "refused"]
 
-TICK = 1000  # milliseconds; a socket or the bell wakes at once, and each waking thread takes Python's lock from Blender
-# Milliseconds to send what was begun.  Where a socket gives up between two parts of a message, and the other end leaves
-# at that moment, libzmq 4.3.5 aborts the process (zeromq/libzmq#3442): with 0 often, with 50 where the machine is busy.
+TICK = 1000  # milliseconds; messages wake the thread sooner, and whenever it wakes it takes Python's lock from Blender
+# Milliseconds for a closed socket to finish sending.  If it gives up between two parts of a message just as the other
+# end leaves, libzmq 4.3.5 aborts the process (zeromq/libzmq#3442): often with 0, on a busy machine even with 50.
 LINGER = 5000
 PING_EVERY = 2.0  # seconds
 PATIENCE = 6.0  # seconds without an answer until the backend counts as hanging
 HANDSHAKE = 3.0  # seconds for a program to show that it speaks ZeroMQ
-AWAY = 20.0  # seconds in which Blender let us not run; the backend may have forgotten us
+AWAY = 20.0  # seconds without a turn for this thread, after which the backend may have forgotten us
 
 OTHER_PROGRAM = "The program at {} is no Splatsmith backend: choose another port, here and for the backend."
 NOBODY = "No backend answers at {}: start it, or correct the address in the preferences."
@@ -39,7 +39,8 @@ NO_WELCOME = "Something answers at {}, but not as a backend does: wait if it is 
 WRONG_KEY = "The backend at {} does not know this key: paste the line that `serve` printed into the preferences."
 KEY_NEEDED = "The backend at {} asks for a key: paste the line that `serve` printed into the preferences."
 NO_KEY_NEEDED = "The backend at {} takes no key: remove it from the preferences."
-HUNG_UP = {  # by whether we have a key: a backend that sees the other mechanism first hangs up without a reason
+# By whether we have a key.  A backend that expects the other kind of security may hang up without giving a reason.
+HUNG_UP = {
     True: "The backend at {} does not know this key, or takes none: paste the line that `serve` printed, or remove it.",
     False: "The program at {} is no Splatsmith backend, or one that asks for a key: choose another port, here and for "
     "the backend, or paste the line that `serve` printed into the preferences.",
@@ -53,7 +54,7 @@ OTHER_MECHANISM = 0x11000002  # ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH
 
 
 class ConnectionLostError(Exception):
-    """A line is over; why, in a sentence."""
+    """The connection is lost; `text` is a sentence that says why."""
 
     def __init__(self, state: Failure, text: str) -> None:
         super().__init__(text)
@@ -62,7 +63,7 @@ class ConnectionLostError(Exception):
 
 
 class Connection:
-    """A DEALER socket, connecting.  Methods raise ConnectionLostError once the line is over."""
+    """A DEALER socket that connects.  Once the connection is lost, methods raise ConnectionLostError."""
 
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]], address: Address, keys: Keys | None) -> None:
         self.address, self.secure = address, keys is not None
@@ -81,13 +82,13 @@ class Connection:
             raise ConnectionLostError("unreachable", NOBODY.format(address)) from error
 
     def close(self) -> None:
-        """Let go of the sockets."""
+        """Close the sockets."""
         self._socket.disable_monitor()
         self._monitor.close(linger=0)
         self._socket.close()
 
     def wait(self, waker: Waker) -> None:
-        """Until there is something to do: news, a rung waker, or some time gone by."""
+        """Return when there is something to do: a message, a call of `waker.wake()`, or TICK is over."""
         poller = zmq.Poller()
         for source in (self._socket, self._monitor, waker.fileno()):
             poller.register(source, zmq.POLLIN)
@@ -96,11 +97,11 @@ class Connection:
 
     @property
     def overdue(self) -> bool:
-        """Whether a backend that has greeted us owes us an answer for long."""
+        """Whether a backend that has greeted us has not answered for PATIENCE seconds."""
         return self.welcome is not None and time.monotonic() - self._answered > PATIENCE
 
     def keep_alive(self) -> None:
-        """Look at how the line is; ask whether the backend is there; say Hello where it may not know us any more."""
+        """Check the socket's events, ping the backend, and say Hello again where it may have forgotten us."""
         while self._monitor.poll(0):
             event = parse_monitor_message(self._monitor.recv_multipart())
             self._handle_event(zmq.Event(event["event"]), event["value"])
@@ -108,7 +109,7 @@ class Connection:
         away, self._last_turn = now - self._last_turn > AWAY, now
         if not self._greeted:
             if now - self._began > 2 * HANDSHAKE:
-                # A name that nobody knows or a machine that is off gives no event at all.
+                # For an unknown host name, or a machine that is off, the socket reports no event at all.
                 text = OTHER_PROGRAM if self._connected else NOBODY
                 raise ConnectionLostError("refused" if self._connected else "unreachable", text.format(self.address))
         elif self.welcome is None and now - self._greeted > PATIENCE:
@@ -120,7 +121,7 @@ class Connection:
             self.send(encode(Ping(token=next(self._tokens))))
 
     def send(self, frames: Sequence[Frame]) -> bool:
-        """Send now; False where the line can take no more for the moment."""
+        """Send now.  Returns False if the socket's queue is full."""
         try:
             self._socket.send_multipart(frames, zmq.NOBLOCK, copy=False)
         except zmq.Again:
@@ -128,7 +129,7 @@ class Connection:
         return True
 
     def receive(self) -> FromServer | None:
-        """The next message, if one is there."""
+        """The next message, or None."""
         try:
             frames = self._socket.recv_multipart(zmq.NOBLOCK, copy=False)
         except zmq.Again:
@@ -142,11 +143,11 @@ class Connection:
         if isinstance(message, Welcome):
             self.welcome = message
         elif isinstance(message, SayHello) and time.monotonic() - self._greeted > PING_EVERY:
-            self._greet()  # it did not hear us for long, and has forgotten us; all that was late is answered so
+            self._greet()  # it has not heard us for long and forgot us; this Hello answers all such messages
         return message
 
     def _handle_event(self, event: zmq.Event, value: int) -> None:
-        """What an event of the socket's monitor means."""
+        """React to an event of the socket's monitor."""
         if event == zmq.Event.CONNECTED:
             self._connected = True
         elif event == zmq.Event.HANDSHAKE_SUCCEEDED:

@@ -15,7 +15,7 @@ import sys
 import threading
 from collections.abc import Sequence
 
-PATIENCE = 5.0  # seconds; a step of a job takes less
+PATIENCE = 5.0  # seconds to end by itself; a step of a job takes less
 PR_SET_PDEATHSIG = 1  # of Linux's prctl(2): the signal that comes when the parent dies
 
 
@@ -26,12 +26,12 @@ def main(command: Sequence[str]) -> int:
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=asked)  # noqa: PLW1509
     threading.Thread(target=_end_with_stdin, args=(process,), daemon=True).start()
     code = process.wait()
-    _kill_group(process)  # workers that outlived their server
+    _kill_group(process)  # processes of the command that are still running
     return code
 
 
 def _end_with_parent() -> None:
-    """In the command's process, before it is the command."""
+    """Runs in the new process, before the command does: have Linux end it when the guard dies."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
@@ -63,7 +63,7 @@ def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> N
     try:
         os.killpg(process.pid, number)
     except ProcessLookupError:
-        return  # all of them are gone
+        return  # all of its processes have ended already
 
 
 if __name__ == "__main__":

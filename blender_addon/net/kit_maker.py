@@ -1,11 +1,11 @@
-"""Making a kit, from the button to the report, in small steps that a timer calls; no bpy.
+"""Makes a kit, from the button to the report, in small steps that the timer calls; no bpy.
 
     exporting -> photographing -> done
               \\              \\-> stopping -> stopped         by Cancel
                \\-> failed      \\-> failed                    with a sentence
 
-What was photographed stays in the kit's folder: the same kit asked for again takes it up.  The files between are in a
-folder of their own, which is gone at the end.
+Photographs stay in the kit's folder, and making the same kit again continues from them.  The exported objects are in a
+temporary folder, which is removed at the end.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ KitState = Literal["exporting", "photographing", "stopping", "done", "stopped", 
 
 
 class ExportError(ValueError):
-    """A source that cannot be exported: the rest of a sentence that begins with its name."""
+    """An object that cannot be exported; the text completes a sentence that begins with its name."""
 
 
 class HasName(Protocol):
-    """A source, of which only the name is of interest here."""
+    """Anything with a name: nothing else about a source matters here."""
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """The name that the artist sees."""
 
 
 T = TypeVar("T", bound=HasName)
@@ -46,9 +46,9 @@ T = TypeVar("T", bound=HasName)
 
 @dataclass(frozen=True)
 class KitRequest:
-    """What is wanted: a kit of that name in the folder `kits`, made by the backend in `repository`.
+    """What the artist asked for: a kit of that name in the folder `kits`, made by the backend in `repository`.
 
-    `parts` is the folder for what lies between, which is emptied.  With `add` the kit keeps what it has.
+    `parts` is the temporary folder for exported objects; it is emptied first.  With `add` the kit keeps what it has.
     """
 
     name: str
@@ -60,7 +60,7 @@ class KitRequest:
 
 @dataclass
 class KitMaker(Generic[T]):
-    """One kit in the making; `export` writes a source into a file and gives notes on it, or raises ExportError."""
+    """One kit in the making; `export` writes a source into a file and returns notes on it, or raises ExportError."""
 
     request: KitRequest
     sources: Sequence[T]
@@ -68,14 +68,14 @@ class KitMaker(Generic[T]):
     state: KitState = "exporting"
     text: str = ""  # how it ended, in a sentence
     detail: str = ""
-    done: int = 0  # things that the present state has seen
+    done: int = 0  # how many sources the present state has dealt with
     of: int = 0
     objects: int = 0  # in the kit, when it is done
     folder: str = ""  # of the kit, when it is done
     left_out: list[str] = field(default_factory=list)  # sentences
     notes: list[str] = field(default_factory=list)
     _process: KitProcess | None = None
-    _exported: dict[str, str] = field(default_factory=dict)  # the name of the source in a file
+    _exported: dict[str, str] = field(default_factory=dict)  # the source's name by the file's
 
     def __post_init__(self) -> None:
         self.of = len(self.sources)
@@ -83,18 +83,18 @@ class KitMaker(Generic[T]):
 
     @property
     def ended(self) -> bool:
-        """Whether nothing goes on."""
+        """Whether the kit is done, stopped or failed."""
         return self.state in ("done", "stopped", "failed")
 
     def step(self) -> bool:
-        """One step; whether something is new."""
+        """Do one step.  Returns whether something changed."""
         if self.state == "exporting":
             self._export_next()
             return True
         return not self.ended and self._listen()
 
     def cancel(self) -> None:
-        """Stop after what is under way; what is done is kept."""
+        """Stop after the object under way; the finished ones are kept."""
         if self.state == "exporting":
             self._end("stopped", "Cancelled before anything was photographed.")
         elif self._process is not None and self.state == "photographing":
@@ -102,7 +102,7 @@ class KitMaker(Generic[T]):
             self._process.stop()
 
     def report(self) -> str:
-        """Everything that there is to say, a line each."""
+        """How it ended, what was left out, and all notes: one line each."""
         return "\n".join(filter(None, [self.text, *self.left_out, *self.notes, self.detail]))
 
     def _export_next(self) -> None:
@@ -142,9 +142,9 @@ class KitMaker(Generic[T]):
         self.state, self.done, self.of = "photographing", 0, len(self._exported)
 
     def _listen(self) -> bool:
-        """Take what the process has told; whether that was anything."""
+        """Take the events of the process.  Returns whether something changed."""
         assert self._process is not None
-        code = self._process.exit_code  # before the events, so that the last ones are seen
+        code = self._process.exit_code  # asked before the events are read, so that the last ones are not missed
         events = self._process.events()
         for event in events:
             self._take(event)
@@ -164,7 +164,7 @@ class KitMaker(Generic[T]):
                 self.objects, self.folder = event["objects"], event["folder"]
 
     def _plainly(self, text: str) -> str:
-        """A sentence about a file as one about the source in it."""
+        """A sentence of the process with the source's name in place of the file's."""
         for file, name in self._exported.items():
             text = text.replace((self.request.parts / "objects" / file).as_posix(), name)
         return text
@@ -185,12 +185,12 @@ class KitMaker(Generic[T]):
 
 
 def file_name(name: str) -> str:
-    """A thing's name as a file's, on every system; the digits keep apart what looks alike, and are read as no word."""
+    """A file name for a source, valid on every system.  The digits keep similar names apart; the kit ignores them."""
     return f"{ILLEGAL.sub(' ', name)[:NAME_LIMIT].strip(' .')} {zlib.crc32(name.encode(errors='replace'))}"
 
 
 def kit_folder(kits: Path, name: str) -> Path:
-    """Where the kit of that name is, or will be."""
+    """The folder of the kit of that name, or a free one for it."""
     for index in sorted(kits.glob(f"*/{INDEX}")):
         if _name_in(index) == name:
             return index.parent
@@ -206,5 +206,5 @@ def _name_in(index: Path) -> str | None:
     try:
         told = json.loads(index.read_bytes())
     except (OSError, ValueError):
-        return None  # damaged, or just being removed: not the one
+        return None  # damaged, or being removed just now
     return told.get("name") if isinstance(told, dict) else None

@@ -1,7 +1,7 @@
 """`python -m backend kit` as a process of its own: what it has done, how it ended, and how it is stopped.  No bpy.
 
-It writes a line of JSON for each event into a file, which is read as it grows; what it says last on its other output is
-the sentence of a failure.
+It writes one line of JSON for each event into a file, which we read as it grows.  Its stderr goes to another file: the
+last line is the reason of a failure.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from .launcher import LauncherError, ask_to_end, backend_python, log_tail, start_guarded
 
-EVENTS, SAID = "events", "said"  # the files beside the parts
+EVENTS, SAID = "events", "said"  # the names of these files; they lie beside the exported objects
 DETAIL_LINES = 20
 
 
@@ -38,7 +38,7 @@ class KitProcess:
 
     @property
     def exit_code(self) -> int | None:
-        """How it ended; None while it runs."""
+        """The exit code; None while it runs."""
         return self._process.poll()
 
     def stop(self) -> None:
@@ -46,7 +46,7 @@ class KitProcess:
         ask_to_end(self._process)
 
     def events(self) -> list[dict[str, Any]]:
-        """What has been told since the last call, whole lines alone."""
+        """The events since the last call; a line that is still being written waits for the next."""
         with (self._folder / EVENTS).open("rb") as file:
             file.seek(self._read)
             lines = file.read().rpartition(b"\n")[0]
@@ -54,5 +54,5 @@ class KitProcess:
         return [json.loads(line) for line in lines.splitlines() if line.startswith(b"{")]
 
     def said(self) -> list[str]:
-        """The last lines that it said besides."""
+        """The last lines of its stderr."""
         return log_tail(self._folder / SAID, DETAIL_LINES)

@@ -1,7 +1,7 @@
 """Start and stop the local backend as a process of its own, with its output in a log.  No bpy.
 
-The backend runs under `guard.py`, which ends it when the pipe to Blender closes: nothing is left behind however
-Blender ends, and stopping takes no time here.
+The backend runs under `guard.py`, which ends it when the pipe to Blender closes.  So nothing is left running however
+Blender ends, and Blender does not have to wait for the backend's end.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ..shared.address import Address
 
 GUARD = Path(__file__).with_name("guard.py")
 TAIL_BYTES = 4096
-NO_WINDOW = getattr(subprocess, "CREATE_NO_WINDOW", 0)  # Windows opens a console for each process else
+NO_WINDOW = getattr(subprocess, "CREATE_NO_WINDOW", 0)  # without it Windows opens a console for each process
 ANSWERS_WITHIN = 0.2  # seconds; a port of this computer answers in less than one millisecond
 
 ProcessState = Literal["running", "stopping", "ended"]
@@ -52,18 +52,18 @@ class BackendProcess:
 
     @property
     def state(self) -> ProcessState:
-        """Whether it is there."""
+        """Whether the process runs, has been asked to end, or has ended."""
         if self._process.poll() is not None:
             return "ended"
         return "stopping" if self._stopping else "running"
 
     @property
     def exit_code(self) -> int | None:
-        """How it ended; None while it runs."""
+        """The exit code; None while it runs."""
         return self._process.poll()
 
     def stop(self) -> None:
-        """Ask it to end; returns at once, the guard sees to it."""
+        """Ask the backend to end, through the guard; returns at once."""
         self._stopping = True
         ask_to_end(self._process)
 
@@ -75,7 +75,7 @@ class BackendProcess:
 def start_guarded(
     command: list[str], folder: Path, stdout: IO[bytes], stderr: IO[bytes] | int
 ) -> subprocess.Popen[bytes]:
-    """Start a program of the backend under the guard, which ends it as soon as we are gone or `ask_to_end`."""
+    """Start a program of the backend under the guard, which ends it when Blender ends or `ask_to_end` is called."""
     return subprocess.Popen(
         [command[0], str(GUARD), *command],
         cwd=folder,
@@ -89,7 +89,7 @@ def start_guarded(
 
 
 def ask_to_end(process: subprocess.Popen[bytes]) -> None:
-    """Have the guard end its program: it is asked first."""
+    """Have the guard end its program, gently at first."""
     if process.stdin is not None:
         process.stdin.close()
 
@@ -108,7 +108,10 @@ def backend_python(folder: Path) -> Path | None:
 
 
 def backend_command(folder: Path, port: int) -> list[str]:
-    """The command that serves, by the environment's own Python if it has one.  LauncherError where it cannot be."""
+    """The command that starts the backend, with the Python of its own environment if there is one, else `build.py`.
+
+    LauncherError if there is neither a backend nor a Python.
+    """
     python, serve = backend_python(folder), ["serve", "--port", str(port)]
     if python is not None:
         return [str(python), "-m", "backend", *serve]
@@ -128,7 +131,7 @@ def port_answers(address: Address) -> bool:
 
 
 def log_tail(log: Path, lines: int) -> list[str]:
-    """The last lines of a file that may be growing; none where it is not there."""
+    """The last lines of a file that may be growing; none if there is no such file."""
     try:
         with log.open("rb") as file:
             file.seek(max(file.seek(0, os.SEEK_END) - TAIL_BYTES, 0))
@@ -138,6 +141,6 @@ def log_tail(log: Path, lines: int) -> list[str]:
 
 
 def _environment() -> dict[str, str]:
-    """Ours without what Blender's Python was told, and with output that reaches the log at once."""
+    """Our environment variables without those of Blender's Python; output reaches the log at once."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     return {**plain, "PYTHONUNBUFFERED": "1"}

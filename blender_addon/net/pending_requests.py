@@ -1,7 +1,7 @@
-"""Requests that the backend has not answered yet; no bpy.  They are sent again when a connection was lost.
+"""Requests that the backend has not answered yet; no bpy.  After a lost connection they are sent again.
 
-An order, which changes something, waits until the backend says that it has taken it, and the backend carries out each
-once.  What only asks, for results or the list, may be answered twice.
+An order, which changes something, stays here until the backend says that it has taken it.  The backend carries out each
+order once, even if it arrives twice.  Requests that change nothing (results, the list of jobs) may be answered twice.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ..shared.messages import Error, Fetch, FromClient, FromServer, Jobs, ListJo
 
 @dataclass
 class Request:
-    """A message on its way; `sent` on the connection there is."""
+    """A message to the backend; `sent` says whether it was sent over the present connection."""
 
     message: FromClient
     frames: list[Frame]
@@ -23,28 +23,28 @@ class Request:
 
 
 class PendingRequests:
-    """In the order in which they were asked.  The last Watch stays for good: every new connection needs it."""
+    """Pending requests, the oldest first.  The last Watch is never removed: every new connection needs it."""
 
     def __init__(self) -> None:
         self._requests: dict[Hashable, Request] = {}
 
     def add(self, message: FromClient, frames: list[Frame]) -> None:
-        """Ask; the same question asked before, and not answered, is replaced."""
+        """Add a request; it replaces an earlier one that asks for the same."""
         key = message.id if isinstance(message, Order) else (type(message), getattr(message, "job", None))
         self._requests.pop(key, None)
         self._requests[key] = Request(message, frames)
 
     def mark_unsent(self) -> None:
-        """All are to be sent once more: the connection is a new one."""
+        """Have all requests sent again, over a new connection."""
         for request in self._requests.values():
             request.sent = False
 
     def unsent(self) -> Iterator[Request]:
-        """Those that are to be sent."""
+        """The requests that are still to be sent."""
         return (request for request in self._requests.values() if not request.sent)
 
     def settle(self, answer: FromServer) -> None:
-        """Take out what this answers."""
+        """Remove the requests that this message answers."""
         for key in [key for key, asked in self._requests.items() if asked.sent and _answers(answer, asked.message)]:
             del self._requests[key]
 

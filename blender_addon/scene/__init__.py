@@ -1,1 +1,1 @@
-"""Results into the scene, and objects of the scene out of it."""
+"""Puts results into the scene, and reads the meshes and colours of the artist's objects."""

@@ -1,6 +1,6 @@
-"""The colours that a mesh shows, at the corners of its triangles; under a picture the triangles are cut finer first.
+"""The colours that a mesh shows, at the corners of its triangles; triangles with an image are subdivided first.
 
-A splat has one colour, so a picture needs no more points than there are splats: about POINTS on the whole selection.
+A splat has one colour, so an image needs no more points than there are splats: about POINTS on the whole selection.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from .importers.splats import srgb
 from .material_looks import ImageTexture, Look, active_colour, look_of, painted
 
-POINTS = 60_000  # on all that is pictured
-FINEST = 64  # parts of an edge
-PLAIN = (231, 231, 231, 255)  # sRGB of Blender's own 0.8, for what has no colour beside things that have one
+POINTS = 60_000  # on all triangles that have an image
+FINEST = 64  # into how many parts an edge is divided at most
+PLAIN = (231, 231, 231, 255)  # sRGB of Blender's default 0.8, for parts without a colour beside others that have one
 CLIPPED = ("EXTEND", "CLIP")
 
 Floats = NDArray[np.float32]
@@ -25,9 +25,9 @@ Bytes = NDArray[np.uint8]
 
 @dataclass
 class Corners:
-    """Colours (T,3,4) sRGB of a mesh's triangles at their corners; of those with a picture also which, and UVs (T,3,2).
+    """Colours (T,3,4) sRGB at the corners of a mesh's triangles; for those with an image its number, and UVs (T,3,2).
 
-    `coloured` is false where nothing has a colour of its own; `pictures` has -1 for a triangle without.
+    `coloured` is false if nothing has a colour of its own; `pictures` is -1 for a triangle without an image.
     """
 
     colours: Bytes
@@ -38,14 +38,14 @@ class Corners:
 
 
 class ImagePixels:
-    """Images as pixels that one sees, each read once."""
+    """The pixels of images as one sees them; each image is read once."""
 
     def __init__(self) -> None:
         self._numbers: dict[tuple[str, str], int] = {}
         self._pixels: list[tuple[Floats, bool]] = []
 
     def number(self, picture: ImageTexture) -> int | None:
-        """By which its pixels are asked for; None where they cannot be read."""
+        """The image's number for `colours`; None if its pixels cannot be read."""
         image, clipped = picture.node.image, picture.node.extension in CLIPPED
         key = image.name_full, picture.node.extension
         if key not in self._numbers:
@@ -57,7 +57,7 @@ class ImagePixels:
         return self._numbers[key]
 
     def colours(self, number: int, uvs: Floats, spacing: float) -> Bytes:
-        """sRGB (N,4) at UVs (N,2), of the picture averaged to pixels as large as `spacing` of its side."""
+        """sRGB (N,4) at UVs (N,2), from the image averaged to pixels that are `spacing` of its side wide."""
         pixels, clipped = self._pixels[number]
         pixels = _averaged(pixels, max(1, int(spacing * max(pixels.shape[:2]))))
         size = np.array(pixels.shape[1::-1])
@@ -69,7 +69,7 @@ class ImagePixels:
 def corner_colours(
     mesh: bpy.types.Mesh, materials: list[bpy.types.Material | None], name: str, pictures: ImagePixels
 ) -> Corners:
-    """What a mesh with such materials shows; its loop triangles must be there."""
+    """The colours of a mesh with these materials; its loop triangles must have been computed."""
     looks = [None if material is None else look_of(material) for material in materials]
     notes = [look.note for look in looks if look is not None and look.note]
     loops = read_property(mesh.loop_triangles, "loops", 3, np.int32)
@@ -91,7 +91,7 @@ def _colour_triangles(
     found: Corners, rows: NDArray[np.int64], loops: NDArray[np.int32], mesh: bpy.types.Mesh, look: Look | None,
     paint: str | None, pictures: ImagePixels,
 ) -> None:  # fmt: skip
-    """The colours of the triangles that have one look."""
+    """Fill in the colours of those triangles (`rows`) that have the same look."""
     wanted = look.attribute if look is not None and look.attribute is not None else paint
     if wanted is not None:
         values = _attribute(mesh, wanted)
@@ -115,7 +115,7 @@ def _colour_triangles(
 
 
 def _attribute(mesh: bpy.types.Mesh, name: str) -> Bytes | None:
-    """sRGB (L,4) of each corner, from the attribute of that name, the active one for ""."""
+    """sRGB (L,4) of each corner from the attribute of that name, or the active one for ""."""
     attribute = mesh.color_attributes.get(name) if name else active_colour(mesh)
     if attribute is None:
         return None
@@ -126,7 +126,7 @@ def _attribute(mesh: bpy.types.Mesh, name: str) -> Bytes | None:
 
 
 def _uvs(mesh: bpy.types.Mesh, picture: ImageTexture) -> Floats | None:
-    """Where each corner lies on a picture, (L,2)."""
+    """Where each corner lies on the image, (L,2)."""
     active = next((layer for layer in mesh.uv_layers if layer.active_render), None)
     layer = mesh.uv_layers.get(picture.uv) if picture.uv else active
     if layer is None:
@@ -137,7 +137,7 @@ def _uvs(mesh: bpy.types.Mesh, picture: ImageTexture) -> Floats | None:
 
 
 def _pixels(image: bpy.types.Image) -> Floats | None:
-    """(H,W,4) as one sees it, the lowest row first; None where there is nothing, or it is too large."""
+    """sRGB (H,W,4), the lowest row first; None if the image is empty or too large to be loaded."""
     width, height = image.size
     if not width or not height or len(image.pixels) != width * height * image.channels or image.channels < 3:
         return None
@@ -151,7 +151,7 @@ def _pixels(image: bpy.types.Image) -> Floats | None:
 
 
 def _averaged(pixels: Floats, factor: int) -> Floats:
-    """Blocks of so many pixels averaged, those at the far borders too."""
+    """The mean of each block of `factor` x `factor` pixels; blocks at the far borders are smaller."""
     for axis in (0, 1):
         starts = np.arange(0, pixels.shape[axis], factor)
         sizes = np.minimum(factor, pixels.shape[axis] - starts)
@@ -175,7 +175,7 @@ def read_property(collection: bpy.types.bpy_prop_collection, name: str, width: i
 def subdivided(
     places: NDArray[np.float64], found: Corners, pictures: ImagePixels, spacing: float
 ) -> tuple[NDArray[np.float64], Bytes]:
-    """Triangles (T,3,3) with their colours (T,3,4): those under pictures in parts about `spacing` wide."""
+    """Triangles (T,3,3) with their colours (T,3,4); those with images are cut into parts about `spacing` wide."""
     plain = found.pictures < 0
     all_places, all_colours = [places[plain]], [found.colours[plain]]
     longest = np.linalg.norm(places - np.roll(places, 1, axis=1), axis=2).max(1)
@@ -195,7 +195,7 @@ def subdivided(
 
 
 def _grid(count: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """A triangle in count² parts: what points have of its corners, (P,3), and the parts' points (count²,3)."""
+    """A triangle cut into count² parts: the points' barycentric coordinates (P,3), and the parts' points (count²,3)."""
     index = {}
     for i in range(count + 1):
         for j in range(count + 1 - i):

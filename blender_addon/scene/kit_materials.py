@@ -1,8 +1,8 @@
-"""What Blender's glTF exporter is given of a material, so that a picture shows the colours that an artist sees.
+"""Stand-in materials for Blender's glTF exporter, so that a kit's photographs show the colours that the artist sees.
 
-The exporter follows a Principled base colour to an image or a plain colour, and knows nothing else.  Here other
-shaders become a Principled one for the time of the export, colour attributes are handed over as such, and where a
-colour is made by textures that are no images, the material's viewport colour stands for it, with a note.
+The exporter understands a Principled shader whose base colour is an image or a plain colour, and nothing else.  During
+the export other shaders are replaced by a Principled one, and colour attributes are exported as such.  Where a colour
+comes from procedural textures, the material's viewport colour is taken, with a note.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from .material_looks import Colour, Look, look_of, painted
 
 
 class StandInMaterials:
-    """Stand-ins for materials; `close` takes them away, `notes` tells what they could not show."""
+    """Materials that stand in for the artist's during an export; `notes` says what they could not show."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []
         self._made: dict[str, bpy.types.Material] = {}
 
     def close(self) -> None:
-        """Remove every stand-in."""
+        """Remove all stand-ins."""
         for material in self._made.values():
             bpy.data.materials.remove(material)
         self._made.clear()
 
     def assign(self, mesh: bpy.types.Mesh, materials: list[bpy.types.Material | None], name: str) -> None:
-        """Give a mesh its materials, or the colour attribute that all of them show."""
+        """Give a mesh its materials or stand-ins, or the colour attribute that all of its materials show."""
         looks = [None if material is None else look_of(material) for material in materials]
         asked = [look.attribute for look in looks if look is not None and look.attribute is not None]
         paint, note = painted(mesh, looks)
@@ -35,7 +35,7 @@ class StandInMaterials:
         if paint is None and asked and len(asked) == len(materials):
             paint = asked[0]
         if paint is not None and _activate(mesh, paint):
-            mesh.materials.clear()  # the exporter takes the active attribute where there is no material
+            mesh.materials.clear()  # without materials the exporter takes the active attribute
             return
         for slot, (material, look) in enumerate(zip(materials, looks, strict=True)):
             shown = None if material is None or look is None else self._own_or_stand_in(material, look)
@@ -48,7 +48,7 @@ class StandInMaterials:
         self.notes += [] if note in self.notes else [note]
 
     def _own_or_stand_in(self, material: bpy.types.Material, look: Look) -> bpy.types.Material:
-        """The material itself where the exporter understands it, else a stand-in."""
+        """The material itself if the exporter understands it, else a stand-in."""
         if look.note:
             self._add_note(look.note)
         elif look.attribute is not None:
@@ -89,7 +89,7 @@ def _principled(material: bpy.types.Material) -> bpy.types.Node:
 
 
 def _exporter_understands(material: bpy.types.Material, look: Look) -> bool:
-    """Whether the exporter finds the colour: it takes the first Principled node, and its picture or plain colour."""
+    """Whether the exporter finds the colour: it looks for the first Principled node's image or plain colour."""
     nodes = list(material.node_tree.nodes) if material.use_nodes and material.node_tree else []
     first = next((node for node in nodes if node.type == "BSDF_PRINCIPLED" and not node.mute), None)
     known = look.source is not None and look.source.node == first
@@ -97,7 +97,7 @@ def _exporter_understands(material: bpy.types.Material, look: Look) -> bool:
 
 
 def _activate(mesh: bpy.types.Mesh, name: str) -> bool:
-    """Make a colour attribute the active one; whether the mesh has it."""
+    """Make a colour attribute the active one.  Returns whether the mesh has it."""
     colours = mesh.color_attributes
     index = colours.find(name) if name else colours.render_color_index
     if not 0 <= index < len(colours):

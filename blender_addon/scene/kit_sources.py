@@ -1,9 +1,9 @@
-"""What a kit is to be made of, and each thing of it as a GLB file, by Blender's glTF exporter.
+"""What a kit is made of (its sources), and each source as a GLB file, written by Blender's glTF exporter.
 
-A thing is an object with those that hang on it, or a collection that is marked as an asset.  It is evaluated in a scene
-of its own, where neither the artist's selection nor what is hidden in a view counts, and what comes of it (modifiers,
-instances of every kind, texts and curves as they show) is copied to plain meshes, which alone are exported.
-Things are kept by name, never by reference: the artist may undo or delete between two of them.
+A source is an object with its children, or a collection that is marked as an asset.  It is evaluated in a scene of its
+own, so that neither the selection nor what is hidden in a view matters.  What it shows (modifiers, instances of every
+kind, texts, curves) is copied to plain meshes, and only these are exported.  Sources are kept by name, never by
+reference, because the artist may undo or delete between two exports.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ..net.kit_maker import ExportError
 from .kit_materials import StandInMaterials
 from .visible_meshes import is_splats, materials_of, visible_meshes
 
-SHOWN = ("MESH", "CURVE", "CURVES", "SURFACE", "FONT", "META", "EMPTY")  # an empty may show a collection
+CAN_SHOW = ("MESH", "CURVE", "CURVES", "SURFACE", "FONT", "META", "EMPTY")  # an empty may show a collection
 MOST_TRIANGLES = 2_000_000
 EXPORT = {
     "export_format": "GLB",
@@ -39,7 +39,7 @@ Key = tuple[str, str | None]  # an object's name, and the library that it is lin
 
 @dataclass(frozen=True)
 class KitSource:
-    """One object of a kit: what it is called, and what it is made of, the object that carries the others first."""
+    """One object of a kit: its name, and the Blender objects that it consists of, the parent of the others first."""
 
     name: str
     parts: tuple[Key, ...]
@@ -47,7 +47,7 @@ class KitSource:
 
 @dataclass(frozen=True)
 class TemporaryData:
-    """What an export adds to the file for a moment."""
+    """What an export adds to the file, to be removed afterwards."""
 
     objects: list[bpy.types.Object]
     meshes: list[bpy.types.Mesh]
@@ -59,8 +59,8 @@ def exporter_is_on() -> bool:
 
 
 def sources_of(objects: Iterable[bpy.types.Object]) -> list[KitSource]:
-    """Objects as things: those that hang on another one of them are parts of it."""
-    chosen = {obj: None for obj in objects if obj.type in SHOWN or obj.type == "ARMATURE"}
+    """Objects as sources; children of another one among them are parts of it."""
+    chosen = {obj: None for obj in objects if obj.type in CAN_SHOW or obj.type == "ARMATURE"}
     groups: dict[bpy.types.Object, list[bpy.types.Object]] = {}
     for obj in chosen:
         top = obj
@@ -72,22 +72,22 @@ def sources_of(objects: Iterable[bpy.types.Object]) -> list[KitSource]:
 
 
 def asset_sources() -> list[KitSource]:
-    """The objects of this file that are marked as assets, and the collections, each collection a thing."""
+    """The objects and the collections of this file that are marked as assets."""
     marked = [collection for collection in bpy.data.collections if collection.asset_data]
     whole = [_source(collection.name, collection.all_objects) for collection in marked if collection.all_objects]
     alone = [_source(obj.name, [obj]) for obj in bpy.data.objects if obj.asset_data and _can_show(obj)]
     return alone + whole
 
 
-def export_source(obj: KitSource, file: Path, own_front: bool) -> list[str]:
-    """Write a thing as a GLB; notes on what of it could not be taken along.
+def export_source(source: KitSource, file: Path, own_front: bool) -> list[str]:
+    """Write a source as a GLB.  Returns notes on what of it could not be exported.
 
-    With `own_front` it is turned about the vertical as if its object were not, so that its own -Y side is the front.
+    With `own_front` the object's rotation about the vertical is undone, so that its own -Y side is the front.
 
     Raises:
-        ExportError: there is nothing to be seen of it, it is too large, or the exporter refuses.
+        ExportError: it shows nothing, it is too large, or the exporter refuses it.
     """
-    objects = [found for key in obj.parts if (found := bpy.data.objects.get(key)) is not None]
+    objects = [found for key in source.parts if (found := bpy.data.objects.get(key)) is not None]
     if not objects:
         raise ExportError("it is not in this file any more.")
     if any(map(is_splats, objects)):
@@ -111,12 +111,12 @@ def _source(name: str, objects: Iterable[bpy.types.Object]) -> KitSource:
 
 def _can_show(obj: bpy.types.Object) -> bool:
     empty = obj.type == "EMPTY" and obj.instance_type != "COLLECTION"
-    return obj.type in SHOWN and not empty
+    return obj.type in CAN_SHOW and not empty
 
 
 @contextmanager
 def _temporary_scene() -> Iterator[bpy.types.Scene]:
-    """An empty scene at the artist's frame, gone afterwards."""
+    """An empty scene at the artist's frame, which is removed afterwards."""
     scene = bpy.data.scenes.new("Splatsmith kit")
     scene.frame_current = bpy.context.scene.frame_current
     try:
@@ -128,7 +128,7 @@ def _temporary_scene() -> Iterator[bpy.types.Scene]:
 def _copies(
     scene: bpy.types.Scene, objects: list[bpy.types.Object], materials: StandInMaterials, made: TemporaryData
 ) -> list[tuple[bpy.types.Mesh, Matrix]]:
-    """A plain mesh and its place for everything that the objects show, themselves and by instances."""
+    """A plain mesh and its world matrix for everything that the objects show, instances included."""
     for part in objects:
         scene.collection.objects.link(part)
     layer = scene.view_layers[0]
@@ -150,7 +150,7 @@ def _copies(
 
 
 def _to_origin(top: bpy.types.Object, own_front: bool) -> Matrix:
-    """From the world to where it is photographed: at the origin, and not turned about the vertical."""
+    """The matrix that takes the source to the origin and, with `own_front`, undoes its turn about the vertical."""
     away = Matrix.Translation(-top.matrix_world.translation)
     return Matrix.Rotation(-top.matrix_world.to_euler("XYZ").z, 4, "Z") @ away if own_front else away
 
@@ -158,7 +158,7 @@ def _to_origin(top: bpy.types.Object, own_front: bool) -> Matrix:
 def _place_copies(
     scene: bpy.types.Scene, copies: list[tuple[bpy.types.Mesh, Matrix]], to_place: Matrix, made: TemporaryData
 ) -> None:
-    """An object for each copy, where it is photographed."""
+    """Make an object of each copy, where it will be photographed."""
     if not copies:
         raise ExportError("it shows no faces.")
     for mesh, matrix in copies:
@@ -169,12 +169,12 @@ def _place_copies(
 
 
 def _export(scene: bpy.types.Scene, file: Path) -> None:
-    """Export the scene; the window shows it meanwhile, which nobody sees, as nothing is drawn before this ends."""
+    """Export the scene.  The window shows it meanwhile, but nothing is drawn before this ends, so nobody sees that."""
     window = bpy.context.window
     before, layer = window.scene, window.view_layer
     window.scene = scene
     try:
-        with redirect_stdout(io.StringIO()):  # the exporter tells of its progress there
+        with redirect_stdout(io.StringIO()):  # where the exporter prints its progress
             bpy.ops.export_scene.gltf(filepath=str(file), **EXPORT)
     except RuntimeError as error:
         lines = [line for line in str(error).splitlines() if line.strip() and not line.startswith("Location:")]

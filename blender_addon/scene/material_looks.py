@@ -1,4 +1,4 @@
-"""What colour a material shows: one way of reading it, for kits and for meshes that a job starts from.
+"""Finds out what colour a material shows; kits and selections that a job starts from both use it.
 
 The nodes are followed back from the material's output, through groups, reroutes and muted nodes, to the shader that
 gives the colour, and from there to a plain colour, a colour attribute or an image.  What lies between is not evaluated.
@@ -22,7 +22,7 @@ UNTOUCHED = 0.8  # of a new material's Base Color
 
 @dataclass(frozen=True)
 class ImageTexture:
-    """An image on a material: from which UVs (the active ones for ""), and turned how."""
+    """The image of a material: by which UVs it is mapped ("" for the active ones), and how they are transformed."""
 
     node: bpy.types.Node
     uv: str = ""
@@ -31,9 +31,9 @@ class ImageTexture:
 
 @dataclass(frozen=True)
 class Look:
-    """A material's colour: a picture, else a colour attribute ("" is the active one), else linear RGBA.
+    """A material's colour: an image, else a colour attribute ("" is the active one), else linear RGBA.
 
-    `source` is the shader's socket; `note` is a sentence where the colour is another one than is seen.
+    `source` is the shader's socket.  `note` is a sentence if the colour differs from what the artist sees.
     """
 
     colour: Colour
@@ -44,13 +44,13 @@ class Look:
 
     @property
     def untouched(self) -> bool:
-        """Whether it is the grey of a new material."""
+        """Whether it is still the grey of a new material."""
         plain = self.attribute is None and self.picture is None and not self.note
         return plain and bool(np.allclose(self.colour[:3], UNTOUCHED, atol=1e-3))
 
 
 def look_of(material: bpy.types.Material) -> Look:
-    """The colour of a material as a picture of it would show it, light apart."""
+    """The colour that a material shows, without light and shadow."""
     viewport: Colour = tuple(material.diffuse_color)
     source, groups = _colour_source(material)
     if source is None:
@@ -84,9 +84,9 @@ def _pictured(
 def fed_by(
     socket: bpy.types.NodeSocket, groups: Groups = ()
 ) -> tuple[bpy.types.Node | None, bpy.types.NodeSocket, Groups]:
-    """The node that gives a socket its value, and what it gives; None, and the socket that has it, where it is plain.
+    """The node that gives a socket its value, with its output; for a plain value None, with the socket that holds it.
 
-    `groups` are the group nodes that the socket is inside of, the outermost first.
+    `groups` are the group nodes around the socket, the outermost first; those around the result come third.
     """
     while socket.is_linked:
         link = socket.links[0]
@@ -110,7 +110,7 @@ def fed_by(
 
 
 def _colour_source(material: bpy.types.Material) -> tuple[bpy.types.NodeSocket | None, Groups]:
-    """Where a material's colour comes in: of the shaders that are seen, the Principled one, or else the first."""
+    """The socket of a material's colour: that of the Principled shader among those seen, or else of the first."""
     tree = material.node_tree if material.use_nodes else None
     if tree is None:
         return None, ()
@@ -128,7 +128,7 @@ def _colour_source(material: bpy.types.Material) -> tuple[bpy.types.NodeSocket |
 def _shaders(socket: bpy.types.NodeSocket, groups: Groups) -> Iterator[tuple[bpy.types.Node, Groups]]:
     """The shaders that are mixed into a socket, the nearest first."""
     waiting = [(socket, groups)]
-    for _ in range(1000):  # a tree, but groups can be in it many times
+    for _ in range(1000):  # a limit, because one group can occur in the tree very often
         if not waiting:
             return
         node, _, inside = fed_by(*waiting.pop(0))
@@ -154,7 +154,7 @@ def _upstream(node: bpy.types.Node, groups: Groups) -> Iterator[tuple[bpy.types.
 
 
 def _laid(node: bpy.types.Node, groups: Groups) -> ImageTexture | None:
-    """How an image node's picture is laid on, None where that is not by UVs."""
+    """How an image node's image is mapped; None if that is not by UVs."""
     turn, entry = Matrix(), node.inputs["Vector"]
     for _ in range(16):
         before, out, groups = fed_by(entry, groups)
@@ -178,15 +178,15 @@ def _laid(node: bpy.types.Node, groups: Groups) -> ImageTexture | None:
 
 
 def active_colour(mesh: bpy.types.Mesh) -> bpy.types.Attribute | None:
-    """The colour attribute that is active, or else, as after one was removed, the first."""
+    """The active colour attribute, or the first one if none is active, as after one was removed."""
     layers = mesh.color_attributes
     return layers.active_color or (layers[0] if len(layers) else None)
 
 
 def painted(mesh: bpy.types.Mesh, looks: list[Look | None]) -> tuple[str | None, str]:
-    """The colour attribute that a mesh shows although no material asks for it, and a note on one that is not seen.
+    """The colour attribute that counts although no material asks for it, and a note on one that does not count.
 
-    It is seen where there is no material, or none that anybody has touched, unless it is white all over.
+    It counts if there is no material, or only untouched ones, unless it is white everywhere.
     """
     attribute = active_colour(mesh)
     if attribute is None or any(look is not None and look.attribute is not None for look in looks):

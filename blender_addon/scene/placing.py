@@ -1,8 +1,8 @@
 """Where results stand in the scene.
 
-Each job has a collection with an empty, its place: the artist may move it while the job runs, and the result hangs on
-it.  Things are found by the job's id in their custom properties, never by a reference, so that undo, a file load
-and deletion by hand are safe: a result without a place stands where the backend says.
+Each job has a collection with an empty in it, its place.  The artist may move the place while the job runs; the result
+becomes its child.  Objects are found by the job's id in their custom properties, never by a reference, so that undo,
+opening a file and deleting by hand are safe.  A result without a place stands where the backend says.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..shared.messages import Matrix as Rows
 
 JOB, ROLE, ORIGIN, RADIUS = "splatsmith_job", "splatsmith_role", "splatsmith_origin", "splatsmith_radius"
 SPACING = 2.5  # between the centres of results, in units of their radius
-IN_A_ROW = 4  # more variations than these make a grid
+IN_A_ROW = 4  # more variations than this stand in a grid
 NAME_LIMIT = 50  # bytes; Blender cuts names after 63, and adds .001
 
 Role = Literal["place", "splats", "mesh"]
@@ -26,15 +26,16 @@ RESULTS: tuple[Role, ...] = ("splats", "mesh")
 
 
 def result_offsets(count: int, radius: float) -> list[Vector]:
-    """Offsets of `count` results: a row to the right, or a square grid that goes back."""
+    """Offsets of `count` results: a row to the right, or a square grid towards the back."""
     columns = count if count <= IN_A_ROW else math.ceil(math.sqrt(count))
     return [Vector((i % columns, i // columns, 0)) * SPACING * radius for i in range(count)]
 
 
 def free_spot(first: Vector, radius: float) -> Vector:
-    """The first place at or to the right of `first` where no result stands yet, nor will stand."""
-    standing = [obj for _, obj in _things("place")]
-    standing += [obj for role in RESULTS for _, obj in _things(role) if obj.parent is None]  # its place is gone
+    """The first spot at or to the right of `first` where no result stands or is going to stand."""
+    standing = [obj for _, obj in _objects("place")]
+    # A result without a parent: the artist has deleted its place.
+    standing += [obj for role in RESULTS for _, obj in _objects(role) if obj.parent is None]
     taken = [obj.matrix_world.translation for obj in standing]
     spot = first.copy()
     while any((spot - other).length < radius for other in taken):
@@ -57,7 +58,10 @@ def make_place(
 
 
 def origin_and_radius(job: str, to_scene: Rows) -> tuple[Vector, float]:
-    """Where the backend puts a job's result, and its radius; from the place, for a job that waits has no `to_scene`."""
+    """Where the backend puts a job's result, and its radius.
+
+    The place knows both, even while the job waits and has no `to_scene` yet.
+    """
     place, matrix = find(job, "place"), Matrix(to_scene)
     if place is None:
         return matrix.translation, matrix.median_scale
@@ -78,7 +82,7 @@ def find_collection(job: str) -> bpy.types.Collection | None:
 
 
 def find(job: str, role: Role) -> bpy.types.Object | None:
-    """The job's thing of that role in its collection."""
+    """The object of that role in the job's collection."""
     collection = find_collection(job)
     if collection is None:
         return None
@@ -87,11 +91,11 @@ def find(job: str, role: Role) -> bpy.types.Object | None:
 
 def splat_objects() -> Iterator[tuple[str, bpy.types.Object]]:
     """Every imported splat object of this file with its job."""
-    return _things("splats")
+    return _objects("splats")
 
 
 def remove_place(job: str) -> None:
-    """Take away a job's empty, and its collection where nothing else is in it."""
+    """Remove a job's place if no result stands at it, and its collection if nothing is left in it."""
     place, collection = find(job, "place"), find_collection(job)
     if place is not None and find(job, "splats") is None and find(job, "mesh") is None:
         bpy.data.objects.remove(place)
@@ -100,14 +104,14 @@ def remove_place(job: str) -> None:
 
 
 def local_matrix(place: bpy.types.Object | None, to_scene: Rows) -> Matrix:
-    """From the unit ball to the place's own space, or to the world's where there is no place."""
+    """The matrix from the unit ball to the place's own space, or to the world if there is no place."""
     if place is None:
         return Matrix(to_scene)
     return Matrix.Translation(-Vector(place.get(ORIGIN, (0, 0, 0)))) @ Matrix(to_scene)
 
 
 def world_matrix(job: str, to_scene: Rows) -> Matrix:
-    """From the unit ball to where the job's result will stand."""
+    """The matrix from the unit ball to where the job's result will stand in the world."""
     place = find(job, "place")
     return local_matrix(place, to_scene) if place is None else place.matrix_world @ local_matrix(place, to_scene)
 
@@ -118,7 +122,7 @@ def short(text: str, limit: int) -> str:
     return line.encode()[:limit].decode(errors="ignore").strip() or "Splatsmith"
 
 
-def _things(role: Role) -> Iterator[tuple[str, bpy.types.Object]]:
+def _objects(role: Role) -> Iterator[tuple[str, bpy.types.Object]]:
     for collection in bpy.data.collections:
         if JOB in collection:
             for obj in collection.all_objects:

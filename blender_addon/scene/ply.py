@@ -2,8 +2,8 @@
 
 The layout is that of 3D Gaussian Splatting (Kerbl et al. 2023): one row of little-endian numbers for each Gaussian,
 `x y z`, `f_dc_0..2` (constant spherical harmonic), `f_rest_*` (the others: all of red, then green, then blue),
-`opacity` (logit), `scale_0..2` (log of sigma) and `rot_0..3` (quaternion w, x, y, z).  -Y is up there; here all stands
-upright, Z up (`shared.ply_axes` tells how, and how our own older files are told apart).
+`opacity` (logit), `scale_0..2` (log of sigma) and `rot_0..3` (quaternion w, x, y, z).  In such files -Y is up; they are
+turned so that Z is up (`shared.ply_axes` does that, and recognises our own older files, which have Z up already).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ TYPES = {
 
 
 class PlyError(ValueError):
-    """A file that holds no splats we can read: one sentence that names it."""
+    """The file holds no splats that we can read; one sentence that names it."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def read_ply(path: Path) -> SplatCloud:
     """The splats of a file, Z up.
 
     Raises:
-        PlyError: it is no binary 3DGS PLY, is cut short, or holds a NaN.
+        PlyError: it is not a binary 3DGS PLY, is cut short, or holds a NaN.
         OSError: it cannot be opened.
     """
     content = path.read_bytes()

@@ -1,4 +1,4 @@
-"""A job's results -> the objects of its collection, or into those that are there already."""
+"""Makes objects of a job's results, or updates those that are in its collection already."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from .importers.splats import MODIFIER, import_splats, let_light_through, update
 from .placing import JOB, ROLE, Role, find, find_collection, local_matrix, make_collection, splat_objects
 from .ply import SplatCloud
 
-CREDITS = "splatsmith_credits"  # whose objects a result is made of, a line each: it travels with what is exported
+# The authors of the objects in a result, one a line; exporters write custom properties too.
+CREDITS = "splatsmith_credits"
 
 
 class ResultError(ValueError):
@@ -25,9 +26,9 @@ class ResultError(ValueError):
 def place_result(
     scene: bpy.types.Scene, delivery: Delivery, state: JobState, version: str
 ) -> tuple[bpy.types.Object, bpy.types.Object | None]:
-    """The splat object and the mesh of a job, made or brought up to date.
+    """Make or update the splat object and the mesh of a job, and return them.
 
-    Where the newer result has no mesh, an older one is the job's no more, but the artist's: it is kept, hidden.
+    If the newer result has no mesh, an older mesh is kept, hidden, and no longer belongs to the job.
 
     Raises:
         ResultError: what came cannot be shown, and nothing was made.
@@ -63,7 +64,7 @@ def place_result(
 
 
 def show_only(job: str, role: Role) -> None:
-    """Show the splats or the mesh, which stand in the same place; the other is hidden, in renders too."""
+    """Show the splats or the mesh, and hide the other, also in renders: they stand in the same place."""
     for other in ("splats", "mesh"):
         obj = find(job, other)
         if obj is not None:
@@ -71,7 +72,7 @@ def show_only(job: str, role: Role) -> None:
 
 
 def shown_role(job: str) -> Role | None:
-    """Which of the two is shown, where both are there."""
+    """Which of the two is shown; None unless both are there."""
     splats, mesh = find(job, "splats"), find(job, "mesh")
     if splats is None or mesh is None:
         return None
@@ -79,7 +80,7 @@ def shown_role(job: str) -> Role | None:
 
 
 def cloud_of(message: Splats) -> SplatCloud:
-    """The splats of a message; ResultError where they have no colour."""
+    """The splats of a message; ResultError if they have no colour."""
     if not message.sh.shape[1]:
         raise ResultError("The backend sent splats without colours: update the backend or the add-on.")
     return SplatCloud(message.means, message.quats, message.scales, message.opacities, message.sh)
@@ -109,7 +110,7 @@ def _place_mesh(message: Mesh, collection: bpy.types.Collection) -> None:
     obj[ROLE] = "mesh"
     obj.parent = find(message.job, "place")
     obj.matrix_basis = local_matrix(obj.parent, message.to_scene) @ own
-    if old is not None:  # the artist has made something else of it, as a curve
+    if old is not None:  # the artist has converted it, to a curve for example
         obj.parent, obj.matrix_basis = old.parent, old.matrix_basis.copy()
         former = old.data
         bpy.data.objects.remove(old)
@@ -117,7 +118,7 @@ def _place_mesh(message: Mesh, collection: bpy.types.Collection) -> None:
 
 
 def _keep_earlier_mesh(job: str) -> None:
-    """Splats and mesh of a job are of one step: a mesh of an earlier one is hidden, under a name that says so."""
+    """Hide the mesh of an earlier step under a name that says so: it does not belong to the new splats."""
     obj = find(job, "mesh")
     if obj is not None:
         del obj[ROLE]
@@ -126,7 +127,7 @@ def _keep_earlier_mesh(job: str) -> None:
 
 
 def _update_mesh(obj: bpy.types.Object, newer: bpy.types.Object) -> None:
-    """Put the newer mesh in the place of the object's own; its transform and modifiers stay, as with splats."""
+    """Replace the object's mesh by the newer one; its transform and modifiers stay, as with splats."""
     old, name = obj.data, obj.data.name
     obj.data = newer.data
     bpy.data.objects.remove(newer)
@@ -135,11 +136,13 @@ def _update_mesh(obj: bpy.types.Object, newer: bpy.types.Object) -> None:
 
 
 def _remove_with_materials(data: bpy.types.ID) -> None:
-    """Remove what an object showed, unless others show it, and of its materials and images those that nobody uses."""
+    """Remove an object's former data unless it is used, and those of its materials and images that are not."""
     if data.users:
         return
     materials = [material for material in getattr(data, "materials", ()) if material]
-    trees = [material.node_tree for material in materials if material.node_tree]  # none where nodes are switched off
+    trees = [
+        material.node_tree for material in materials if material.node_tree
+    ]  # there is none where nodes are switched off
     images = [node.image for tree in trees for node in tree.nodes if node.type == "TEX_IMAGE"]
     bpy.data.batch_remove([data])
     for unused in (materials, images):
@@ -147,7 +150,7 @@ def _remove_with_materials(data: bpy.types.ID) -> None:
 
 
 def _shrink_place(job: str) -> None:
-    """The place has its result: a small cross is enough."""
+    """Make the place a small cross, now that its result stands there."""
     place = find(job, "place")
     if place is not None and place.empty_display_type == "SPHERE":
         place.empty_display_type = "PLAIN_AXES"
@@ -155,13 +158,13 @@ def _shrink_place(job: str) -> None:
         place.show_in_front = False
 
 
-def hide_cubes(drawn: bool) -> None:
-    """Keep the cubes of imported splats out of the viewport where the live view draws them; renders have them.
+def hide_cubes(drawn_live: bool) -> None:
+    """Hide the cubes of imported splats in the viewport while the live view draws the splats; renders keep them.
 
-    Without the cubes Blender would draw every point in black: a box around them all is enough to select them by.
+    Without its cubes Blender would draw every point in black, so such an object shows as a box, which can be clicked.
     """
     for _, obj in splat_objects():
         modifier = obj.modifiers.get(MODIFIER)
-        if modifier is not None and modifier.show_viewport == drawn:
-            modifier.show_viewport = not drawn
-            obj.display_type = "BOUNDS" if drawn else "TEXTURED"
+        if modifier is not None and modifier.show_viewport == drawn_live:
+            modifier.show_viewport = not drawn_live
+            obj.display_type = "BOUNDS" if drawn_live else "TEXTURED"

@@ -1,10 +1,10 @@
-"""A job's folder -> a Blender file: `python -m blender_addon.scene_file DIR [--render PNG]`, run by Blender's Python.
+"""Makes a Blender file of a job's folder: `python -m blender_addon.scene.scene_file DIR [--render PNG]`.
 
-DIR/splats.ply, DIR/mesh.glb (if the job made one) and DIR/job.json become DIR/scene.blend; one that is there already is
-kept under another name, for somebody may have worked in it.  A collection with the prompt as its name holds the splats
-at the origin and, MESH_OFFSET metres to their right, the textured mesh.  What began with a mesh stands where that stood,
-as large as it was: there the two are in one place, and the mesh is hidden, as after an import.  The light is white from
-all sides with a weak sun: the mesh's texture has the light of the splats in it already.
+DIR/splats.ply, DIR/mesh.glb (if the job made one) and DIR/job.json become DIR/scene.blend.  An earlier scene.blend is
+kept under another name, because somebody may have worked in it.  A collection named after the prompt holds the splats
+at the origin and, MESH_OFFSET metres to their right, the textured mesh.  A job that started from a mesh stands where
+that mesh stood, as large as it was; there the two are in one place, and the mesh is hidden, as after an import.  The
+light is white from all sides with a weak sun, because the mesh's texture contains the light of the splats already.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from .importers.mesh import MeshFileError, import_mesh
 from .importers.splats import import_splats, let_light_through
 from .ply import PlyError, read_ply
 
-MESH_OFFSET = 2.5  # metres; both objects lie in a ball of radius 1
+MESH_OFFSET = 2.5  # metres between the two objects; both lie in a ball of radius 1
 BAD_INPUT = 2
 NAME_LIMIT = 60  # bytes; Blender cuts names after 63
 
 
 class SceneError(ValueError):
-    """A folder that no scene can be made from: one sentence that names the file."""
+    """No scene can be made from the folder; one sentence that names the file."""
 
 
 def make_scene(folder: Path) -> bpy.types.Collection:
-    """Fill an empty Blender file with a job's results; the collection that holds them.
+    """Fill an empty Blender file with a job's results.  Returns the collection that holds them.
 
     Raises:
         SceneError, PlyError, MeshFileError: a file of the job is missing or damaged.
@@ -52,26 +52,26 @@ def make_scene(folder: Path) -> bpy.types.Collection:
     things = [import_splats(cloud, "Splats", collection)]
     if (folder / "mesh.glb").exists():
         things.append(import_mesh(folder / "mesh.glb", "Mesh", collection))
-    aside = len(things) > 1 and stood == Matrix.Identity(4)
+    side_by_side = len(things) > 1 and stood == Matrix.Identity(4)
     for obj in things:
         obj.matrix_world = (Matrix() if job["placed"] else stood) @ obj.matrix_world
-    if aside:
+    if side_by_side:
         things[1].location.x += MESH_OFFSET
     elif len(things) > 1:
         things[1].hide_viewport = things[1].hide_render = True
     for holder in (collection, *things):
         for key in ("prompt", "objective", "seed"):
             holder[key] = job[key]
-    _set_up_camera(scene, stood, MESH_OFFSET / 2 if aside else 0.0)
+    _set_up_camera(scene, stood, MESH_OFFSET / 2 if side_by_side else 0.0)
     _set_up_light(scene)
     _set_up_render(scene)
     return collection
 
 
 def save(path: Path) -> Path | None:
-    """Write the open Blender file (the texture is in it since its import); OSError where that fails.
+    """Write the open Blender file, with its texture inside; OSError if that fails.
 
-    The path of the one that was there, which is kept.
+    A file that was there is kept under another name, which is returned.
     """
     bpy.context.preferences.filepaths.save_version = 0  # no scene.blend1 beside it
     kept = rename_existing(path)
@@ -93,8 +93,8 @@ def render(path: Path) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; the exit code.  What is wrong with the folder is one sentence on stderr and exit code 2."""
-    parser = argparse.ArgumentParser(prog="python -m blender_addon.scene_file", description=__doc__)
+    """Run the command.  Returns the exit code: 2 for a bad folder, with one sentence on stderr."""
+    parser = argparse.ArgumentParser(prog="python -m blender_addon.scene.scene_file", description=__doc__)
     parser.add_argument("folder", type=Path, metavar="DIR")
     parser.add_argument("--render", type=Path, metavar="PNG", help="a small picture by Cycles too")
     args = parser.parse_args(arguments)
@@ -168,8 +168,8 @@ def _set_up_light(scene: bpy.types.Scene) -> None:
 def _set_up_render(scene: bpy.types.Scene) -> None:
     """Cycles, and colours as they are: the Standard view shows an emission of linear(c) as the sRGB value c."""
     scene.render.engine = "CYCLES"
-    scene.cycles.samples = 8  # splats have next to no noise: this is for their edges and the mesh's light
-    scene.eevee.use_shadows = False  # for whoever switches: a shadow map over thousands of splats takes minutes
+    scene.cycles.samples = 8  # splats have almost no noise: these smooth their edges and the light on the mesh
+    scene.eevee.use_shadows = False  # for artists who switch to EEVEE: shadow maps of thousands of splats take minutes
     scene.view_settings.view_transform = "Standard"
     let_light_through(scene)
 
@@ -178,4 +178,4 @@ if __name__ == "__main__":
     code = main()
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(code)  # bpy may crash in its exit handlers, and the exit code would be lost
+    os._exit(code)  # bpy may crash in its exit handlers, and then the exit code would be lost

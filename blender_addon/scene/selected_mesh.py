@@ -1,8 +1,8 @@
-"""The selected objects -> one triangle mesh in world space, for a job to start from.
+"""Makes one triangle mesh in world space of the selected objects, for a job to start from.
 
-What counts is what they show: modifiers, shape keys, edits under way and instances of every kind are in it, and of
-curves, surfaces, texts and metaballs the faces.  Colours are read as a kit reads them (`looks`); vertices are doubled
-where colours meet, so that they stay crisp.  What cannot be taken along is told.
+It contains what the objects show: modifiers, shape keys, unfinished edits, instances of every kind, and the faces of
+curves, surfaces, texts and metaballs.  Colours are found as for kits (`material_looks`).  Vertices are doubled where
+colours meet, so that the borders stay sharp.  What cannot be used is reported.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from .visible_meshes import is_splats, materials_of, visible_meshes
 
 TRIANGLE_LIMIT = 2_000_000
 KINDS = ("MESH", "CURVE", "CURVES", "SURFACE", "FONT", "META", "VOLUME", "POINTCLOUD")
-NEAR = 1e-6  # of the selection's size: points that are nearer are one
+NEAR = 1e-6  # of the selection's size: points that are nearer to each other become one
 
 
 class SceneMeshError(ValueError):
-    """A selection that no job can start from: one sentence that says what to do."""
+    """No job can start from the selection; one sentence that says what to do."""
 
 
 class Part(NamedTuple):
-    """Triangles (T,3,3) in world space, and what they show."""
+    """Triangles (T,3,3) in world space, and their colours."""
 
     places: NDArray[np.float64]
     corners: Corners
 
 
 def selected_mesh(context: bpy.types.Context, notes: list[str] | None = None) -> SceneMesh:
-    """All selected objects as one mesh, in metres; `notes` gets sentences on what of them is left out.
+    """All selected objects as one mesh, in metres; a sentence on each part that is left out is added to `notes`.
 
     Raises:
         SceneMeshError: nothing with faces is selected, it is too large, or its transform or vertices are unusable.
@@ -78,7 +78,7 @@ def bounds(mesh: SceneMesh | None) -> tuple[Vector, float]:
 def _parts(
     context: bpy.types.Context, chosen: list[bpy.types.Object], pictures: ImagePixels
 ) -> Iterator[tuple[Part, str]]:
-    """What the objects show, each with the name of the one that it is seen by."""
+    """The meshes that the objects show, each with the name of the object that shows it."""
     for obj in chosen:
         if obj.mode == "EDIT":
             obj.update_from_editmode()
@@ -125,7 +125,7 @@ def _no_faces(chosen: list[bpy.types.Object]) -> str:
 
 
 def _part(obj: bpy.types.Object, mesh: bpy.types.Mesh, place: Matrix, pictures: ImagePixels) -> Part:
-    """One mesh's triangles in world space, wound so that they face outwards under a mirroring transform too."""
+    """One mesh's triangles in world space, wound so that they face outwards even if the transform mirrors."""
     matrix = np.array(place, np.float64)
     vertices = read_property(mesh.vertices, "co", 3).astype(np.float64) @ matrix[:3, :3].T + matrix[:3, 3]
     if not np.isfinite(vertices).all():
@@ -142,7 +142,7 @@ def _part(obj: bpy.types.Object, mesh: bpy.types.Mesh, place: Matrix, pictures: 
 
 
 def _joined(parts: list[Part], pictures: ImagePixels) -> SceneMesh:
-    """One mesh of all: corners in one place and of one colour are a vertex, those of one object alone."""
+    """One mesh of all parts: corners of one part in the same place and of the same colour become one vertex."""
     pictured = [part.places[part.corners.pictures >= 0] for part in parts]
     crosses = [np.cross(places[:, 1] - places[:, 0], places[:, 2] - places[:, 0]) for places in pictured]
     area = sum(float(np.linalg.norm(cross, axis=1).sum()) / 2 for cross in crosses)
@@ -152,7 +152,7 @@ def _joined(parts: list[Part], pictures: ImagePixels) -> SceneMesh:
     for part in parts:
         places, seen = subdivided(part.places, part.corners, pictures, spacing)
         flat, paint = places.reshape(-1, 3), np.ascontiguousarray(seen.reshape(-1, 4)).view(np.uint32)[:, 0]
-        # Numbers of 21 bits an axis, then of the place and the colour: a plain sort is much faster than one of rows.
+        # The place as one number, 21 bits an axis, then place and colour as one: numbers sort much faster than rows.
         x, y, z = np.rint((flat - flat.min(0)) / (NEAR * size or 1)).astype(np.int64).T
         _, place = np.unique(x << 42 | y << 21 | z, return_inverse=True)
         _, first, same = np.unique(place.ravel() << 32 | paint.astype(np.int64), return_index=True, return_inverse=True)

@@ -1,7 +1,7 @@
-"""What objects show, themselves and by instances: of collections, Geometry Nodes, particles, faces.
+"""The meshes that objects show: their own, and those of instances (collections, Geometry Nodes, particles, faces).
 
-One way for kits and for meshes that a job starts from.  Of a curve, a text or a metaball the mesh comes as an
-instance of its own, so whoever asks for all of them gets it once.
+Kits and selections that a job starts from both use it.  The mesh of a curve, a text or a metaball comes as an instance,
+so that it is seen exactly once.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from .placing import ROLE
 
 
 class VisibleMesh(NamedTuple):
-    """An evaluated object with a mesh that has faces, its place, and the object that it is seen by.
+    """An evaluated object with faces, its world matrix, and the object of the file that shows it.
 
-    It is gone when the next one is asked for; the mesh lasts until the file changes.
+    Blender frees the object when the next one is asked for; its mesh lasts until the file changes.
     """
 
     obj: bpy.types.Object
@@ -28,7 +28,7 @@ class VisibleMesh(NamedTuple):
 
 
 def visible_meshes(depsgraph: bpy.types.Depsgraph) -> Iterator[VisibleMesh]:
-    """Every mesh that is seen."""
+    """Every mesh with faces that is seen."""
     for instance in depsgraph.object_instances:
         obj = instance.object
         if obj.type != "MESH" or not instance.show_self or not len(obj.data.polygons):
@@ -43,7 +43,7 @@ def materials_of(obj: bpy.types.Object) -> list[bpy.types.Material | None]:
 
 
 def is_splats(obj: bpy.types.Object) -> bool:
-    """Whether it is an object of splats, which has no faces to start from."""
+    """Whether the object consists of splats, which have no faces to start from."""
     if obj.get(ROLE) == "splats" or getattr(obj.data, "type", "") == "GAUSSIAN_SPLAT":
         return True
     return obj.type == "MESH" and all(name in obj.data.attributes for name in (ROTATION, SCALE, RGBA))

@@ -1,4 +1,4 @@
-"""The link to the backend as the preferences have it: the client's connection, and the process that we start."""
+"""Connects to the backend that the preferences name, and starts it on this computer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .preferences import log_file, preferences
 
 
 def connect(context: bpy.types.Context) -> None:
-    """Have a client for the address of the preferences, or the sentence that says why there is none."""
+    """Make a client for the address in the preferences, if they have changed, or say why that is impossible."""
     chosen = preferences(context)
     wanted = (chosen.address, chosen.server_key, chosen.secret_key, bpy.app.online_access)
     if addon_state.client_for == wanted:
@@ -37,19 +37,19 @@ def connect(context: bpy.types.Context) -> None:
 
 
 def greet() -> None:
-    """Take note of a connection that was made."""
+    """Take note of a new connection."""
     welcome = addon_state.status.welcome if addon_state.ready else None
     if welcome is not None and welcome is not addon_state.welcome:
         addon_state.connected(welcome)
 
 
 def running() -> bool:
-    """Whether a backend that we started is there."""
+    """Whether a backend that we started is running."""
     return addon_state.backend is not None and addon_state.backend.state != "ended"
 
 
 def start_backend(context: bpy.types.Context) -> None:
-    """Start the backend on this computer.  LauncherError or AddressError, in one sentence, where that cannot be."""
+    """Start the backend on this computer.  LauncherError or AddressError, in one sentence, if that is impossible."""
     chosen = preferences(context)
     if not chosen.backend_folder:
         raise LauncherError("Choose the folder of Splatsmith's repository in the add-on's preferences first.")
@@ -58,7 +58,7 @@ def start_backend(context: bpy.types.Context) -> None:
 
 
 def autostart() -> None:
-    """A timer's function, called once: start the backend where the preferences say so."""
+    """Called once by a timer: start the backend if the preferences say so."""
     try:
         if preferences(bpy.context).autostart and not addon_state.ready:
             start_backend(bpy.context)

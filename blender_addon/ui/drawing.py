@@ -1,4 +1,4 @@
-"""What panels are made of: pictures, long sentences, durations."""
+"""What the panels need for drawing: pictures, long sentences, durations."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .pictures import JobIcons
 Context = bpy.types.Context
 Layout = bpy.types.UILayout
 
-_pictures: list[JobIcons] = []  # while the add-on is registered
+_pictures: list[JobIcons] = []  # one while the add-on is registered, else none
 
 
 def pictures() -> JobIcons:
@@ -30,7 +30,7 @@ def duration(seconds: float) -> str:
 
 
 def sentence(layout: Layout, context: Context, text: str, icon: str = "NONE") -> None:
-    """A text over as many lines as the width of the region asks for; Blender cuts labels otherwise."""
+    """Draw a text in as many lines as the region's width needs; Blender would cut off a single label."""
     width = context.region.width if context.region else 260
     scale = context.preferences.system.ui_scale or 1.0  # 0 without a window
     longest = max(int(width / (7.5 * scale)) - 6, 16)
@@ -40,6 +40,6 @@ def sentence(layout: Layout, context: Context, text: str, icon: str = "NONE") ->
 
 
 def close_pictures() -> None:
-    """Give the pictures back."""
+    """Give the pictures back to Blender."""
     while _pictures:
         _pictures.pop().close()

@@ -1,4 +1,4 @@
-"""The list of jobs as the panel needs it: a collection of the window manager, which follows the addon_state."""
+"""The panel's list of jobs: a collection of the window manager that follows `addon_state`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ..net.state import addon_state
 
 
 def sync_list(manager: bpy.types.WindowManager) -> None:
-    """Make the list of the panel that of the session; the chosen job stays chosen."""
+    """Bring the panel's list up to date; the chosen job stays chosen."""
     jobs = manager.splatsmith_jobs
     if [item.name for item in jobs] == list(addon_state.rows):
         return
@@ -20,7 +20,7 @@ def sync_list(manager: bpy.types.WindowManager) -> None:
 
 
 def active_job(manager: bpy.types.WindowManager) -> str:
-    """The id of the job that is chosen in the list, or nothing."""
+    """The id of the job that is chosen in the list, or ""."""
     jobs, index = manager.splatsmith_jobs, manager.splatsmith_active
     return jobs[index].name if 0 <= index < len(jobs) else ""
 

@@ -1,66 +1,20 @@
-"""Make Kit: what a kit is made of, and the buttons that begin it, stop it, and use it.
-
-No `from __future__ import annotations` here: the annotations are Blender's properties.
-"""
+"""The buttons of Make Kit: begin, stop, use the kit, copy the report."""
 
 import zlib
 from pathlib import Path
 
 import bpy
-from bpy.props import BoolProperty, EnumProperty, PointerProperty, StringProperty
 
 from ..net.kit_maker import KitMaker, KitRequest
 from ..net.launcher import LauncherError, backend_python
 from ..net.state import EMBEDDED, addon_state
-from ..scene.kit_sources import KitSource, asset_sources, export_source, exporter_is_on, sources_of
+from ..scene.kit_sources import export_source, exporter_is_on
 from ..shared.address import AddressError, parse_address
 from .operators_common import Context, Result, can_press, refuse, unreachable
 from .preferences import preferences, user_folder
 
-LONGEST_NAME = 60
 GLTF_OFF = "Blender's glTF add-on is off: switch on glTF 2.0 format in Preferences > Add-ons."
 ELSEWHERE = "The backend is on another computer: make the kit there, with `python -m backend kit`."
-
-
-class SPLATSMITH_PG_kit(bpy.types.PropertyGroup):
-    """How to make the next kit."""
-
-    title: StringProperty(
-        name="Name", description="What the kit is called in the Prior menu", default="My Kit", maxlen=LONGEST_NAME
-    )
-    source: EnumProperty(
-        name="Made Of",
-        description="Which objects are photographed; what hangs on one of them belongs to it",
-        items=(
-            ("SELECTED", "Selected Objects", "The selection, each object by itself"),
-            ("COLLECTION", "Collection", "The objects of a collection that are seen in renders, each by itself"),
-            ("ASSETS", "Assets of This File", "The objects and collections that are marked as assets in this file"),
-        ),
-    )
-    collection: PointerProperty(
-        type=bpy.types.Collection, name="Collection", description="The collection whose objects are photographed"
-    )
-    own_front: BoolProperty(
-        name="Own Front",
-        description="Take each object's own -Y side as its front, however it is turned in the scene; otherwise the "
-        "side towards -Y of the scene",
-        default=True,
-    )
-    add: BoolProperty(
-        name="Add to Kit",
-        description="Keep what a kit of that name has already; otherwise it will hold these objects alone",
-    )
-
-    def sources(self, context: Context) -> list[KitSource]:
-        """What the kit will be made of."""
-        if self.source == "SELECTED":
-            return sources_of(context.selected_objects)
-        if self.source == "ASSETS":
-            return asset_sources()
-        inside = self.collection.all_objects if self.collection else ()
-        return sources_of(obj for obj in inside if not obj.hide_render)
-
-
 NO_SOURCES = {
     "SELECTED": "Select objects with faces first.",
     "COLLECTION": "Choose a collection with objects that have faces.",
@@ -69,11 +23,11 @@ NO_SOURCES = {
 
 
 def backend_is_remote(context: Context) -> bool:
-    """Whether the backend that answers is on another computer."""
+    """Whether the backend is on another computer."""
     try:
         return not parse_address(preferences(context).address).loopback
     except AddressError:
-        return False  # then nothing answers there
+        return False  # no backend answers at such an address
 
 
 class SPLATSMITH_OT_make_kit(bpy.types.Operator):
@@ -99,10 +53,10 @@ class SPLATSMITH_OT_make_kit(bpy.types.Operator):
         )
 
     def execute(self, context: Context) -> Result:
-        """Begin; the timer goes on."""
+        """Begin; the timer does the rest."""
         wanted, chosen = context.scene.splatsmith.kit, preferences(context)
-        things = wanted.sources(context)
-        if not things:
+        sources = wanted.sources(context)
+        if not sources:
             return refuse(self, NO_SOURCES[wanted.source])
         kits, repository = Path(addon_state.welcome.kits), Path(bpy.path.abspath(chosen.backend_folder))
         if not addon_state.welcome.kits or not kits.is_dir():
@@ -114,10 +68,10 @@ class SPLATSMITH_OT_make_kit(bpy.types.Operator):
             return refuse(self, str(error))
         addon_state.say("")
         name, own_front = wanted.title.strip(), wanted.own_front
-        # The same objects of the same file go by the same paths, by which a kit knows them again.
+        # The same objects of the same file get the same paths, by which the kit recognises them.
         parts = user_folder() / "kits" / str(zlib.crc32(f"{kits} {name} {bpy.data.filepath}".encode()))
         request = KitRequest(name, kits, repository, parts, wanted.add)
-        addon_state.kit = KitMaker(request, things, lambda obj, file: export_source(obj, file, own_front))
+        addon_state.kit = KitMaker(request, sources, lambda source, file: export_source(source, file, own_front))
         return {"FINISHED"}
 
 
@@ -172,13 +126,12 @@ class SPLATSMITH_OT_copy_kit_report(bpy.types.Operator):
 
 
 def made_kit_title() -> str | None:
-    """The title of the kit that was made last, once the backend offers it."""
+    """The title of the kit that was made last; None until the backend offers it."""
     prior = addon_state.prior(addon_state.kit.folder) if addon_state.kit is not None else None
     return prior.title if prior is not None else None
 
 
 CLASSES = (
-    SPLATSMITH_PG_kit,
     SPLATSMITH_OT_make_kit,
     SPLATSMITH_OT_cancel_kit,
     SPLATSMITH_OT_use_kit,

@@ -1,4 +1,4 @@
-"""Make Kit in the sidebar: what it is made of, how far it is, and the report."""
+"""The panel Make Kit: what the kit is made of, how far it is, and the report."""
 
 from __future__ import annotations
 

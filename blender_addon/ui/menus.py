@@ -16,12 +16,12 @@ Item = tuple[str, str, str, int]
 
 @lru_cache(maxsize=256)
 def _items(names: tuple[Choice, ...]) -> list[Item]:
-    """The items of a menu.  Blender keeps no strings of its own for them: they must live on, hence the cache."""
+    """The items of a menu.  They are cached because Blender does not copy their strings, which must stay alive."""
     return [(*name, number) for number, name in enumerate(names)]
 
 
 def menu(stored: str, choices: Callable[[Group], Iterable[Choice]], name: str, description: str, **more: Any) -> Any:
-    """A menu whose choices change; what was chosen is kept as text in `stored`, and stays when it is not on offer."""
+    """A menu whose choices change.  The choice is kept as text in the property `stored`, even if it is not on offer."""
 
     def items(group: Group, _context: bpy.types.Context | None) -> list[Item]:
         offered = tuple(choices(group))

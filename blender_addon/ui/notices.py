@@ -1,4 +1,4 @@
-"""What the sidebar says when something is not as it should be: the connection, the backend, the last request."""
+"""What the sidebar says when something is wrong with the connection, the backend or the last request."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CONNECTIONS = {"connecting": "SORTTIME", "ready": "CHECKMARK", "unreachable": "U
 
 
 def draw_connection(layout: Layout, context: Context) -> None:
-    """How things stand with the backend, and the button that mends it."""
+    """How the connection to the backend is, and the button that starts the backend."""
     connection = addon_state.status
     box = layout.box()
     sentence(box, context, connection.text or "The backend is ready.", CONNECTIONS[connection.state])
@@ -28,7 +28,7 @@ def draw_connection(layout: Layout, context: Context) -> None:
 
 
 def draw_trouble(layout: Layout, context: Context) -> None:
-    """What keeps the backend from making anything, though it answers."""
+    """Why the backend cannot make anything, although it answers."""
     if not addon_state.ready or not addon_state.trouble.text:
         return
     box = layout.box()

@@ -1,4 +1,4 @@
-"""One setting as the backend describes it, and the value that an artist gave it.
+"""One setting as the backend describes it, with the value that the artist gave it.
 
 No `from __future__ import annotations` here: the annotations are Blender's properties.
 """
@@ -46,22 +46,24 @@ class SPLATSMITH_PG_option(bpy.types.PropertyGroup):
     choices: StringProperty(name="Choices", description="What can be chosen, one a line")
     low: FloatProperty(name="Least", description="The least value")
     high: FloatProperty(name="Most", description="The largest value")
-    told: StringProperty(name="Told", description="The option as the backend described it last")
-    touched: BoolProperty(name="Changed", description="Whether it is sent: what nobody changed is the backend's choice")
+    told: StringProperty(name="Told", description="The option as the backend last described it")
+    touched: BoolProperty(
+        name="Changed", description="Whether the value is sent: the backend chooses what nobody has changed"
+    )
 
     @property
     def field(self) -> str:
-        """Which property holds the value that counts: numbers from 0 to 1 have a slider."""
+        """The property that holds the value: numbers from 0 to 1 have one with a slider."""
         return "factor" if self.kind == "float" and (self.low, self.high) == (0, 1) else FIELDS[self.kind]
 
     @property
     def value(self) -> Any:
-        """The value that counts."""
+        """The setting's value."""
         value = getattr(self, self.field)
         return round(value, 4) if self.field == "factor" else value
 
     def describe(self, option: Option) -> None:
-        """Take the limits of an option, and its default where the artist has not chosen."""
+        """Take the limits of an option, and its default unless the artist has chosen a value."""
         if self.told == repr(option):
             return
         before, self.kind = (self.kind, self.field if self.kind else ""), option.kind
@@ -74,7 +76,7 @@ class SPLATSMITH_PG_option(bpy.types.PropertyGroup):
             self.reset(option)
 
     def reset(self, option: Option) -> None:
-        """Take the default, and leave it to the backend."""
+        """Go back to the default, and leave the choice to the backend."""
         field = "chosen" if option.kind == "choice" else self.field
         setattr(self, field, option.default)
         self.touched = False

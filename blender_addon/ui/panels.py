@@ -1,4 +1,4 @@
-"""The sidebar "Splatsmith" of the 3D view.  Drawing reads the session and the settings, and changes nothing."""
+"""The sidebar "Splatsmith" of the 3D view.  Drawing reads `addon_state` and the settings, and changes nothing."""
 
 import bpy
 
@@ -27,7 +27,7 @@ CREDITS = 5
 
 
 class Sidebar:
-    """Where all panels stand."""
+    """The place of all panels."""
 
     bl_space_type = "VIEW_3D"
     bl_region_type = "UI"
@@ -108,7 +108,7 @@ class SPLATSMITH_PT_jobs(Sidebar, bpy.types.Panel):
 
 
 class SPLATSMITH_PT_backend(Sidebar, bpy.types.Panel):
-    """The backend: how it stands, start and stop, and its log."""
+    """The backend: its state, start and stop, and its log."""
 
     bl_label = "Backend"
     bl_options = frozenset({"DEFAULT_CLOSED"})
@@ -128,7 +128,7 @@ class SPLATSMITH_PT_backend(Sidebar, bpy.types.Panel):
 
 
 class SPLATSMITH_UL_jobs(bpy.types.UIList):
-    """A line a job: picture, prompt and how far it is."""
+    """One line for each job: its picture, its prompt and how far it is."""
 
     def draw_item(
         self,
@@ -163,14 +163,14 @@ def draw_options(layout: Layout, settings: bpy.types.PropertyGroup, important: b
 
 
 def draw_kit_options(layout: Layout, settings: bpy.types.PropertyGroup, important: bool) -> None:
-    """How the kit is used where the prior is one: the first setting, or the others."""
+    """The settings of the prior if it is a kit: the first one, or the others."""
     options = kit_options(settings)
     for option in options[:1] if important else options[1:]:
         draw_option(layout, settings, option, f"{OF_KITS}.{option.name}")
 
 
 def draw_option(layout: Layout, settings: bpy.types.PropertyGroup, option: Option, name: str) -> None:
-    """One option, with a button that tells what it does and sets it back."""
+    """One option, with a button whose tooltip explains it and which sets it back."""
     item = settings.option(name)
     if item is None:
         return
@@ -181,7 +181,7 @@ def draw_option(layout: Layout, settings: bpy.types.PropertyGroup, option: Optio
 
 
 def draw_job(layout: Layout, context: Context, row: Row) -> None:
-    """The chosen job: its picture, how far it is, and what there is to say about it."""
+    """The chosen job: its picture, how far it is, its warnings and its credits."""
     state = row.state
     picture = pictures().icon(state.job)
     if picture:
@@ -211,7 +211,7 @@ def draw_job(layout: Layout, context: Context, row: Row) -> None:
 
 
 def draw_credits(layout: Layout, context: Context, credits: tuple[str, ...]) -> None:
-    """Whose objects a result is made of."""
+    """Who made the objects that a result consists of."""
     if not credits:
         return
     box = layout.box().column(align=True)

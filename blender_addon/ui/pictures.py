@@ -1,6 +1,6 @@
 """JobIcons of the jobs as icons, which panels can draw at any size.
 
-They are kept outside the Blender file: undo and saving do not see them.
+They are not part of the Blender file: undo and saving do not touch them.
 """
 
 from __future__ import annotations
@@ -30,25 +30,25 @@ class JobIcons:
         picture.image_pixels.foreach_set(_packed(image))
 
     def icon(self, name: str) -> int:
-        """The number to draw it by; 0 where there is no such picture (or, in a Blender without a window, any)."""
+        """The number by which Blender draws it; 0 if there is no such picture, or if Blender has no window."""
         return self._previews[name].icon_id if name in self._previews else 0
 
     def __contains__(self, name: str) -> bool:
         return name in self._previews
 
     def close(self) -> None:
-        """Forget them all."""
+        """Remove all pictures."""
         bpy.utils.previews.remove(self._previews)
 
 
 def _packed(image: Pixels) -> NDArray[np.int32]:
-    """One number a pixel, the last row first, as Blender keeps them."""
+    """One number a pixel, the last row first, as Blender stores them."""
     rgba = np.full((*image.shape[:2], 4), 255, np.uint8)
     rgba[..., :3] = image[::-1]
     return rgba.view(np.int32).ravel()
 
 
 def _shrink(image: Pixels) -> Pixels:
-    """At most ICON_SIDE pixels on each side, by taking every so many."""
+    """At most ICON_SIDE pixels on each side, by taking every n-th pixel."""
     step = -(-max(image.shape[:2]) // ICON_SIDE)
     return image[step // 2 :: step, step // 2 :: step] if min(image.shape[:2]) > step // 2 else image[::step, ::step]

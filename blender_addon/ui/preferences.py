@@ -1,4 +1,4 @@
-"""Where the backend is, and how it is started: one setting of each for all files.
+"""The preferences: where the backend is and how it is started, for all files.
 
 No `from __future__ import annotations` here: the annotations are Blender's properties.
 """
@@ -11,8 +11,8 @@ from bpy.props import BoolProperty, StringProperty
 from ..shared.messages import DEFAULT_PORT
 
 ADDON = __package__.rpartition(".")[0]  # the name by which Blender knows the add-on
-CHECKOUT = Path(__file__).resolve().parents[2]  # the repository, where the add-on runs from it
-GUIDES = [Path(__file__).parents[1] / "README.md", CHECKOUT / "README.md"]  # the package brings its own
+CHECKOUT = Path(__file__).resolve().parents[2]  # the repository, if the add-on runs from there
+GUIDES = [Path(__file__).parents[1] / "README.md", CHECKOUT / "README.md"]  # the package contains its own
 
 
 class SPLATSMITH_AP_preferences(bpy.types.AddonPreferences):
@@ -62,7 +62,7 @@ def preferences(context: bpy.types.Context) -> SPLATSMITH_AP_preferences:
 
 
 def user_folder() -> Path:
-    """Where the add-on's own files go: its folder of the user, or the session's where it has none."""
+    """The folder for the add-on's own files: the user's, or Blender's temporary one if there is none."""
     try:
         return Path(bpy.utils.extension_path_user(ADDON, create=True))
     except ValueError:  # not installed as an extension
@@ -70,7 +70,7 @@ def user_folder() -> Path:
 
 
 def log_file() -> Path:
-    """Where the backend's log goes."""
+    """The file of the backend's log."""
     return user_folder() / "backend.log"
 
 

@@ -1,6 +1,6 @@
-"""What the artist sets, kept in the scene; and what the list of jobs needs, kept in the window manager.
+"""What the artist sets, stored in the scene, and what the list of jobs needs, stored in the window manager.
 
-The menus come from the backend: a new objective appears by itself, with its options as items of one collection.
+The menus come from the backend: a new objective appears by itself, and its options are items of one collection.
 No `from __future__ import annotations` here: the annotations are Blender's properties.
 """
 
@@ -22,14 +22,14 @@ from ..net.state import EMBEDDED, addon_state
 from ..scene import results
 from ..shared.messages import Objective, Option, Priors
 from ..view.live_view import live_view
-from .kit_operators import SPLATSMITH_PG_kit
+from .kit_properties import SPLATSMITH_PG_kit
 from .menus import menu
 from .options import SPLATSMITH_PG_option
 
 SEEDS = 2**31 - 1
-IMPORTANT = 3  # so many options of an objective stand above the fold, in the backend's order
-OF_KITS = "catalogue"  # the settings of a prior that is a kit, as a recipe calls them
-QUALITIES = ("draft", "normal", "high")  # until a backend has named its own
+IMPORTANT = 3  # the first options of an objective are in the main panel, the others under More Settings
+OF_KITS = "catalogue"  # what a recipe calls the settings of a prior that is a kit
+QUALITIES = ("draft", "normal", "high")  # until the backend has named its own
 
 Group = bpy.types.PropertyGroup
 
@@ -80,7 +80,7 @@ class SPLATSMITH_PG_settings(bpy.types.PropertyGroup):
         name="Start From",
         description="What the splats are before the first step",
         items=(
-            ("NO_SOURCES", "Nothing", "A grey ball; the result stands at the 3D cursor"),
+            ("NOTHING", "Nothing", "A grey ball; the result stands at the 3D cursor"),
             ("SELECTED", "Selected Objects", "The faces and colours of the selection; the result stands there too"),
         ),
     )
@@ -111,12 +111,12 @@ class SPLATSMITH_PG_settings(bpy.types.PropertyGroup):
     kit: PointerProperty(type=SPLATSMITH_PG_kit, name="Kit", description="What the next kit is made of")
 
     def option(self, name: str) -> SPLATSMITH_PG_option | None:
-        """The value of an option of the chosen objective, or of kits, "catalogue.option"."""
+        """The item of an option of the chosen objective, or of kits ("catalogue.option")."""
         return self.options.get(name if "." in name else f"{self.objective_name}.{name}")
 
 
 class SPLATSMITH_PG_job(bpy.types.PropertyGroup):
-    """An entry of the list of jobs; `name` is the job's id, the rest is in the addon_state."""
+    """An entry of the list of jobs; `name` is the job's id, everything else is in `addon_state`."""
 
 
 def chosen_objective(settings: SPLATSMITH_PG_settings) -> Objective | None:
@@ -125,7 +125,7 @@ def chosen_objective(settings: SPLATSMITH_PG_settings) -> Objective | None:
 
 
 def take_priors(priors: Priors) -> None:
-    """What the backend offers now; a prior that was chosen stays chosen where only its title is another one."""
+    """Take what the backend offers now; a chosen prior stays chosen even if its title has changed."""
     titles = {prior.name: prior.title for prior in priors.priors}
     for scene in bpy.data.scenes:
         before = addon_state.prior(scene.splatsmith.prior)
@@ -135,20 +135,20 @@ def take_priors(priors: Priors) -> None:
 
 
 def kit_options(settings: SPLATSMITH_PG_settings) -> tuple[Option, ...]:
-    """How the chosen prior may be used, where it is a kit; the defaults are the chosen objective's."""
+    """The settings of the chosen prior if it is a kit, with the defaults of the chosen objective."""
     rule, prior = chosen_objective(settings), addon_state.prior(settings.prior.strip() or EMBEDDED)
     return rule.catalogue if rule and prior and prior.kit else ()
 
 
 def offered_option(settings: SPLATSMITH_PG_settings, name: str) -> Option | None:
-    """An option of the chosen objective, or of kits, "catalogue.option", as the backend describes it."""
+    """An option of the chosen objective, or of kits ("catalogue.option"), as the backend describes it."""
     rule = chosen_objective(settings)
     offered = {option.name: option for option in rule.options} if rule else {}
     return (offered | {f"{OF_KITS}.{option.name}": option for option in kit_options(settings)}).get(name)
 
 
 def describe_options(settings: SPLATSMITH_PG_settings) -> None:
-    """Give the settings an item for each option of the backend's objectives and of kits, where one is missing."""
+    """Have an up-to-date item for each option of the backend's objectives and of kits."""
     told = {f"{rule.name}.{option.name}": option for rule in addon_state.objectives for option in rule.options}
     told |= {f"{OF_KITS}.{option.name}": option for option in kit_options(settings)}
     for name, option in told.items():
@@ -160,7 +160,7 @@ def describe_options(settings: SPLATSMITH_PG_settings) -> None:
 
 
 def changed_options(settings: SPLATSMITH_PG_settings) -> dict[str, dict[str, Any]]:
-    """What of the recipe the artist has changed: options of the chosen objective, and of kits where one is chosen."""
+    """What the artist has changed: options of the chosen objective, and of kits if one is chosen."""
     rule = chosen_objective(settings)
     groups = {"options": {option.name: option.name for option in (rule.options if rule else ())}}
     groups[OF_KITS] = {option.name: f"{OF_KITS}.{option.name}" for option in kit_options(settings)}
@@ -173,7 +173,7 @@ def changed_options(settings: SPLATSMITH_PG_settings) -> dict[str, dict[str, Any
 
 
 def job_fields(settings: SPLATSMITH_PG_settings, seed: int, with_mesh: bool) -> dict[str, Any]:
-    """The fields of a job.json."""
+    """The fields of the job's job.json."""
     said = settings.prior.strip() or EMBEDDED
     prior = addon_state.prior(said)
     fields: dict[str, Any] = {
@@ -191,7 +191,7 @@ def job_fields(settings: SPLATSMITH_PG_settings, seed: int, with_mesh: bool) -> 
 
 
 def roll() -> int:
-    """A seed by chance."""
+    """A random seed."""
     return random.randrange(SEEDS)
 
 
@@ -199,12 +199,12 @@ CLASSES = (SPLATSMITH_PG_option, SPLATSMITH_PG_settings, SPLATSMITH_PG_job)
 
 
 def register() -> None:
-    """Hang the settings on scenes and the list on the window manager."""
+    """Add the settings to scenes and the list of jobs to the window manager."""
     bpy.types.Scene.splatsmith = PointerProperty(type=SPLATSMITH_PG_settings)
     bpy.types.WindowManager.splatsmith_jobs = CollectionProperty(type=SPLATSMITH_PG_job)
     bpy.types.WindowManager.splatsmith_active = IntProperty(name="Job", description="The job that is shown below")
 
 
 def unregister() -> None:
-    """Take them away; what is set stays in the file."""
+    """Remove them; the values stay in the file."""
     del bpy.types.WindowManager.splatsmith_active, bpy.types.WindowManager.splatsmith_jobs, bpy.types.Scene.splatsmith

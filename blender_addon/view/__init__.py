@@ -1,1 +1,1 @@
-"""Splats drawn in the viewport."""
+"""Draws splats in the viewport."""

@@ -1,7 +1,8 @@
-"""The splats in the viewport, while they form and after their import, in every kind of shading.
+"""Draws splats in the viewport, while they form and after their import, in every kind of shading.
 
-A draw handler of the 3D views.  The timer only stores arrays (`show`); packing, sorting and drawing happen when the
-viewport draws, and only what has changed is done again.  Blender's own splats (5.3 and later) draw themselves.
+It is a draw handler of the 3D views.  The timer only stores arrays (`show`).  They are packed, sorted and drawn when
+the viewport draws, and packed and sorted again only after a change.  Blender 5.3 and later draw imported splats
+themselves.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class DrawnCloud:
 
     splats: SplatCloud
     to_scene: Rows
-    live: bool  # else it goes with its object
+    live: bool  # sent by a running job: drawn at the job's place where there is no object yet
     texture: Any = None
     order: Any = None
     sorted_for: bytes = b""
@@ -42,12 +43,12 @@ class LiveView:
     _broken: bool = False
 
     def start(self) -> None:
-        """Draw from now on; without a window there is nothing to draw in."""
+        """Draw from now on, if Blender has a window."""
         if not bpy.app.background:
             self._handle = bpy.types.SpaceView3D.draw_handler_add(self._draw, (), "WINDOW", "POST_VIEW")
 
     def stop(self) -> None:
-        """Draw no more, and let go of the arrays."""
+        """Stop drawing, and drop the arrays."""
         if self._handle is not None:
             bpy.types.SpaceView3D.draw_handler_remove(self._handle, "WINDOW")
         self._handle = None
@@ -55,7 +56,7 @@ class LiveView:
 
     @property
     def draws(self) -> bool:
-        """Whether imported splats are seen through this view, and their objects need not be."""
+        """Whether this view shows imported splats, so that their objects need not."""
         return self._handle is not None and not self._broken
 
     def show(self, job: str, splats: SplatCloud, to_scene: Rows, live: bool) -> None:
@@ -67,7 +68,7 @@ class LiveView:
         self.clouds.pop(job, None)
 
     def place(self, job: str) -> Matrix | None:
-        """Where a job's splats are to be drawn: with their object; None where it is hidden or was deleted."""
+        """Where to draw a job's splats: where their object is; None if it is hidden or deleted."""
         cloud, obj = self.clouds[job], find(job, "splats")
         if obj is None:
             return world_matrix(job, cloud.to_scene) if cloud.live else None
@@ -80,7 +81,7 @@ class LiveView:
             return
         try:
             self._draw_all()
-        except Exception as error:  # raised in a draw handler it would fill the console at every redraw
+        except Exception as error:  # otherwise every redraw would print it again
             self._broken = True
             addon_state.say(f"This graphics driver cannot draw the live splats ({error}).", traceback.format_exc())
 
@@ -93,7 +94,7 @@ class LiveView:
 
 
 def draw_cloud(cloud: DrawnCloud, view: Matrix, projection: Matrix) -> None:
-    """Draw into the viewport that is bound; `view` takes the cloud's own space to the camera's."""
+    """Draw into the current viewport; `view` is the matrix from the cloud's own space to the camera's."""
     import gpu
 
     shader, quad = compiled()

@@ -1,7 +1,7 @@
 """The shader of the live view: each splat a quad that faces the viewer, sized by its projected covariance (EWA).
 
-The numbers of the splats are in a texture, four texels each, and a second texture has their order from back to front,
-so that one draw call without vertex data shows all of them: on OpenGL, Vulkan and Metal, from Blender 4.2 on.
+One texture has the numbers of the splats, four texels each, and a second one their order from back to front.  So one
+draw call without vertex data shows all of them, on OpenGL, Vulkan and Metal, from Blender 4.2 on.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def compiled() -> tuple[Any, Any]:
     info.push_constant("MAT4", "view")
     info.push_constant("MAT4", "projection")
     info.typedef_source("struct Window { vec4 size; };")
-    info.uniform_buf(0, "Window", "window")  # two matrices fill what push constants may hold
+    info.uniform_buf(0, "Window", "window")  # the two matrices use up the space for push constants
     info.sampler(0, "FLOAT_2D", "splats")
     info.sampler(1, "FLOAT_2D", "order")
     info.vertex_in(0, "VEC2", "corner")

@@ -73,10 +73,24 @@ def peer(addon, tmp_path):
 @pytest.fixture
 def glb(tmp_path):
     """A textured mesh as the backend sends it."""
+    from one_job import JOB, TO_SCENE
     from samples import write_glb
-    from test_placing import JOB, TO_SCENE
 
     from blender_addon.shared.messages import Mesh
 
     content = np.frombuffer(write_glb(tmp_path / "mesh.glb").read_bytes(), np.uint8)
     return Mesh(job=JOB, to_scene=TO_SCENE, glb=content)
+
+
+@pytest.fixture
+def cube():
+    from selections import add_cube
+
+    return add_cube()
+
+
+@pytest.fixture
+def plane():
+    """Two metres wide, its UVs once over it."""
+    bpy.ops.mesh.primitive_plane_add(size=2)
+    return bpy.context.object

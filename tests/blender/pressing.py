@@ -5,8 +5,8 @@ import time
 import bpy
 import msgspec
 import numpy as np
+from one_job import state
 from peer import until
-from test_placing import state
 
 from blender_addon import timer
 from blender_addon.net.state import addon_state

@@ -9,8 +9,8 @@ import threading
 import bpy
 import msgspec
 import pytest
+from one_job import splats
 from pressing import about, finish, generate, of, ticks
-from test_placing import splats
 
 from blender_addon.net.state import addon_state
 from blender_addon.scene.placing import find

@@ -3,8 +3,8 @@
 import bpy
 import numpy as np
 from mathutils import Matrix
+from one_job import JOB, TO_SCENE, deliver, place, splats
 from samples import random_splats, write_ply
-from test_placing import JOB, TO_SCENE, deliver, place, splats
 
 from blender_addon.scene.importers.splats import read_splats, update_splats
 from blender_addon.scene.ply import read_ply

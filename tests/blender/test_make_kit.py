@@ -6,10 +6,10 @@ from pathlib import Path
 import bpy
 import msgspec
 import pytest
+from one_job import splats
 from peer import CATALOGUE, EMBEDDED, MODEL, OAK, until
 from pressing import finish, generate, of, ops, settings, ticks
 from test_panels import behind, drawn, refusal, texts
-from test_placing import splats
 
 from blender_addon import timer
 from blender_addon.net.state import addon_state

@@ -5,23 +5,20 @@ from types import SimpleNamespace
 import bpy
 import numpy as np
 import pytest
+from one_job import splats
 from peer import until
 from pressing import IMAGE, about, finish, generate, of, ticks
-from test_placing import splats
 
-from blender_addon import timer
+from blender_addon import registration, timer
 from blender_addon.net.launcher import LauncherError
 from blender_addon.net.state import addon_state
 from blender_addon.scene.placing import find
 from blender_addon.shared.messages import Error, Progress
 from blender_addon.ui import connect as link
-from blender_addon.ui import job_operators as operators
-from blender_addon.ui import kit_operators as kit_controls
-from blender_addon.ui import kit_panel, panels
-from blender_addon.ui import small_operators as controls
+from blender_addon.ui import kit_panel, panels, setting_operators
 from blender_addon.ui.drawing import duration, pictures
 from blender_addon.ui.job_list import active_job
-from blender_addon.ui.properties import SPLATSMITH_PG_job, SPLATSMITH_PG_option, SPLATSMITH_PG_settings
+from blender_addon.ui.properties import SPLATSMITH_PG_settings
 
 ops = bpy.ops.splatsmith
 
@@ -79,7 +76,7 @@ def test_the_objective_s_options_are_drawn_the_first_few_above_the_fold(peer):
     assert all(name in above for name in ("Strength", "Rule", "Steps"))
     assert "Guided" in below
     assert "Guided" not in above
-    tip = controls.SPLATSMITH_OT_reset_option.description(bpy.context, SimpleNamespace(name="strength"))
+    tip = setting_operators.SPLATSMITH_OT_reset_option.description(bpy.context, SimpleNamespace(name="strength"))
     assert tip == "How strongly it pulls.  Press to go back to the default, 7.5"
     bpy.context.scene.splatsmith.objective = "new"
     assert "Rule" not in texts()
@@ -88,9 +85,10 @@ def test_the_objective_s_options_are_drawn_the_first_few_above_the_fold(peer):
 
 
 def test_every_property_and_every_button_has_a_tooltip(addon):
-    kit, *kit_buttons = kit_controls.CLASSES
-    groups = (SPLATSMITH_PG_option, SPLATSMITH_PG_settings, SPLATSMITH_PG_job, kit)
-    buttons = [getattr(bpy.types, cls.__name__) for cls in (*operators.CLASSES, *controls.CLASSES, *kit_buttons)]
+    classes = [cls for module in registration.MODULES for cls in module.CLASSES]
+    groups = [cls for cls in classes if issubclass(cls, bpy.types.PropertyGroup)]
+    buttons = [getattr(bpy.types, cls.__name__) for cls in classes if issubclass(cls, bpy.types.Operator)]
+    assert (len(groups), len(buttons)) == (4, 17)
     every = {*bpy.types.Operator.bl_rna.properties.keys(), *bpy.types.PropertyGroup.bl_rna.properties.keys()}
     for cls in (*groups, *buttons):
         for name, property in cls.bl_rna.properties.items():

@@ -6,9 +6,9 @@ import bpy
 import msgspec
 import numpy as np
 import pytest
+from one_job import splats
 from peer import until
 from pressing import about, finish, generate, of, settings, ticks
-from test_placing import splats
 
 from blender_addon import timer
 from blender_addon.net.state import addon_state

@@ -1,1 +1,1 @@
-"""Results of a job -> Blender objects, one kind each."""
+"""Make Blender objects of a job's results: one file for meshes, one for splats with its nodes."""

@@ -1,4 +1,4 @@
-"""A textured GLB -> one Blender object with a Principled material, by Blender's own glTF importer."""
+"""Imports a textured GLB as one object with a Principled material, by Blender's own glTF importer."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ GLTF = "io_scene_gltf2"  # the add-on that comes with Blender
 
 
 class MeshFileError(ValueError):
-    """A GLB that cannot be imported: one sentence that names it."""
+    """The GLB cannot be imported; one sentence that names it."""
 
 
 def import_mesh(path: Path, name: str, collection: bpy.types.Collection) -> bpy.types.Object:
     """The mesh of a GLB, linked to `collection`; Y-up of the file becomes Blender's Z-up.
 
-    A GLB has a vertex twice where a UV seam runs through it.  They are welded, for modifiers would tear them apart; UVs
-    and normals belong to the corners and stay.
+    Where a UV seam runs through a vertex, a GLB has that vertex twice.  Such vertices are merged, because modifiers
+    would tear the mesh open there; UVs and normals belong to the corners and stay.
 
     Raises:
         MeshFileError: the file cannot be read, or does not hold exactly one mesh, or Blender lacks its glTF add-on.
     """
     before = set(bpy.data.objects)
     try:
-        with _gltf_importer(), redirect_stdout(io.StringIO()):  # the importer tells of its progress there
+        with _gltf_importer(), redirect_stdout(io.StringIO()):  # where the importer prints its progress
             bpy.ops.import_scene.gltf(filepath=str(path), merge_vertices=True)
     except RuntimeError as error:
         raise MeshFileError(f"{path} cannot be imported: it is missing or not a GLB.") from error
@@ -52,11 +52,11 @@ def import_mesh(path: Path, name: str, collection: bpy.types.Collection) -> bpy.
 
 @contextmanager
 def _gltf_importer() -> Iterator[None]:
-    """Have Blender's glTF add-on while the block runs; where the artist has switched it off it is off again after."""
+    """Have Blender's glTF add-on switched on during the block, and afterwards off again if it was off."""
     if "gltf" in dir(bpy.ops.import_scene):
         yield
         return
-    # With its entry in the preferences, which it reads: without one it does not even start.
+    # default_set: the add-on reads its entry in the preferences, and does not start without one.
     if addon_utils.enable(GLTF, default_set=True) is None:
         raise MeshFileError("Blender's own glTF add-on is missing: install Blender whole to have meshes imported.")
     try:

@@ -1,7 +1,7 @@
-"""Splats -> a Blender object that renders in Cycles and EEVEE.
+"""Makes an object of splats that renders in Cycles and EEVEE.
 
-Where Blender has Gaussian splats of its own (5.3 and later) the object is a point cloud of that type.  Before, it is
-a mesh of vertices alone, with named attributes and a Geometry Nodes modifier (see `splat_nodes`).
+Blender 5.3 and later have Gaussian splats of their own: there the object is a point cloud of that type.  Before, it is
+a mesh of vertices without faces, with named attributes and a Geometry Nodes modifier (see `splat_nodes`).
 
 Both show sRGB colours through Blender's Standard view.  Blender blends the splats in linear light, while they
 were optimised for blending in sRGB: soft edges come out a little lighter than in our own pictures.  The object
@@ -24,7 +24,7 @@ KINDS = {ROTATION: "QUATERNION", SCALE: "FLOAT_VECTOR", RGBA: "FLOAT_COLOR"}  # 
 
 # Each splat on a ray is two transparent bounces, one for each side of its cube.
 TRANSPARENT_BOUNCES = 1024  # Cycles' most; its default of 8 makes everything behind four splats black
-CERTAIN_BOUNCES = 64  # before Cycles draws lots over which rays go on; its default of 0 makes soft edges noisy
+CERTAIN_BOUNCES = 64  # before Cycles ends rays at random; its default of 0 makes soft edges noisy
 
 
 class Attribute(NamedTuple):
@@ -48,7 +48,7 @@ def import_splats(cloud: SplatCloud, name: str, collection: bpy.types.Collection
 
 
 def update_splats(obj: bpy.types.Object, cloud: SplatCloud) -> None:
-    """Put other splats in the place of an object's own; its transform, modifiers and custom properties stay."""
+    """Replace the splats of an object; its transform, modifiers and custom properties stay."""
     old = obj.data
     obj.data = _point_cloud(cloud, old.name) if isinstance(old, bpy.types.PointCloud) else _vertices(cloud, old.name)
     if old.users == 0:
@@ -58,9 +58,9 @@ def update_splats(obj: bpy.types.Object, cloud: SplatCloud) -> None:
 
 
 def read_splats(obj: bpy.types.Object) -> SplatCloud | None:
-    """The splats of an object that `import_splats` made before Blender 5.3, without harmonics; None of any other.
+    """The splats of an object that `import_splats` made before Blender 5.3, without harmonics; None for other objects.
 
-    None too while they cannot be read: in Edit Mode, or where an attribute is gone or was made another.
+    Also None if they cannot be read: in Edit Mode, or if an attribute was deleted or changed its type.
     """
     data = obj.data
     if not isinstance(data, bpy.types.Mesh) or data.is_editmode or any(map(partial(_differs, data), KINDS)):
@@ -81,7 +81,7 @@ def srgb(linear: Floats) -> Floats:
 
 
 def _differs(data: bpy.types.Mesh, name: str) -> bool:
-    """Whether an attribute is not, or no longer, as we made it."""
+    """Whether an attribute is missing or not of the type that we made."""
     found = data.attributes.get(name)
     return found is None or (found.data_type, found.domain) != (KINDS[name], "POINT")
 
@@ -93,7 +93,7 @@ def _read(attribute: bpy.types.Attribute, field: str, width: int) -> Floats:
 
 
 def let_light_through(scene: bpy.types.Scene) -> None:
-    """Let Cycles look through as many splats as lie behind each other, so that F12 shows what the viewport does."""
+    """Raise Cycles' limits on transparent surfaces behind each other, so that F12 shows what the viewport shows."""
     if not hasattr(scene, "cycles"):
         return  # its add-on is switched off
     scene.cycles.transparent_max_bounces = max(scene.cycles.transparent_max_bounces, TRANSPARENT_BOUNCES)

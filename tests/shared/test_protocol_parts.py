@@ -1,4 +1,4 @@
-"""Addresses as people write them, the mailbox that keeps the newest, the waker."""
+"""Addresses as people write them, the queue that keeps the newest, what wakes a waiting thread, the version."""
 
 import select
 import tomllib
@@ -20,7 +20,7 @@ from shared.waker import Waker
         ("47800", "tcp://127.0.0.1:47800", True),
         ("http://127.0.0.1:5000/", "tcp://127.0.0.1:5000", True),
         (" localhost:5000 ", "tcp://localhost:5000", True),
-        ("tcp://render-box.lan", "tcp://render-box.lan:47800", False),
+        ("tcp://render-queue.lan", "tcp://render-queue.lan:47800", False),
         ("[::1]:9", "tcp://[::1]:9", True),
         ("192.168.0.7:1", "tcp://192.168.0.7:1", False),
     ],
@@ -43,16 +43,16 @@ def preview(job, step):
 
 
 def test_of_what_is_replaced_only_the_newest_waits():
-    box = MessageQueue()
+    queue = MessageQueue()
     for message in (preview("a", 1), preview("b", 1), m.Error(text="x"), preview("a", 2), m.Error(text="y")):
-        box.put(message, message)
-    kept = [box.pop() for _ in range(len(box))]
+        queue.put(message, message)
+    kept = [queue.pop() for _ in range(len(queue))]
     assert [getattr(message, "step", None) or message.text for message in kept] == [1, "x", 2, "y"]
     with pytest.raises(KeyError):
-        box.pop()
+        queue.pop()
 
 
-def test_the_bell_wakes_once_and_never_blocks():
+def test_the_waker_wakes_once_and_never_blocks():
     waker = Waker()
     assert select.select([waker], [], [], 0)[0] == []
     for _ in range(100_000):  # far more than a socket's buffer takes

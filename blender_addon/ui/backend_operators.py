@@ -1,9 +1,6 @@
-"""The small buttons: start and stop the backend, roll the seed, set an option back, copy what went wrong."""
-
-from typing import Any
+"""The buttons for the backend: start it, stop it, copy what went wrong."""
 
 import bpy
-from bpy.props import StringProperty
 
 from ..net.launcher import LauncherError
 from ..net.state import addon_state
@@ -11,7 +8,6 @@ from ..shared.address import AddressError
 from .connect import running, start_backend
 from .job_list import active_job
 from .operators_common import Context, Result, can_press, refuse
-from .properties import offered_option, roll
 
 
 class SPLATSMITH_OT_start_backend(bpy.types.Operator):
@@ -64,44 +60,8 @@ class SPLATSMITH_OT_copy_details(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class SPLATSMITH_OT_dice(bpy.types.Operator):
-    """Roll another seed"""
-
-    bl_idname = "splatsmith.dice"
-    bl_label = "Roll the Seed"
-
-    def execute(self, context: Context) -> Result:
-        context.scene.splatsmith.seed = roll()
-        return {"FINISHED"}
-
-
-class SPLATSMITH_OT_reset_option(bpy.types.Operator):
-    """Set an option of the objective back to the backend's default"""
-
-    bl_idname = "splatsmith.reset_option"
-    bl_label = "Back to Default"
-
-    name: StringProperty(name="Setting", description="The setting's name")
-
-    @classmethod
-    def description(cls, context: Context, properties: Any) -> str:
-        """The tooltip: what the setting does, as the backend tells it."""
-        option = offered_option(context.scene.splatsmith, properties.name)
-        return f"{option.description}.  Press to go back to the default, {option.default}" if option else ""
-
-    def execute(self, context: Context) -> Result:
-        settings = context.scene.splatsmith
-        option, item = offered_option(settings, self.name), settings.option(self.name)
-        if option is None or item is None:
-            return refuse(self, "The backend has no such setting.")
-        item.reset(option)
-        return {"FINISHED"}
-
-
 CLASSES = (
     SPLATSMITH_OT_start_backend,
     SPLATSMITH_OT_stop_backend,
     SPLATSMITH_OT_copy_details,
-    SPLATSMITH_OT_dice,
-    SPLATSMITH_OT_reset_option,
 )

@@ -6,6 +6,7 @@ A splat has one colour, so an image needs no more points than there are splats: 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import bpy
 import numpy as np
@@ -165,9 +166,11 @@ def _bytes(values: NDArray[np.float32]) -> Bytes:
     return np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
 
 
-def read_property(collection: bpy.types.bpy_prop_collection, name: str, width: int, kind: type = np.float32) -> NDArray:
+def read_property(
+    collection: bpy.types.bpy_prop_collection[Any], name: str, width: int, kind: type[np.generic] = np.float32
+) -> NDArray[Any]:
     """One property of all items of a collection, (N,width)."""
-    values = np.empty(len(collection) * width, kind)
+    values: NDArray[Any] = np.empty(len(collection) * width, kind)
     collection.foreach_get(name, values)
     return values.reshape(-1, width)
 
@@ -196,7 +199,7 @@ def subdivided(
 
 def _grid(count: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """A triangle cut into count² parts: the points' barycentric coordinates (P,3), and the parts' points (count²,3)."""
-    index = {}
+    index: dict[tuple[int, int], int] = {}
     for i in range(count + 1):
         for j in range(count + 1 - i):
             index[i, j] = len(index)

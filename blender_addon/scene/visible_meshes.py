@@ -12,7 +12,7 @@ from typing import NamedTuple
 import bpy
 from mathutils import Matrix
 
-from .importers.splats import RGBA, ROTATION, SCALE
+from .importers.splat_nodes import RGBA, ROTATION, SCALE
 from .placing import ROLE
 
 

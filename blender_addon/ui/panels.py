@@ -9,7 +9,7 @@ from ..shared.messages import Option
 from .drawing import duration, pictures, sentence
 from .job_list import active_job
 from .notices import draw_connection, draw_notice, draw_trouble
-from .properties import IMPORTANT, OF_KITS, chosen_objective, kit_options
+from .properties import IMPORTANT, OF_KITS, SPLATSMITH_PG_job, SPLATSMITH_PG_settings, chosen_objective, kit_options
 
 Context = bpy.types.Context
 Layout = bpy.types.UILayout
@@ -135,7 +135,7 @@ class SPLATSMITH_UL_jobs(bpy.types.UIList):
         _context: Context,
         layout: Layout,
         _manager: bpy.types.WindowManager,
-        item: bpy.types.PropertyGroup,
+        item: SPLATSMITH_PG_job,
         _icon: int,
         _active_data: bpy.types.WindowManager,
         _active_property: str,
@@ -155,21 +155,21 @@ class SPLATSMITH_UL_jobs(bpy.types.UIList):
             line.label(text=title, icon=icon)
 
 
-def draw_options(layout: Layout, settings: bpy.types.PropertyGroup, important: bool) -> None:
+def draw_options(layout: Layout, settings: SPLATSMITH_PG_settings, important: bool) -> None:
     """The first few options of the objective, or the others."""
     rule = chosen_objective(settings)
     for option in (rule.options[:IMPORTANT] if important else rule.options[IMPORTANT:]) if rule else ():
         draw_option(layout, settings, option, option.name)
 
 
-def draw_kit_options(layout: Layout, settings: bpy.types.PropertyGroup, important: bool) -> None:
+def draw_kit_options(layout: Layout, settings: SPLATSMITH_PG_settings, important: bool) -> None:
     """The settings of the prior if it is a kit: the first one, or the others."""
     options = kit_options(settings)
     for option in options[:1] if important else options[1:]:
         draw_option(layout, settings, option, f"{OF_KITS}.{option.name}")
 
 
-def draw_option(layout: Layout, settings: bpy.types.PropertyGroup, option: Option, name: str) -> None:
+def draw_option(layout: Layout, settings: SPLATSMITH_PG_settings, option: Option, name: str) -> None:
     """One option, with a button whose tooltip explains it and which sets it back."""
     item = settings.option(name)
     if item is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import bpy
 
 from .net.state import addon_state
-from .scene.placing import find, remove_place
+from .scene.placing import find_object, remove_place
 from .scene.results import cloud_of
 from .shared.messages import (
     Error,
@@ -74,7 +74,7 @@ def _take_state(state: JobState) -> None:
     _show_thumbnail(state)
     if state.state == "failed":
         live_view.hide(state.job)
-    wanted = bpy.context.scene.splatsmith.auto_import and find(state.job, "place") is not None
+    wanted = bpy.context.scene.splatsmith.auto_import and find_object(state.job, "place") is not None
     if just_done and wanted and state.has_splats and addon_state.client is not None:
         addon_state.expect_results(state.job)
         addon_state.client.send(Fetch(job=state.job))
@@ -89,7 +89,7 @@ def _take_error(error: Error) -> None:
         if delivery.splats is None:
             del addon_state.deliveries[error.job]
     row = addon_state.rows.get(error.job)
-    if row is not None and not row.known:  # the backend refused the request, so there is no such job
+    if row is not None and not row.confirmed:  # the backend refused the request, so there is no such job
         addon_state.forget(error.job)
         remove_place(error.job)
 

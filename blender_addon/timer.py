@@ -15,8 +15,8 @@ import bpy
 from .incoming import dispatch
 from .net.state import IDENTITY, addon_state
 from .scene.importers.splats import read_splats
-from .scene.placing import find, splat_objects
-from .ui.connect import autostart, connect, greet
+from .scene.placing import find_object, splat_objects
+from .ui.connect import autostart, connect, note_new_connection
 from .ui.job_list import active_job, sync_list
 from .ui.properties import describe_options
 from .view.live_view import live_view
@@ -70,7 +70,7 @@ def _report(error: Exception) -> None:
 def _tick(context: bpy.types.Context) -> None:
     began = time.perf_counter()
     connect(context)
-    greet()
+    note_new_connection()
     changed = False
     while time.perf_counter() - began < BUDGET and addon_state.client is not None:
         messages = addon_state.client.receive(1)
@@ -95,7 +95,7 @@ def _tick(context: bpy.types.Context) -> None:
 
 def _watched(context: bpy.types.Context) -> set[str]:
     """The chosen job, and all unfinished jobs that have a place in this file."""
-    going = {job for job, row in addon_state.rows.items() if not row.ended and find(job, "place") is not None}
+    going = {job for job, row in addon_state.rows.items() if not row.ended and find_object(job, "place") is not None}
     return going | {active_job(context.window_manager)}
 
 
@@ -105,7 +105,7 @@ def _place_one(context: bpy.types.Context) -> bool:
     Never do this under `temp_override`.  If an override is set while another thread runs Python, as our client does,
     Blender up to 5.0 returns from an operator without Python's lock and crashes.  A timer has the first window anyway.
     """
-    job = next((job for job, delivery in addon_state.deliveries.items() if delivery.whole), None)
+    job = next((job for job, delivery in addon_state.deliveries.items() if delivery.complete), None)
     if job is None or context.window is None:
         return False
     if _busy(context) or not bpy.ops.splatsmith.place_result.poll():

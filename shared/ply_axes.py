@@ -25,14 +25,14 @@ def to_y_down(means: Floats, quats: Floats, scales: Floats, sh: Floats) -> Four:
     """Our splats with the axes of a file."""
     x, y, z = means.T
     w, i, j, k = quats.T
-    return np.stack([x, -z, y], 1), np.stack([w, i, -k, j], 1), scales[:, [0, 2, 1]], _mixed(sh, TO_FILE)
+    return np.stack([x, -z, y], 1), np.stack([w, i, -k, j], 1), scales[:, [0, 2, 1]], _mix_harmonics(sh, TO_FILE)
 
 
 def to_z_up(means: Floats, quats: Floats, scales: Floats, sh: Floats) -> Four:
     """A file's splats with our axes."""
     x, y, z = means.T
     w, i, j, k = quats.T
-    return np.stack([x, z, -y], 1), np.stack([w, i, k, -j], 1), scales[:, [0, 2, 1]], _mixed(sh, TO_FILE.T)
+    return np.stack([x, z, -y], 1), np.stack([w, i, k, -j], 1), scales[:, [0, 2, 1]], _mix_harmonics(sh, TO_FILE.T)
 
 
 def ply_columns(harmonics: int, normals: bool = True) -> list[str]:
@@ -59,16 +59,16 @@ def read_convention(header: list[str], names: list[str], foreign: bool = False) 
     return not (silent and names in old), 0
 
 
-def _mixed(sh: Floats, turn: NDArray[np.float64]) -> Floats:
+def _mix_harmonics(sh: Floats, turn: NDArray[np.float64]) -> Floats:
     """The harmonics (N,K,3) of splats after they were turned by a matrix."""
     if sh.shape[1] == 1:
         return sh
-    mixed: Floats = np.einsum("jk,nkc->njc", _mixing(turn is TO_FILE, sh.shape[1]), sh).astype(np.float32)
+    mixed: Floats = np.einsum("jk,nkc->njc", _mixing_matrix(turn is TO_FILE, sh.shape[1]), sh).astype(np.float32)
     return mixed
 
 
 @cache
-def _mixing(to_file: bool, count: int) -> NDArray[np.float64]:
+def _mixing_matrix(to_file: bool, count: int) -> NDArray[np.float64]:
     """The matrix M (K,K) for which harmonics h seen along d give the same colour as M h seen along the turned d."""
     turn = TO_FILE if to_file else TO_FILE.T
     rng = np.random.default_rng(0)

@@ -100,7 +100,7 @@ class Client:
 
     def _receive(self, message: FromServer) -> None:
         with self._lock:
-            self._requests.settle(message)
+            self._requests.remove_answered(message)
             if len(self._inbox) >= MOST_WAITING:
                 self._inbox.pop()
             self._inbox.put(message, message)
@@ -155,7 +155,7 @@ class Client:
             raise ConnectionLostError("refused", message.text)
         if isinstance(message, Taken):
             with self._lock:
-                self._requests.settle(message)
+                self._requests.remove_answered(message)
         elif not isinstance(message, Pong | SayHello):
             self._receive(message)
 

@@ -115,7 +115,7 @@ class Connection:
         elif self.welcome is None and now - self._greeted > PATIENCE:
             raise ConnectionLostError("unreachable", NO_WELCOME.format(self.address))
         elif away:
-            self._greet()
+            self._say_hello()
         elif now - self._asked > PING_EVERY:
             self._asked = now
             self.send(encode(Ping(token=next(self._tokens))))
@@ -143,7 +143,7 @@ class Connection:
         if isinstance(message, Welcome):
             self.welcome = message
         elif isinstance(message, SayHello) and time.monotonic() - self._greeted > PING_EVERY:
-            self._greet()  # it has not heard us for long and forgot us; this Hello answers all such messages
+            self._say_hello()  # it has not heard us for long and forgot us; this Hello answers all such messages
         return message
 
     def _handle_event(self, event: zmq.Event, value: int) -> None:
@@ -151,7 +151,7 @@ class Connection:
         if event == zmq.Event.CONNECTED:
             self._connected = True
         elif event == zmq.Event.HANDSHAKE_SUCCEEDED:
-            self._greet()
+            self._say_hello()
         elif event in FAILED_HANDSHAKES:
             raise ConnectionLostError("refused", self._refusal(event, value).format(self.address))
         elif event == zmq.Event.DISCONNECTED:
@@ -168,13 +168,13 @@ class Connection:
             return NO_KEY_NEEDED if self.secure else KEY_NEEDED
         return WRONG_KEY if self.secure else OTHER_PROGRAM
 
-    def _greet(self) -> None:
+    def _say_hello(self) -> None:
         self._greeted = time.monotonic()
         self.send(encode(Hello(protocol=PROTOCOL_VERSION, version=VERSION)))
 
 
 def _dealer(context: zmq.Context[zmq.Socket[bytes]], address: Address, keys: Keys | None) -> zmq.Socket[bytes]:
-    """An unconnected socket; nobody but the thread that closes its context waits for it, LINGER at most."""
+    """An unconnected socket.  When it is closed, only the thread that ends its context waits, LINGER at most."""
     socket = context.socket(zmq.DEALER)
     socket.linger = LINGER
     socket.immediate = True

@@ -69,7 +69,7 @@ class KitMaker(Generic[T]):
     text: str = ""  # how it ended, in a sentence
     detail: str = ""
     done: int = 0  # how many sources the present state has dealt with
-    of: int = 0
+    total: int = 0
     objects: int = 0  # in the kit, when it is done
     folder: str = ""  # of the kit, when it is done
     left_out: list[str] = field(default_factory=list)  # sentences
@@ -78,7 +78,7 @@ class KitMaker(Generic[T]):
     _exported: dict[str, str] = field(default_factory=dict)  # the source's name by the file's
 
     def __post_init__(self) -> None:
-        self.of = len(self.sources)
+        self.total = len(self.sources)
         shutil.rmtree(self.request.parts, ignore_errors=True)
 
     @property
@@ -107,7 +107,7 @@ class KitMaker(Generic[T]):
 
     def _export_next(self) -> None:
         try:
-            if self.done < self.of:
+            if self.done < self.total:
                 source, self.done = self.sources[self.done], self.done + 1
                 self._export(source)
             else:
@@ -139,7 +139,7 @@ class KitMaker(Generic[T]):
         except LauncherError as error:
             self._end("failed", str(error))
             return
-        self.state, self.done, self.of = "photographing", 0, len(self._exported)
+        self.state, self.done, self.total = "photographing", 0, len(self._exported)
 
     def _listen(self) -> bool:
         """Take the events of the process.  Returns whether something changed."""
@@ -149,35 +149,35 @@ class KitMaker(Generic[T]):
         for event in events:
             self._take(event)
         if code is not None:
-            self._ended(code, self._process.said())
+            self._ended(code, self._process.last_lines())
         return bool(events) or code is not None
 
     def _take(self, event: dict[str, Any]) -> None:
         match event["event"]:
             case "object":
-                self.done, self.of = event["done"], event["of"]
-                self.notes += [f"{event['name']}: {self._plainly(note)}" for note in event.get("notes", [])]
+                self.done, self.total = event["done"], event["of"]
+                self.notes += [f"{event['name']}: {self._with_source_names(note)}" for note in event.get("notes", [])]
             case "note":
-                self.done, self.of = event["done"], event["of"]
-                self.left_out.append(f"{event['name']} is left out: {self._plainly(event['text'])}")
+                self.done, self.total = event["done"], event["of"]
+                self.left_out.append(f"{event['name']} is left out: {self._with_source_names(event['text'])}")
             case "done":
                 self.objects, self.folder = event["objects"], event["folder"]
 
-    def _plainly(self, text: str) -> str:
+    def _with_source_names(self, text: str) -> str:
         """A sentence of the process with the source's name in place of the file's."""
         for file, name in self._exported.items():
             text = text.replace((self.request.parts / "objects" / file).as_posix(), name)
         return text
 
-    def _ended(self, code: int, said: list[str]) -> None:
+    def _ended(self, code: int, last_lines: list[str]) -> None:
         if self.folder:
             objects = "1 object" if self.objects == 1 else f"{self.objects:,} objects"
             self._end("done", f"The kit {self.request.name} holds {objects}.")
         elif self.state == "stopping":
-            self._end("stopped", f"Stopped after {self.done} of {self.of}: make the same kit again to go on.")
+            self._end("stopped", f"Stopped after {self.done} of {self.total}: make the same kit again to go on.")
         else:
-            sentence = said[-1] if said and code == 2 else f"The kit's process ended with code {code}."
-            self._end("failed", sentence, "" if code == 2 else "\n".join(said))
+            sentence = last_lines[-1] if last_lines and code == 2 else f"The kit's process ended with code {code}."
+            self._end("failed", sentence, "" if code == 2 else "\n".join(last_lines))
 
     def _end(self, state: KitState, text: str, detail: str = "") -> None:
         self.state, self.text, self.detail = state, text, detail
@@ -204,7 +204,7 @@ def kit_folder(kits: Path, name: str) -> Path:
 
 def _name_in(index: Path) -> str | None:
     try:
-        told = json.loads(index.read_bytes())
+        index_content = json.loads(index.read_bytes())
     except (OSError, ValueError):
         return None  # damaged, or being removed just now
-    return told.get("name") if isinstance(told, dict) else None
+    return index_content.get("name") if isinstance(index_content, dict) else None

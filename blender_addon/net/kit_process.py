@@ -12,7 +12,7 @@ from typing import Any
 
 from .launcher import LauncherError, ask_to_end, backend_python, log_tail, start_guarded
 
-EVENTS, SAID = "events", "said"  # the names of these files; they lie beside the exported objects
+EVENTS, STDERR = "events", "stderr"  # the names of these files; they lie beside the exported objects
 DETAIL_LINES = 20
 
 
@@ -31,8 +31,8 @@ class KitProcess:
         command += [] if add else ["--overwrite"]
         self._folder, self._read = parts.parent, 0
         try:
-            with (self._folder / EVENTS).open("wb") as events, (self._folder / SAID).open("wb") as said:
-                self._process = start_guarded(command, repository, events, said)
+            with (self._folder / EVENTS).open("wb") as events, (self._folder / STDERR).open("wb") as stderr:
+                self._process = start_guarded(command, repository, events, stderr)
         except OSError as error:
             raise LauncherError(f"The kit cannot be made by {repository} ({error.strerror}).") from error
 
@@ -53,6 +53,6 @@ class KitProcess:
         self._read += len(lines) + 1 if lines else 0
         return [json.loads(line) for line in lines.splitlines() if line.startswith(b"{")]
 
-    def said(self) -> list[str]:
+    def last_lines(self) -> list[str]:
         """The last lines of its stderr."""
-        return log_tail(self._folder / SAID, DETAIL_LINES)
+        return log_tail(self._folder / STDERR, DETAIL_LINES)

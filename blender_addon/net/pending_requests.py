@@ -43,7 +43,7 @@ class PendingRequests:
         """The requests that are still to be sent."""
         return (request for request in self._requests.values() if not request.sent)
 
-    def settle(self, answer: FromServer) -> None:
+    def remove_answered(self, answer: FromServer) -> None:
         """Remove the requests that this message answers."""
         for key in [key for key, asked in self._requests.items() if asked.sent and _answers(answer, asked.message)]:
             del self._requests[key]

@@ -45,7 +45,7 @@ class Row:
 
     state: JobState
     seconds_left: float = 0.0
-    known: bool = True  # the backend has confirmed it
+    confirmed: bool = True  # the backend has confirmed it
 
     @property
     def ended(self) -> bool:
@@ -63,7 +63,7 @@ class Delivery:
     closed: bool = False  # the backend said that nothing more will come
 
     @property
-    def whole(self) -> bool:
+    def complete(self) -> bool:
         """Whether everything that is expected has arrived."""
         return self.splats is not None and (self.closed or self.mesh is not None or not self.expects_mesh)
 
@@ -140,7 +140,7 @@ class AddonState:
             of=0,
             to_scene=IDENTITY,
         )
-        self.rows = {request.job: Row(state, known=False), **self.rows}
+        self.rows = {request.job: Row(state, confirmed=False), **self.rows}
         self.client.send(request)
 
     def continue_job(self, job: str, steps: int) -> None:
@@ -159,9 +159,9 @@ class AddonState:
         self.pages.append(jobs)
         if not jobs.last:
             return
-        waiting = {job: row for job, row in self.rows.items() if not row.known}
-        told = {state.job: self._row(state) for page in self.pages for state in page.jobs}
-        self.rows = waiting | told
+        waiting = {job: row for job, row in self.rows.items() if not row.confirmed}
+        listed = {state.job: self._row(state) for page in self.pages for state in page.jobs}
+        self.rows = waiting | listed
 
     def update(self, state: JobState) -> bool:
         """Take news of a job.  Returns whether it has just become done."""
@@ -182,8 +182,8 @@ class AddonState:
     def warn(self, job: str, text: str) -> None:
         """Add a warning to a job."""
         if (row := self.rows.get(job)) is not None:
-            told = row.state.warnings
-            row.state = msgspec.structs.replace(row.state, warnings=told if text in told else (*told, text))
+            before = row.state.warnings
+            row.state = msgspec.structs.replace(row.state, warnings=before if text in before else (*before, text))
 
     def forget(self, job: str) -> None:
         """Drop everything about a job."""
@@ -196,7 +196,7 @@ class AddonState:
 
     def watch(self, jobs: Iterable[str]) -> None:
         """Ask for the pictures and splats of these jobs, unless exactly these are watched already."""
-        wanted = tuple(sorted(job for job in jobs if job in self.rows and self.rows[job].known))
+        wanted = tuple(sorted(job for job in jobs if job in self.rows and self.rows[job].confirmed))
         if wanted != self.watched and self.client is not None and self.ready:
             self.client.send(Watch(jobs=wanted))
             self.watched = wanted

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .importers.splats import srgb
-from .material_looks import ImageTexture, Look, active_colour, look_of, painted
+from .material_looks import ImageTexture, Look, active_colour, attribute_without_material, look_of
 
 POINTS = 60_000  # on all triangles that have an image
 FINEST = 64  # into how many parts an edge is divided at most
@@ -76,7 +76,7 @@ def corner_colours(
     loops = read_property(mesh.loop_triangles, "loops", 3, np.int32)
     of_face = read_property(mesh.loop_triangles, "material_index", 1, np.int32)[:, 0]
     of_face = np.clip(of_face, 0, max(len(looks) - 1, 0))
-    paint, left = painted(mesh, looks)
+    paint, left = attribute_without_material(mesh, looks)
     notes += [f"{name}: {left}"] if left else []
     found = Corners(np.empty((*loops.shape, 4), np.uint8), bool(any(looks)) or paint is not None,
                     np.full(len(loops), -1, np.int64), np.zeros((*loops.shape, 2), np.float32), notes)  # fmt: skip

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import bpy
 
-from .material_looks import Colour, Look, look_of, painted
+from .material_looks import Colour, Look, attribute_without_material, look_of
 
 
 class StandInMaterials:
@@ -29,7 +29,7 @@ class StandInMaterials:
         """Give a mesh its materials or stand-ins, or the colour attribute that all of its materials show."""
         looks = [None if material is None else look_of(material) for material in materials]
         asked = [look.attribute for look in looks if look is not None and look.attribute is not None]
-        paint, note = painted(mesh, looks)
+        paint, note = attribute_without_material(mesh, looks)
         if note:
             self._add_note(f"{name}: {note}")
         if paint is None and asked and len(asked) == len(materials):

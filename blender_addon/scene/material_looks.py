@@ -55,7 +55,7 @@ def look_of(material: bpy.types.Material) -> Look:
     source, groups = _colour_source(material)
     if source is None:
         return Look(viewport)
-    node, at, groups = fed_by(source, groups)
+    node, at, groups = node_behind(source, groups)
     if node is None or node.type == "RGB":
         return Look(tuple(at.default_value), source)
     if node.type == "VERTEX_COLOR" or (node.type == "ATTRIBUTE" and node.attribute_type == "GEOMETRY"):
@@ -66,22 +66,24 @@ def look_of(material: bpy.types.Material) -> Look:
         made = "by a picture that is not there" if picture else "by nodes"
         why = f"{material.name}: its colour is made {made}, so its viewport colour was taken; bake it."
         return Look(viewport, source, note=why)
-    return _pictured(material, source, picture, direct=picture[0] == node)
+    return _image_look(material, source, picture, direct=picture[0] == node)
 
 
-def _pictured(
+def _image_look(
     material: bpy.types.Material, source: bpy.types.NodeSocket, found: tuple[bpy.types.Node, Groups], direct: bool
 ) -> Look:
-    laid = _laid(*found)
+    mapped = _mapped_image(*found)
     note = "" if direct else f"{material.name}: nodes between its picture and its colour were left out; bake it."
-    if laid is None:
-        note = f"{material.name}: its picture is not laid on by UVs, so it may lie otherwise; bake it."
-    elif found[0].image.source == "TILED" and len(found[0].image.tiles) > 1:  # Blender gives the pixels of the first
-        note = f"{material.name}: of its picture's UDIM tiles only the first was read; bake it to a picture of one."
-    return Look((1, 1, 1, 1), source, picture=laid or ImageTexture(found[0]), note=note)
+    if mapped is None:
+        note = f"{material.name}: its picture is not mapped by UVs, so its colours may be elsewhere; bake it."
+    elif (
+        found[0].image.source == "TILED" and len(found[0].image.tiles) > 1
+    ):  # Blender returns the pixels of the first tile
+        note = f"{material.name}: only the first of its picture's UDIM tiles was read; bake them to a single picture."
+    return Look((1, 1, 1, 1), source, picture=mapped or ImageTexture(found[0]), note=note)
 
 
-def fed_by(
+def node_behind(
     socket: bpy.types.NodeSocket, groups: Groups = ()
 ) -> tuple[bpy.types.Node | None, bpy.types.NodeSocket, Groups]:
     """The node that gives a socket its value, with its output; for a plain value None, with the socket that holds it.
@@ -131,7 +133,7 @@ def _shaders(socket: bpy.types.NodeSocket, groups: Groups) -> Iterator[tuple[bpy
     for _ in range(1000):  # a limit, because one group can occur in the tree very often
         if not waiting:
             return
-        node, _, inside = fed_by(*waiting.pop(0))
+        node, _, inside = node_behind(*waiting.pop(0))
         if node is None:
             continue
         if node.type.startswith(SHADERS):
@@ -149,15 +151,15 @@ def _upstream(node: bpy.types.Node, groups: Groups) -> Iterator[tuple[bpy.types.
             continue
         seen.add(node)
         yield node, groups
-        fed = (fed_by(entry, groups) for entry in node.inputs if entry.is_linked)
+        fed = (node_behind(entry, groups) for entry in node.inputs if entry.is_linked)
         waiting += [(other, inside) for other, _, inside in fed if other is not None]
 
 
-def _laid(node: bpy.types.Node, groups: Groups) -> ImageTexture | None:
+def _mapped_image(node: bpy.types.Node, groups: Groups) -> ImageTexture | None:
     """How an image node's image is mapped; None if that is not by UVs."""
     turn, entry = Matrix(), node.inputs["Vector"]
     for _ in range(16):
-        before, out, groups = fed_by(entry, groups)
+        before, out, groups = node_behind(entry, groups)
         if before is None or (before.type == "TEX_COORD" and out.name == "UV"):
             return ImageTexture(node, "", turn)
         if before.type == "UVMAP":
@@ -183,7 +185,7 @@ def active_colour(mesh: bpy.types.Mesh) -> bpy.types.Attribute | None:
     return layers.active_color or (layers[0] if len(layers) else None)
 
 
-def painted(mesh: bpy.types.Mesh, looks: list[Look | None]) -> tuple[str | None, str]:
+def attribute_without_material(mesh: bpy.types.Mesh, looks: list[Look | None]) -> tuple[str | None, str]:
     """The colour attribute that counts although no material asks for it, and a note on one that does not count.
 
     It counts if there is no material, or only untouched ones, unless it is white everywhere.
@@ -199,4 +201,4 @@ def painted(mesh: bpy.types.Mesh, looks: list[Look | None]) -> tuple[str | None,
         return None, ""
     if all(look is None or look.untouched for look in looks):
         return attribute.name, ""
-    return None, f"the colour attribute {attribute.name} is left out, for no material of it shows it."
+    return None, f"the colour attribute {attribute.name} is left out, because no material of it shows it."

@@ -48,7 +48,7 @@ def make_place(
 ) -> bpy.types.Object:
     """A job's collection with its empty at `origin` + `offset`; `origin` is where the backend will put the result."""
     collection = make_collection(scene, job, prompt)
-    place = bpy.data.objects.new(f"{short(prompt, NAME_LIMIT // 2)} · seed {seed}", None)
+    place = bpy.data.objects.new(f"{short_name(prompt, NAME_LIMIT // 2)} · seed {seed}", None)
     place.empty_display_type, place.empty_display_size = "SPHERE", radius
     place.show_name = True
     place.matrix_world = Matrix.Translation(origin + offset)
@@ -62,7 +62,7 @@ def origin_and_radius(job: str, to_scene: Rows) -> tuple[Vector, float]:
 
     The place knows both, even while the job waits and has no `to_scene` yet.
     """
-    place, matrix = find(job, "place"), Matrix(to_scene)
+    place, matrix = find_object(job, "place"), Matrix(to_scene)
     if place is None:
         return matrix.translation, matrix.median_scale
     return Vector(place.get(ORIGIN, (0, 0, 0))), place.get(RADIUS, 1.0)
@@ -70,7 +70,7 @@ def origin_and_radius(job: str, to_scene: Rows) -> tuple[Vector, float]:
 
 def make_collection(scene: bpy.types.Scene, job: str, prompt: str) -> bpy.types.Collection:
     """An empty collection for a job's results."""
-    collection = bpy.data.collections.new(short(prompt, NAME_LIMIT))
+    collection = bpy.data.collections.new(short_name(prompt, NAME_LIMIT))
     collection[JOB] = job
     scene.collection.children.link(collection)
     return collection
@@ -81,7 +81,7 @@ def find_collection(job: str) -> bpy.types.Collection | None:
     return next((collection for collection in bpy.data.collections if collection.get(JOB) == job), None)
 
 
-def find(job: str, role: Role) -> bpy.types.Object | None:
+def find_object(job: str, role: Role) -> bpy.types.Object | None:
     """The object of that role in the job's collection."""
     collection = find_collection(job)
     if collection is None:
@@ -96,8 +96,8 @@ def splat_objects() -> Iterator[tuple[str, bpy.types.Object]]:
 
 def remove_place(job: str) -> None:
     """Remove a job's place if no result stands at it, and its collection if nothing is left in it."""
-    place, collection = find(job, "place"), find_collection(job)
-    if place is not None and find(job, "splats") is None and find(job, "mesh") is None:
+    place, collection = find_object(job, "place"), find_collection(job)
+    if place is not None and find_object(job, "splats") is None and find_object(job, "mesh") is None:
         bpy.data.objects.remove(place)
     if collection is not None and not collection.all_objects:
         bpy.data.collections.remove(collection)
@@ -112,11 +112,11 @@ def local_matrix(place: bpy.types.Object | None, to_scene: Rows) -> Matrix:
 
 def world_matrix(job: str, to_scene: Rows) -> Matrix:
     """The matrix from the unit ball to where the job's result will stand in the world."""
-    place = find(job, "place")
+    place = find_object(job, "place")
     return local_matrix(place, to_scene) if place is None else place.matrix_world @ local_matrix(place, to_scene)
 
 
-def short(text: str, limit: int) -> str:
+def short_name(text: str, limit: int) -> str:
     """A prompt as a name: one line of at most `limit` bytes."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return line.encode()[:limit].decode(errors="ignore").strip() or "Splatsmith"

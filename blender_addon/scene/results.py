@@ -11,8 +11,8 @@ import numpy as np
 from ..net.state import Delivery
 from ..shared.messages import JobState, Mesh, Splats
 from .importers.mesh import MeshFileError, import_mesh
-from .importers.splats import MODIFIER, import_splats, let_light_through, update_splats
-from .placing import JOB, ROLE, Role, find, find_collection, local_matrix, make_collection, splat_objects
+from .importers.splats import MODIFIER, import_splats, raise_transparency_limits, update_splats
+from .placing import JOB, ROLE, Role, find_collection, find_object, local_matrix, make_collection, splat_objects
 from .ply import SplatCloud
 
 # The authors of the objects in a result, one a line; exporters write custom properties too.
@@ -48,14 +48,14 @@ def place_result(
             _place_mesh(delivery.mesh, collection)
         except MeshFileError as error:
             problem = error
-    mesh = find(state.job, "mesh")
+    mesh = find_object(state.job, "mesh")
     for holder in filter(None, (collection, splats, mesh)):
         holder["prompt"], holder["objective"], holder["seed"] = state.prompt, state.objective, str(state.seed)
         holder["backend_version"], holder[JOB] = version, state.job
-    for holder in filter(None, (find(state.job, "place"), splats, mesh)):
+    for holder in filter(None, (find_object(state.job, "place"), splats, mesh)):
         if state.credits or CREDITS in holder:
             holder[CREDITS] = "\n".join(state.credits)
-    let_light_through(scene)
+    raise_transparency_limits(scene)
     _shrink_place(state.job)
     show_only(state.job, "splats")
     if problem is not None:
@@ -66,14 +66,14 @@ def place_result(
 def show_only(job: str, role: Role) -> None:
     """Show the splats or the mesh, and hide the other, also in renders: they stand in the same place."""
     for other in ("splats", "mesh"):
-        obj = find(job, other)
+        obj = find_object(job, other)
         if obj is not None:
             obj.hide_viewport = obj.hide_render = other != role
 
 
 def shown_role(job: str) -> Role | None:
     """Which of the two is shown; None unless both are there."""
-    splats, mesh = find(job, "splats"), find(job, "mesh")
+    splats, mesh = find_object(job, "splats"), find_object(job, "mesh")
     if splats is None or mesh is None:
         return None
     return "mesh" if splats.hide_viewport else "splats"
@@ -87,13 +87,13 @@ def cloud_of(message: Splats) -> SplatCloud:
 
 
 def _place_splats(cloud: SplatCloud, message: Splats, collection: bpy.types.Collection) -> bpy.types.Object:
-    obj = find(message.job, "splats")
+    obj = find_object(message.job, "splats")
     if obj is not None:
         update_splats(obj, cloud)
         return obj
     obj = import_splats(cloud, f"{collection.name} splats", collection)
     obj[ROLE] = "splats"
-    obj.parent = find(message.job, "place")
+    obj.parent = find_object(message.job, "place")
     obj.matrix_basis = local_matrix(obj.parent, message.to_scene)
     return obj
 
@@ -103,12 +103,12 @@ def _place_mesh(message: Mesh, collection: bpy.types.Collection) -> None:
         file = Path(folder) / "mesh.glb"
         file.write_bytes(message.glb.tobytes())
         obj = import_mesh(file, f"{collection.name} mesh", collection)
-    old, own = find(message.job, "mesh"), obj.matrix_world.copy()
+    old, own = find_object(message.job, "mesh"), obj.matrix_world.copy()
     if old is not None and old.type == "MESH":
         _update_mesh(old, obj)
         return
     obj[ROLE] = "mesh"
-    obj.parent = find(message.job, "place")
+    obj.parent = find_object(message.job, "place")
     obj.matrix_basis = local_matrix(obj.parent, message.to_scene) @ own
     if old is not None:  # the artist has converted it, to a curve for example
         obj.parent, obj.matrix_basis = old.parent, old.matrix_basis.copy()
@@ -119,7 +119,7 @@ def _place_mesh(message: Mesh, collection: bpy.types.Collection) -> None:
 
 def _keep_earlier_mesh(job: str) -> None:
     """Hide the mesh of an earlier step under a name that says so: it does not belong to the new splats."""
-    obj = find(job, "mesh")
+    obj = find_object(job, "mesh")
     if obj is not None:
         del obj[ROLE]
         obj.name = f"{obj.name} (earlier)"
@@ -151,7 +151,7 @@ def _remove_with_materials(data: bpy.types.ID) -> None:
 
 def _shrink_place(job: str) -> None:
     """Make the place a small cross, now that its result stands there."""
-    place = find(job, "place")
+    place = find_object(job, "place")
     if place is not None and place.empty_display_type == "SPHERE":
         place.empty_display_type = "PLAIN_AXES"
         place.empty_display_size /= 4

@@ -23,7 +23,7 @@ from mathutils import Matrix, Vector
 
 from ..shared.existing_files import rename_existing
 from .importers.mesh import MeshFileError, import_mesh
-from .importers.splats import import_splats, let_light_through
+from .importers.splats import import_splats, raise_transparency_limits
 from .ply import PlyError, read_ply
 
 MESH_OFFSET = 2.5  # metres between the two objects; both lie in a ball of radius 1
@@ -49,17 +49,17 @@ def make_scene(folder: Path) -> bpy.types.Collection:
     scene = bpy.context.scene
     collection = bpy.data.collections.new(_short(job["prompt"]))
     scene.collection.children.link(collection)
-    things = [import_splats(cloud, "Splats", collection)]
+    objects = [import_splats(cloud, "Splats", collection)]
     if (folder / "mesh.glb").exists():
-        things.append(import_mesh(folder / "mesh.glb", "Mesh", collection))
-    side_by_side = len(things) > 1 and stood == Matrix.Identity(4)
-    for obj in things:
+        objects.append(import_mesh(folder / "mesh.glb", "Mesh", collection))
+    side_by_side = len(objects) > 1 and stood == Matrix.Identity(4)
+    for obj in objects:
         obj.matrix_world = (Matrix() if job["placed"] else stood) @ obj.matrix_world
     if side_by_side:
-        things[1].location.x += MESH_OFFSET
-    elif len(things) > 1:
-        things[1].hide_viewport = things[1].hide_render = True
-    for holder in (collection, *things):
+        objects[1].location.x += MESH_OFFSET
+    elif len(objects) > 1:
+        objects[1].hide_viewport = objects[1].hide_render = True
+    for holder in (collection, *objects):
         for key in ("prompt", "objective", "seed"):
             holder[key] = job[key]
     _set_up_camera(scene, stood, MESH_OFFSET / 2 if side_by_side else 0.0)
@@ -121,7 +121,7 @@ def _read_job(path: Path) -> dict[str, Any]:
 
 
 def _read_place(path: Path) -> dict[str, Any]:
-    """The matrix by which the result stands where its mesh stood, and whether its files stand there already.
+    """The matrix from the unit ball to where the start mesh stood, and whether the files are placed there already.
 
     A run that was stopped has no figures: its files are taken as they stand.
     """
@@ -139,7 +139,7 @@ def _short(text: str) -> str:
 
 
 def _set_up_camera(scene: bpy.types.Scene, stood: Matrix, centre: float) -> None:
-    """A camera in front of and a little above what stands there, or the row of two objects around (centre, 0, 0)."""
+    """A camera in front of and a little above the result, or the row of two objects around (centre, 0, 0)."""
     camera = bpy.data.objects.new("Camera", bpy.data.cameras.new("Camera"))
     scene.collection.objects.link(camera)
     camera.data.angle = math.radians(40)
@@ -171,7 +171,7 @@ def _set_up_render(scene: bpy.types.Scene) -> None:
     scene.cycles.samples = 8  # splats have almost no noise: these smooth their edges and the light on the mesh
     scene.eevee.use_shadows = False  # for artists who switch to EEVEE: shadow maps of thousands of splats take minutes
     scene.view_settings.view_transform = "Standard"
-    let_light_through(scene)
+    raise_transparency_limits(scene)
 
 
 if __name__ == "__main__":

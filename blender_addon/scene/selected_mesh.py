@@ -42,16 +42,16 @@ def selected_mesh(context: bpy.types.Context, notes: list[str] | None = None) ->
     Raises:
         SceneMeshError: nothing with faces is selected, it is too large, or its transform or vertices are unusable.
     """
-    told: list[str] = []
+    sentences: list[str] = []
     chosen = [obj for obj in context.selected_objects if obj.type in KINDS or obj.is_instancer]
     if not chosen:
         raise SceneMeshError("No mesh object is selected: select one, or set Start From to Nothing.")
     splats = [obj for obj in chosen if is_splats(obj)]
     chosen = [obj for obj in chosen if obj not in splats]
     if not chosen:
-        raise SceneMeshError(f"{_named(splats)} is made of splats: select the mesh of that result.")
+        raise SceneMeshError(f"{_names(splats)} is made of splats: select the mesh of that result.")
     if splats:
-        told.append(f"{_named(splats)} is left out, for it is made of splats: take the mesh of that result.")
+        sentences.append(f"{_names(splats)} is left out, because it is made of splats: take the mesh of that result.")
     pictures, parts, seen = ImagePixels(), [], set()
     for part, by in _parts(context, chosen, pictures):
         parts.append(part)
@@ -59,11 +59,11 @@ def selected_mesh(context: bpy.types.Context, notes: list[str] | None = None) ->
     if not parts:
         raise SceneMeshError(_no_faces(chosen))
     faceless = [obj for obj in chosen if obj.name_full not in seen]
-    told += [f"{_named(faceless)} is left out, for it shows no faces."] if faceless else []
-    told += [note for part in parts for note in part.corners.notes]
+    sentences += [f"{_names(faceless)} is left out, because it shows no faces."] if faceless else []
+    sentences += [note for part in parts for note in part.corners.notes]
     if notes is not None:
-        notes += dict.fromkeys(told)
-    return _joined(parts, pictures)
+        notes += dict.fromkeys(sentences)
+    return _join(parts, pictures)
 
 
 def bounds(mesh: SceneMesh | None) -> tuple[Vector, float]:
@@ -88,15 +88,15 @@ def _parts(
     for obj in edited:
         with _evaluated(obj, depsgraph) as mesh:
             if len(mesh.polygons):
-                triangles = _counted(triangles, mesh)
+                triangles = _add_triangles(triangles, mesh)
                 yield _part(obj, mesh, obj.matrix_world, pictures), obj.name_full
     for obj, matrix, by in visible_meshes(depsgraph):
         if by.name_full in names and obj.original not in edited:
-            triangles = _counted(triangles, obj.data)
+            triangles = _add_triangles(triangles, obj.data)
             yield _part(obj, obj.data, matrix, pictures), by.name_full
 
 
-def _counted(triangles: int, mesh: bpy.types.Mesh) -> int:
+def _add_triangles(triangles: int, mesh: bpy.types.Mesh) -> int:
     triangles += len(mesh.loops) - 2 * len(mesh.polygons)
     if triangles > TRIANGLE_LIMIT:
         raise SceneMeshError(
@@ -114,14 +114,14 @@ def _evaluated(obj: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> Iterato
         evaluated.to_mesh_clear()
 
 
-def _named(things: list[bpy.types.Object]) -> str:
-    return ", ".join(obj.name for obj in things[:3]) + (" ..." if len(things) > 3 else "")
+def _names(objects: list[bpy.types.Object]) -> str:
+    return ", ".join(obj.name for obj in objects[:3]) + (" ..." if len(objects) > 3 else "")
 
 
 def _no_faces(chosen: list[bpy.types.Object]) -> str:
     if any(obj.type == "MESH" and len(obj.data.polygons) for obj in chosen):
-        return f"The modifiers of {_named(chosen)} leave no faces: change or remove them."
-    return f"{_named(chosen)} has no faces to start from: select an object with faces."
+        return f"The modifiers of {_names(chosen)} leave no faces: change or remove them."
+    return f"{_names(chosen)} has no faces to start from: select an object with faces."
 
 
 def _part(obj: bpy.types.Object, mesh: bpy.types.Mesh, place: Matrix, pictures: ImagePixels) -> Part:
@@ -141,7 +141,7 @@ def _part(obj: bpy.types.Object, mesh: bpy.types.Mesh, place: Matrix, pictures: 
     return Part(places, corners)
 
 
-def _joined(parts: list[Part], pictures: ImagePixels) -> SceneMesh:
+def _join(parts: list[Part], pictures: ImagePixels) -> SceneMesh:
     """One mesh of all parts: corners of one part in the same place and of the same colour become one vertex."""
     pictured = [part.places[part.corners.pictures >= 0] for part in parts]
     crosses = [np.cross(places[:, 1] - places[:, 0], places[:, 2] - places[:, 0]) for places in pictured]

@@ -5,7 +5,7 @@ import bpy
 from ..net.launcher import LauncherError
 from ..net.state import addon_state
 from ..shared.address import AddressError
-from .connect import running, start_backend
+from .connect import backend_is_running, start_backend
 from .job_list import active_job
 from .operators_common import Context, Result, can_press, refuse
 
@@ -19,7 +19,11 @@ class SPLATSMITH_OT_start_backend(bpy.types.Operator):
     @classmethod
     def poll(cls, context: Context) -> bool:
         return can_press(
-            cls, {"A backend answers already.": addon_state.ready, "The backend is there already.": running()}
+            cls,
+            {
+                "A backend answers already.": addon_state.ready,
+                "The backend is running already.": backend_is_running(),
+            },
         )
 
     def execute(self, context: Context) -> Result:
@@ -39,7 +43,7 @@ class SPLATSMITH_OT_stop_backend(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: Context) -> bool:
-        return can_press(cls, {"This Blender has not started a backend, so that it does not stop one.": not running()})
+        return can_press(cls, {"Only a backend that this Blender started can be stopped.": not backend_is_running()})
 
     def execute(self, context: Context) -> Result:
         addon_state.backend.stop()
@@ -54,9 +58,9 @@ class SPLATSMITH_OT_copy_details(bpy.types.Operator):
 
     def execute(self, context: Context) -> Result:
         row = addon_state.rows.get(active_job(context.window_manager))
-        told = [addon_state.notice, addon_state.detail, addon_state.trouble.text, addon_state.trouble.detail]
-        told += [row.state.text, *row.state.warnings, row.state.detail] if row else []
-        context.window_manager.clipboard = "\n".join([*filter(None, told), *addon_state.log_tail])
+        lines = [addon_state.notice, addon_state.detail, addon_state.trouble.text, addon_state.trouble.detail]
+        lines += [row.state.text, *row.state.warnings, row.state.detail] if row else []
+        context.window_manager.clipboard = "\n".join([*filter(None, lines), *addon_state.log_tail])
         return {"FINISHED"}
 
 

@@ -36,14 +36,14 @@ def connect(context: bpy.types.Context) -> None:
     addon_state.client.start()
 
 
-def greet() -> None:
+def note_new_connection() -> None:
     """Take note of a new connection."""
     welcome = addon_state.status.welcome if addon_state.ready else None
     if welcome is not None and welcome is not addon_state.welcome:
         addon_state.connected(welcome)
 
 
-def running() -> bool:
+def backend_is_running() -> bool:
     """Whether a backend that we started is running."""
     return addon_state.backend is not None and addon_state.backend.state != "ended"
 

@@ -29,7 +29,7 @@ def duration(seconds: float) -> str:
     return f"{whole // 60} min {whole % 60} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def sentence(layout: Layout, context: Context, text: str, icon: str = "NONE") -> None:
+def draw_text(layout: Layout, context: Context, text: str, icon: str = "NONE") -> None:
     """Draw a text in as many lines as the region's width needs; Blender would cut off a single label."""
     width = context.region.width if context.region else 260
     scale = context.preferences.system.ui_scale or 1.0  # 0 without a window

@@ -3,12 +3,12 @@
 import bpy
 
 from ..net.state import Row, addon_state
-from ..scene.placing import find, free_spot, make_place, origin_and_radius, result_offsets
+from ..scene.placing import find_object, free_spot, make_place, origin_and_radius, result_offsets
 from ..scene.selected_mesh import SceneMeshError, bounds, selected_mesh
 from ..shared.messages import Generate, new_job_id
 from .job_list import choose_job
 from .operators_common import Context, JobOperator, Result, can_press, refuse, unreachable, warn
-from .properties import SEEDS, job_fields, roll
+from .properties import SEEDS, job_fields, random_seed
 
 
 class SPLATSMITH_OT_generate(bpy.types.Operator):
@@ -68,10 +68,10 @@ class SPLATSMITH_OT_run_again(JobOperator, bpy.types.Operator):
     def execute(self, context: Context) -> Result:
         """Ask for the job as it was, whatever the panel says now."""
         addon_state.say("")
-        job, seed = self.id(context), roll()
+        job, seed = self.id(context), random_seed()
         again, state = Generate(job=new_job_id(), fields={"seed": seed}, like=job), addon_state.rows[job].state
         origin, radius = origin_and_radius(job, state.to_scene)
-        place = find(job, "place")
+        place = find_object(job, "place")
         beside = place.matrix_world.translation.copy() if place else context.scene.cursor.location + origin
         offset = free_spot(beside, radius) - origin
         make_place(context.scene, again.job, state.prompt, seed, offset, origin, radius)

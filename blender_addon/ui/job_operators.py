@@ -3,7 +3,7 @@
 import bpy
 
 from ..net.state import Row, addon_state
-from ..scene.placing import find, remove_place
+from ..scene.placing import find_object, remove_place
 from ..shared.messages import Cancel, Forget
 from ..view.live_view import live_view
 from .operators_common import Context, JobOperator, Result
@@ -58,7 +58,7 @@ class SPLATSMITH_OT_forget(JobOperator, bpy.types.Operator):
         job = self.id(context)
         addon_state.client.send(Forget(job=job))
         addon_state.forget(job)
-        if find(job, "splats") is None:
+        if find_object(job, "splats") is None:
             live_view.hide(job)
         remove_place(job)
         return {"FINISHED"}

@@ -8,7 +8,7 @@ import bpy
 
 from ..net.kit_maker import KitMaker
 from ..net.state import addon_state
-from .drawing import sentence
+from .drawing import draw_text
 from .panels import Context, Layout, Sidebar
 
 LINES = 6  # of a report; the rest can be copied
@@ -41,15 +41,15 @@ class SPLATSMITH_PT_kit(Sidebar, bpy.types.Panel):
         if kit is not None:
             draw_report(layout, context, kit)
         for note in addon_state.priors.notes:
-            sentence(layout, context, f"A kit is not on offer: {note}", "ERROR")
+            draw_text(layout, context, f"A kit is not on offer: {note}", "ERROR")
 
 
 def draw_progress(layout: Layout, context: Context, kit: KitMaker[Any]) -> None:
     """How far it is, and the button that stops it."""
     if kit.state == "exporting" and context.mode != "OBJECT":
-        sentence(layout, context, "It goes on when you are back in Object Mode.", "TIME")
+        draw_text(layout, context, "It goes on when you are back in Object Mode.", "TIME")
     row = layout.row(align=True)
-    row.progress(factor=kit.done / max(kit.of, 1), text=f"{WORK[kit.state]} {kit.done} of {kit.of}")
+    row.progress(factor=kit.done / max(kit.total, 1), text=f"{WORK[kit.state]} {kit.done} of {kit.total}")
     row.operator("splatsmith.cancel_kit", text="", icon="CANCEL")
 
 
@@ -60,9 +60,9 @@ def draw_report(layout: Layout, context: Context, kit: KitMaker[Any]) -> None:
         return
     box = layout.box()
     if kit.text:
-        sentence(box, context, kit.text, ICONS[kit.state])
+        draw_text(box, context, kit.text, ICONS[kit.state])
     for line in lines[:LINES]:
-        sentence(box, context, line, "DOT")
+        draw_text(box, context, line, "DOT")
     if len(lines) > LINES:
         box.label(text=f"and {len(lines) - LINES} more")
     if lines or kit.detail:

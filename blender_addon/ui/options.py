@@ -46,7 +46,7 @@ class SPLATSMITH_PG_option(bpy.types.PropertyGroup):
     choices: StringProperty(name="Choices", description="What can be chosen, one a line")
     low: FloatProperty(name="Least", description="The least value")
     high: FloatProperty(name="Most", description="The largest value")
-    told: StringProperty(name="Told", description="The option as the backend last described it")
+    described_as: StringProperty(name="Described As", description="The option as the backend last described it")
     touched: BoolProperty(
         name="Changed", description="Whether the value is sent: the backend chooses what nobody has changed"
     )
@@ -64,10 +64,10 @@ class SPLATSMITH_PG_option(bpy.types.PropertyGroup):
 
     def describe(self, option: Option) -> None:
         """Take the limits of an option, and its default unless the artist has chosen a value."""
-        if self.told == repr(option):
+        if self.described_as == repr(option):
             return
         before, self.kind = (self.kind, self.field if self.kind else ""), option.kind
-        self.told = repr(option)
+        self.described_as = repr(option)
         self.choices = "\n".join(option.choices)
         self.low = -1e9 if option.low is None else option.low
         self.high = 1e9 if option.high is None else option.high

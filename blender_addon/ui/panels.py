@@ -4,12 +4,19 @@ import bpy
 
 from ..net.state import Row, addon_state
 from ..scene import results
-from ..scene.placing import find
+from ..scene.placing import find_object
 from ..shared.messages import Option
-from .drawing import duration, pictures, sentence
+from .drawing import draw_text, duration, pictures
 from .job_list import active_job
 from .notices import draw_connection, draw_notice, draw_trouble
-from .properties import IMPORTANT, OF_KITS, SPLATSMITH_PG_job, SPLATSMITH_PG_settings, chosen_objective, kit_options
+from .properties import (
+    IN_MAIN_PANEL,
+    KIT_SETTINGS,
+    SPLATSMITH_PG_job,
+    SPLATSMITH_PG_settings,
+    chosen_objective,
+    kit_options,
+)
 
 Context = bpy.types.Context
 Layout = bpy.types.UILayout
@@ -95,11 +102,11 @@ class SPLATSMITH_PT_jobs(Sidebar, bpy.types.Panel):
         layout.template_list("SPLATSMITH_UL_jobs", "", manager, "splatsmith_jobs", manager, "splatsmith_active", rows=4)
         row = addon_state.rows.get(active_job(manager))
         if row is None:
-            sentence(layout, context, "Jobs appear here: write a prompt and press Generate.")
+            draw_text(layout, context, "Jobs appear here: write a prompt and press Generate.")
             return
         draw_job(layout, context, row)
         buttons = layout.grid_flow(row_major=True, columns=2, align=True, even_columns=True)
-        again = find(row.state.job, "splats") is not None
+        again = find_object(row.state.job, "splats") is not None
         buttons.operator("splatsmith.cancel", icon="CANCEL")
         buttons.operator("splatsmith.continue_job", icon="FRAME_NEXT")
         buttons.operator("splatsmith.import_result", text="Import Again" if again else "Import", icon="IMPORT")
@@ -158,7 +165,7 @@ class SPLATSMITH_UL_jobs(bpy.types.UIList):
 def draw_options(layout: Layout, settings: SPLATSMITH_PG_settings, important: bool) -> None:
     """The first few options of the objective, or the others."""
     rule = chosen_objective(settings)
-    for option in (rule.options[:IMPORTANT] if important else rule.options[IMPORTANT:]) if rule else ():
+    for option in (rule.options[:IN_MAIN_PANEL] if important else rule.options[IN_MAIN_PANEL:]) if rule else ():
         draw_option(layout, settings, option, option.name)
 
 
@@ -166,7 +173,7 @@ def draw_kit_options(layout: Layout, settings: SPLATSMITH_PG_settings, important
     """The settings of the prior if it is a kit: the first one, or the others."""
     options = kit_options(settings)
     for option in options[:1] if important else options[1:]:
-        draw_option(layout, settings, option, f"{OF_KITS}.{option.name}")
+        draw_option(layout, settings, option, f"{KIT_SETTINGS}.{option.name}")
 
 
 def draw_option(layout: Layout, settings: SPLATSMITH_PG_settings, option: Option, name: str) -> None:
@@ -194,14 +201,14 @@ def draw_job(layout: Layout, context: Context, row: Row) -> None:
     if state.state == "running" and state.of:
         layout.progress(factor=min(state.step / state.of, 1), text=f"{duration(row.seconds_left)} left")
     if state.text:
-        sentence(layout, context, state.text, "ERROR" if state.state == "failed" else "INFO")
+        draw_text(layout, context, state.text, "ERROR" if state.state == "failed" else "INFO")
     for warning in state.warnings:
-        sentence(layout, context, warning, "INFO")
+        draw_text(layout, context, warning, "INFO")
     if state.detail:
         layout.operator("splatsmith.copy_details", icon="COPYDOWN")
     draw_credits(layout, context, state.credits)
     if state.job in addon_state.deliveries:
-        sentence(layout, context, "The result is on its way; it is placed in Object Mode.", "IMPORT")
+        draw_text(layout, context, "The result is on its way; it is placed in Object Mode.", "IMPORT")
     shown = results.shown_role(state.job)
     if shown:
         switch = layout.row(align=True)
@@ -217,7 +224,7 @@ def draw_credits(layout: Layout, context: Context, credits: tuple[str, ...]) -> 
     box = layout.box().column(align=True)
     box.label(text="Made of parts of", icon="COMMUNITY")
     for line in credits[:CREDITS]:
-        sentence(box, context, line, "DOT")
+        draw_text(box, context, line, "DOT")
     if len(credits) > CREDITS:
         box.label(text=f"and {len(credits) - CREDITS} more, in the result's custom properties")
 

@@ -27,8 +27,8 @@ from .menus import menu
 from .options import SPLATSMITH_PG_option
 
 SEEDS = 2**31 - 1
-IMPORTANT = 3  # the first options of an objective are in the main panel, the others under More Settings
-OF_KITS = "catalogue"  # what a recipe calls the settings of a prior that is a kit
+IN_MAIN_PANEL = 3  # the first options of an objective are in the main panel, the others under More Settings
+KIT_SETTINGS = "catalogue"  # what a recipe calls the settings of a prior that is a kit
 QUALITIES = ("draft", "normal", "high")  # until the backend has named its own
 
 Group = bpy.types.PropertyGroup
@@ -60,7 +60,7 @@ class SPLATSMITH_PG_settings(bpy.types.PropertyGroup):
     objective: menu("objective_name", _objective_choices, "Objective", "The rule by which the prompt forms the splats")
     prior: StringProperty(
         name="Prior",
-        description="What knows what things look like: the objects that came with Splatsmith, a kit of your own, or "
+        description="Where it is known how things look: the objects that came with Splatsmith, a kit of your own, or "
         "an image model as a diffusers folder or hub id",
         default=EMBEDDED,
         search=_priors,
@@ -71,7 +71,7 @@ class SPLATSMITH_PG_settings(bpy.types.PropertyGroup):
     seed: IntProperty(name="Seed", description="The same seed gives the same result again", min=0, max=SEEDS)
     variations: IntProperty(
         name="Variations",
-        description="So many results with seeds one after the other, side by side",
+        description="How many results to make, side by side, with one seed after the other",
         default=1,
         min=1,
         max=16,
@@ -93,7 +93,7 @@ class SPLATSMITH_PG_settings(bpy.types.PropertyGroup):
         subtype="FACTOR",
     )
     more_steps: IntProperty(
-        name="More Steps", description="So many steps are added by Continue", default=200, min=1, max=100_000
+        name="More Steps", description="How many steps Continue adds", default=200, min=1, max=100_000
     )
     auto_import: BoolProperty(
         name="Import When Done", description="Put the result into the scene as soon as it is there", default=True
@@ -144,14 +144,14 @@ def offered_option(settings: SPLATSMITH_PG_settings, name: str) -> Option | None
     """An option of the chosen objective, or of kits ("catalogue.option"), as the backend describes it."""
     rule = chosen_objective(settings)
     offered = {option.name: option for option in rule.options} if rule else {}
-    return (offered | {f"{OF_KITS}.{option.name}": option for option in kit_options(settings)}).get(name)
+    return (offered | {f"{KIT_SETTINGS}.{option.name}": option for option in kit_options(settings)}).get(name)
 
 
 def describe_options(settings: SPLATSMITH_PG_settings) -> None:
     """Have an up-to-date item for each option of the backend's objectives and of kits."""
-    told = {f"{rule.name}.{option.name}": option for rule in addon_state.objectives for option in rule.options}
-    told |= {f"{OF_KITS}.{option.name}": option for option in kit_options(settings)}
-    for name, option in told.items():
+    offered = {f"{rule.name}.{option.name}": option for rule in addon_state.objectives for option in rule.options}
+    offered |= {f"{KIT_SETTINGS}.{option.name}": option for option in kit_options(settings)}
+    for name, option in offered.items():
         item = settings.options.get(name)
         if item is None:
             item = settings.options.add()
@@ -163,7 +163,7 @@ def changed_options(settings: SPLATSMITH_PG_settings) -> dict[str, dict[str, Any
     """What the artist has changed: options of the chosen objective, and of kits if one is chosen."""
     rule = chosen_objective(settings)
     groups = {"options": {option.name: option.name for option in (rule.options if rule else ())}}
-    groups[OF_KITS] = {option.name: f"{OF_KITS}.{option.name}" for option in kit_options(settings)}
+    groups[KIT_SETTINGS] = {option.name: f"{KIT_SETTINGS}.{option.name}" for option in kit_options(settings)}
     items = {group: {key: settings.option(name) for key, name in names.items()} for group, names in groups.items()}
     changed = {
         group: {key: item.value for key, item in found.items() if item is not None and item.touched}
@@ -190,7 +190,7 @@ def job_fields(settings: SPLATSMITH_PG_settings, seed: int, with_mesh: bool) -> 
     return fields | ({"recipe": recipe} if recipe else {})
 
 
-def roll() -> int:
+def random_seed() -> int:
     """A random seed."""
     return random.randrange(SEEDS)
 

@@ -6,7 +6,7 @@ from bpy.props import EnumProperty
 from ..net.state import Row, addon_state
 from ..scene import results
 from ..scene.importers.mesh import MeshFileError
-from ..scene.placing import find
+from ..scene.placing import find_object
 from ..shared.messages import Fetch
 from ..view.live_view import live_view
 from .job_list import active_job
@@ -50,7 +50,7 @@ class SPLATSMITH_OT_place_result(JobOperator, bpy.types.Operator):
         if delivery is None or delivery.splats is None or row is None:
             return refuse(self, "The backend has sent no result for this job: press Import once more.")
         version = addon_state.welcome.version if addon_state.welcome else ""
-        earlier = find(job, "mesh") is not None
+        earlier = find_object(job, "mesh") is not None
         try:
             results.place_result(context.scene, delivery, row.state, version)
         except results.ResultError as error:
@@ -58,7 +58,7 @@ class SPLATSMITH_OT_place_result(JobOperator, bpy.types.Operator):
         except MeshFileError as error:  # not a refusal: the splats are placed, and that can be undone
             addon_state.say(f"The splats are placed, without their mesh. {error}")
             self.report({"WARNING"}, addon_state.notice)
-        if earlier and find(job, "mesh") is None:
+        if earlier and find_object(job, "mesh") is None:
             addon_state.say("This result has no mesh. That of the earlier result is kept, hidden, as “… (earlier)”.")
             self.report({"WARNING"}, addon_state.notice)
         results.hide_cubes(live_view.draws and context.scene.splatsmith.show_live)

@@ -6,7 +6,7 @@ import bpy
 from bpy.props import StringProperty
 
 from .operators_common import Context, Result, refuse
-from .properties import offered_option, roll
+from .properties import offered_option, random_seed
 
 
 class SPLATSMITH_OT_dice(bpy.types.Operator):
@@ -16,7 +16,7 @@ class SPLATSMITH_OT_dice(bpy.types.Operator):
     bl_label = "Roll the Seed"
 
     def execute(self, context: Context) -> Result:
-        context.scene.splatsmith.seed = roll()
+        context.scene.splatsmith.seed = random_seed()
         return {"FINISHED"}
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from mathutils import Matrix
 
 from ..net.state import addon_state
-from ..scene.placing import find, world_matrix
+from ..scene.placing import find_object, world_matrix
 from ..scene.ply import Floats, SplatCloud
 from ..shared.messages import Matrix as Rows
 from .splat_shader import TEXELS, WIDTH, compiled
@@ -69,7 +69,7 @@ class LiveView:
 
     def place(self, job: str) -> Matrix | None:
         """Where to draw a job's splats: where their object is; None if it is hidden or deleted."""
-        cloud, obj = self.clouds[job], find(job, "splats")
+        cloud, obj = self.clouds[job], find_object(job, "splats")
         if obj is None:
             return world_matrix(job, cloud.to_scene) if cloud.live else None
         if isinstance(obj.data, bpy.types.PointCloud) and not cloud.live:

@@ -80,10 +80,10 @@ def run(kit, until=lambda kit: kit.ended, seconds=60.0):
 def test_from_the_order_to_the_report(tmp_path):
     kit = maker(tmp_path, "Chair.001", "Ghost", "Wood", "Bad", "a/b", "Chair.001")
     kit.step()
-    assert (kit.state, kit.done, kit.of) == ("exporting", 1, 6)
+    assert (kit.state, kit.done, kit.total) == ("exporting", 1, 6)
     assert len(list((tmp_path / "parts/objects").iterdir())) == 1
     run(kit, lambda kit: kit.state == "photographing")
-    assert kit.of == 5
+    assert kit.total == 5
     run(kit)
     assert (kit.state, kit.text, kit.done) == ("done", "The kit Oak holds 4 objects.", 5)
     assert kit.folder == str(tmp_path / "kits/oak")

@@ -54,7 +54,7 @@ def backend(installed, parts, tmp_path, monkeypatch):
 
 
 def test_a_prompt_becomes_splats_and_a_mesh(backend, parts, tmp_path):
-    addon_state, find = parts.state.addon_state, parts.placing.find
+    addon_state, find_object = parts.state.addon_state, parts.placing.find_object
 
     def ticks(condition, seconds=180):  # a busy machine takes a minute to load the models
         came = until(condition, seconds, between=lambda: (parts.timer.tick(), time.sleep(0.01)))
@@ -79,10 +79,10 @@ def test_a_prompt_becomes_splats_and_a_mesh(backend, parts, tmp_path):
     assert len(clouds[job].splats) > 100
     ops.cancel()
     ticks(lambda: state().state == "stopped")
-    assert find(job, "splats") is None
+    assert find_object(job, "splats") is None
     ops.import_result()
-    ticks(lambda: find(job, "splats"))
-    early = np.array([vertex.co for vertex in find(job, "splats").data.vertices])
+    ticks(lambda: find_object(job, "splats"))
+    early = np.array([vertex.co for vertex in find_object(job, "splats").data.vertices])
     assert np.linalg.norm(early, axis=1).max() < 3
     settings.more_steps = 2
     ops.continue_job()
@@ -92,8 +92,8 @@ def test_a_prompt_becomes_splats_and_a_mesh(backend, parts, tmp_path):
     assert job in parts.drawing.pictures()
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "apple.blend"))
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "apple.blend"))
-    assert len(find(job, "splats").data.vertices) > 100
-    assert len(find(job, "mesh").data.polygons) > 100
+    assert len(find_object(job, "splats").data.vertices) > 100
+    assert len(find_object(job, "mesh").data.polygons) > 100
     assert [image.size[0] for image in bpy.data.images if image.name != "Render Result" and image.size[0] >= 256]
     parts.timer.tick()
     parts.job_list.choose_job(bpy.context.window_manager, job)

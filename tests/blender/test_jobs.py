@@ -10,7 +10,7 @@ from test_panels import texts
 
 from blender_addon import timer
 from blender_addon.net.state import addon_state
-from blender_addon.scene.placing import find, find_collection
+from blender_addon.scene.placing import find_collection, find_object
 from blender_addon.shared.messages import (
     Cancel,
     Continue,
@@ -43,7 +43,7 @@ def test_a_job_from_the_button_to_the_scene(peer, glb):
     }
     assert addon_state.rows[job.job].state.state == "queued"
     assert active_job(bpy.context.window_manager) == job.job
-    assert find(job.job, "place").show_name
+    assert find_object(job.job, "place").show_name
     peer.say(about(job))
     ticks(lambda: peer.heard_of(Watch) and peer.heard_of(Watch)[-1].jobs == (job.job,))
     peer.say(
@@ -52,15 +52,15 @@ def test_a_job_from_the_button_to_the_scene(peer, glb):
     peer.say(of(splats(final=False), job.job))
     ticks(lambda: job.job in live_view.clouds and addon_state.rows[job.job].state.step == 2 and job.job in pictures())
     assert live_view.clouds[job.job].live
-    assert find(job.job, "splats") is None
+    assert find_object(job.job, "splats") is None
     peer.say(about(job, state="done", has_mesh=True))
     ticks(lambda: peer.heard_of(Fetch))
     peer.say(of(splats(30), job.job))
     ticks(lambda: addon_state.deliveries[job.job].splats)
-    assert find(job.job, "splats") is None  # it waits for the mesh
+    assert find_object(job.job, "splats") is None  # it waits for the mesh
     peer.say(of(glb, job.job))
-    ticks(lambda: find(job.job, "mesh") is not None)
-    assert len(find(job.job, "splats").data.vertices) == 30
+    ticks(lambda: find_object(job.job, "mesh") is not None)
+    assert len(find_object(job.job, "splats").data.vertices) == 30
     assert find_collection(job.job)["backend_version"] == WELCOME.version
     assert not live_view.clouds[job.job].live
     assert not addon_state.deliveries
@@ -90,7 +90,7 @@ def test_the_menus_come_from_the_backend_and_only_what_was_changed_is_sent(peer)
 def test_variations_get_seeds_and_places_of_their_own(peer):
     jobs = generate(peer, seed=2**31 - 2, variations=3)
     assert [job.fields["seed"] for job in jobs] == [2**31 - 2, 2**31 - 1, 0]
-    places = [find(job.job, "place") for job in jobs]
+    places = [find_object(job.job, "place") for job in jobs]
     assert [place.location.x for place in places] == [0, 2.5, 5]
     assert [place.name.split()[-1] for place in places] == [str(job.fields["seed"]) for job in jobs]
     assert list(addon_state.rows) == [job.job for job in reversed(jobs)]  # the newest first
@@ -99,13 +99,13 @@ def test_variations_get_seeds_and_places_of_their_own(peer):
 
 def test_every_variation_looks_for_a_spot_of_its_own(peer):
     (single,) = generate(peer)
-    find(single.job, "place").location.x = 2.5
+    find_object(single.job, "place").location.x = 2.5
     jobs = generate(peer, variations=3)
-    places = [find(job.job, "place").location.x for job in jobs]
+    places = [find_object(job.job, "place").location.x for job in jobs]
     assert places == [0, 5, 7.5]
     bpy.ops.mesh.primitive_cube_add(size=2 / 3**0.5)  # in the unit ball
     jobs = generate(peer, variations=2, start="SELECTED")
-    places = [find(job.job, "place").location.x for job in jobs]
+    places = [find_object(job.job, "place").location.x for job in jobs]
     np.testing.assert_allclose(places, [0, 10], atol=1e-5)  # the first stands in the selection
 
 
@@ -134,7 +134,7 @@ def test_a_job_starts_from_the_selection_where_that_stands(peer):
     (job,) = generate(peer, start="SELECTED", keep_shape=0.75)
     assert job.fields["keep_shape"] == 0.75
     np.testing.assert_allclose(job.mesh.vertices.mean(0), (4, 0, 0), atol=1e-6)
-    assert tuple(find(job.job, "place").location) == (4, 0, 0)
+    assert tuple(find_object(job.job, "place").location) == (4, 0, 0)
     bpy.ops.object.select_all(action="DESELECT")
     with pytest.raises(RuntimeError, match="No mesh object is selected"):
         ops.generate()
@@ -155,7 +155,7 @@ def test_what_a_selection_leaves_out_is_said_in_the_panel(peer):
     bare.select_set(True)
     generate(peer, start="SELECTED")
     assert addon_state.notice == (
-        f"{bare.name} is left out, for it shows no faces. "
+        f"{bare.name} is left out, because it shows no faces. "
         "Noise: its colour is made by nodes, so its viewport colour was taken; bake it."
     )
     generate(peer, start="NOTHING")
@@ -165,7 +165,7 @@ def test_what_a_selection_leaves_out_is_said_in_the_panel(peer):
 def test_the_buttons_of_a_job_ask_for_what_they_say(peer):
     (job,) = generate(peer, seed=5, prompt="a chair")
     peer.say(about(job, prompt="a chair"))
-    ticks(lambda: addon_state.rows[job.job].known)
+    ticks(lambda: addon_state.rows[job.job].confirmed)
     ops.cancel()
     assert until(lambda: [m.job for m in peer.heard_of(Cancel)] == [job.job])
     peer.say(about(job, state="stopped", prompt="a chair"))
@@ -181,17 +181,17 @@ def test_the_buttons_of_a_job_ask_for_what_they_say(peer):
     assert (again.like, again.mesh, list(again.fields)) == (job.job, None, ["seed"])
     assert again.fields["seed"] != 5
     assert addon_state.rows[again.job].state.prompt == "a chair"
-    assert find(again.job, "place").location.x == 2.5
+    assert find_object(again.job, "place").location.x == 2.5
     peer.say(about(job, state="stopped", has_splats=True))
     ticks(lambda: addon_state.rows[job.job].ended)
     choose_job(bpy.context.window_manager, job.job)
     ops.import_result()
     peer.say(of(splats(), job.job))
-    ticks(lambda: find(job.job, "splats"))
+    ticks(lambda: find_object(job.job, "splats"))
     ops.forget()
     assert until(lambda: [m.job for m in peer.heard_of(Forget)] == [job.job])
     assert job.job not in addon_state.rows
-    assert find(job.job, "splats")  # what was imported stays
+    assert find_object(job.job, "splats")  # what was imported stays
 
 
 def test_a_request_that_is_refused_leaves_nothing(peer):

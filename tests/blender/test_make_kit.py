@@ -13,7 +13,7 @@ from test_panels import behind, drawn, refusal, texts
 
 from blender_addon import timer
 from blender_addon.net.state import addon_state
-from blender_addon.scene.placing import find
+from blender_addon.scene.placing import find_object
 from blender_addon.shared.messages import Prior, Priors
 from blender_addon.ui import kit_panel, panels, properties
 
@@ -94,12 +94,12 @@ def test_credits_are_shown_and_stay_with_the_result(peer, glb):
     finish(peer, job, has_mesh=True, credits=CREDITS)
     ticks(lambda: job.job in addon_state.deliveries)
     peer.say(of(splats(), job.job), of(glb, job.job))
-    ticks(lambda: find(job.job, "mesh"))
+    ticks(lambda: find_object(job.job, "mesh"))
     said = texts(panels.SPLATSMITH_PT_jobs)
     assert CREDITS[0] in said
     assert "and 2 more" in said
     for role in ("place", "splats", "mesh"):
-        assert find(job.job, role)["splatsmith_credits"].split("\n") == list(CREDITS)
+        assert find_object(job.job, role)["splatsmith_credits"].split("\n") == list(CREDITS)
 
 
 def test_a_kit_from_the_button_to_the_prior(kits, peer):

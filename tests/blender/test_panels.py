@@ -12,7 +12,7 @@ from pressing import IMAGE, about, finish, generate, of, ticks
 from blender_addon import registration, timer
 from blender_addon.net.launcher import LauncherError
 from blender_addon.net.state import addon_state
-from blender_addon.scene.placing import find
+from blender_addon.scene.placing import find_object
 from blender_addon.shared.messages import Error, Progress
 from blender_addon.ui import connect as link
 from blender_addon.ui import kit_panel, panels, setting_operators
@@ -121,11 +121,11 @@ def test_splats_or_mesh_can_be_chosen_once_both_are_there(peer, glb):
     finish(peer, job, has_mesh=True)
     ticks(lambda: job.job in addon_state.deliveries)
     peer.say(of(splats(), job.job), of(glb, job.job))
-    ticks(lambda: find(job.job, "mesh"))
+    ticks(lambda: find_object(job.job, "mesh"))
     assert "Splats" in texts(panels.SPLATSMITH_PT_jobs)
     assert "Import Again" in texts(panels.SPLATSMITH_PT_jobs)
     ops.show_result(what="mesh")
-    assert find(job.job, "splats").hide_render
+    assert find_object(job.job, "splats").hide_render
 
 
 def test_a_grey_button_says_why(peer):

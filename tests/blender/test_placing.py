@@ -11,11 +11,11 @@ from samples import TRIANGLE
 
 from blender_addon.scene import placing
 from blender_addon.scene.placing import (
-    find,
+    find_object,
     free_spot,
     remove_place,
     result_offsets,
-    short,
+    short_name,
     world_matrix,
 )
 
@@ -70,8 +70,8 @@ def test_a_place_is_taken_away_with_its_collection_but_never_with_a_result():
     place()
     deliver(splats())
     remove_place(JOB)
-    assert find(JOB, "splats")
-    assert find(JOB, "place")
+    assert find_object(JOB, "splats")
+    assert find_object(JOB, "place")
 
 
 def test_things_are_found_after_the_file_was_saved_and_opened(tmp_path):
@@ -79,9 +79,9 @@ def test_things_are_found_after_the_file_was_saved_and_opened(tmp_path):
     deliver(splats())
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "scene.blend"))
     bpy.ops.wm.read_factory_settings(use_empty=True)
-    assert find(JOB, "splats") is None
+    assert find_object(JOB, "splats") is None
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "scene.blend"))
-    assert find(JOB, "splats").parent == find(JOB, "place")
+    assert find_object(JOB, "splats").parent == find_object(JOB, "place")
     assert [job for job, _ in placing.splat_objects()] == [JOB]
 
 
@@ -90,7 +90,7 @@ def test_things_are_found_after_the_file_was_saved_and_opened(tmp_path):
     [("a\n red\tapple", "a red apple"), ("🍎" * 40, "🍎" * 12), ("\x00\x1b", "Splatsmith"), ("  ", "Splatsmith")],
 )
 def test_any_prompt_gives_a_name(prompt, name):
-    assert short(prompt, 50) == name
+    assert short_name(prompt, 50) == name
 
 
 def test_a_result_whose_place_was_deleted_takes_its_spot_all_the_same():

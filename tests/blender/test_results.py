@@ -10,8 +10,8 @@ from blender_addon import timer
 from blender_addon.scene import placing
 from blender_addon.scene.importers.mesh import MeshFileError
 from blender_addon.scene.placing import (
-    find,
     find_collection,
+    find_object,
 )
 from blender_addon.scene.results import ResultError, hide_cubes, show_only, shown_role
 from blender_addon.shared.messages import Mesh
@@ -117,8 +117,8 @@ def test_a_mesh_that_cannot_be_read_leaves_the_splats_and_the_older_mesh(glb):
     before, count = mesh.data, len(bpy.data.objects)
     with pytest.raises(MeshFileError):
         deliver(splats(35), Mesh(job=JOB, to_scene=TO_SCENE, glb=glb.glb[:100]))
-    assert len(find(JOB, "splats").data.vertices) == 35
-    assert (find(JOB, "mesh").data, len(bpy.data.objects)) == (before, count)
+    assert len(find_object(JOB, "splats").data.vertices) == 35
+    assert (find_object(JOB, "mesh").data, len(bpy.data.objects)) == (before, count)
     assert shown_role(JOB) == "splats"
 
 
@@ -128,7 +128,7 @@ def test_a_newer_result_without_a_mesh_leaves_the_older_mesh_to_the_artist(glb):
     bevel = mesh.modifiers.new("Bevel", "BEVEL")
     show_only(JOB, "mesh")
     splats_now, none = deliver(splats(35))
-    assert (none, find(JOB, "mesh"), shown_role(JOB)) == (None, None, None)
+    assert (none, find_object(JOB, "mesh"), shown_role(JOB)) == (None, None, None)
     assert (mesh.name, mesh.modifiers[0]) == ("a red apple mesh (earlier)", bevel)
     assert mesh.hide_viewport
     assert mesh.hide_render
@@ -160,7 +160,7 @@ def test_a_second_import_is_one_mesh_whatever_the_artist_has_made_of_the_first(g
     shown_there = double.data
     deliver(splats(), glb)
     assert double.data == shown_there
-    assert len(double.data.polygons) == len(find(JOB, "mesh").data.polygons) == 1
+    assert len(double.data.polygons) == len(find_object(JOB, "mesh").data.polygons) == 1
 
 
 def test_a_mesh_that_was_made_a_curve_is_replaced_by_the_newer_one(glb):
@@ -170,7 +170,7 @@ def test_a_mesh_that_was_made_a_curve_is_replaced_by_the_newer_one(glb):
     bpy.context.view_layer.objects.active = mesh
     mesh.select_set(True)
     bpy.ops.object.convert(target="CURVE")
-    assert find(JOB, "mesh").type == "CURVE"
+    assert find_object(JOB, "mesh").type == "CURVE"
     _, newer = deliver(splats(), glb)
     assert newer.type == "MESH"
     assert len(bpy.data.objects) == 3

@@ -162,7 +162,7 @@ def test_of_a_picture_in_udim_tiles_the_first_is_read_and_that_is_told(plane, tm
     tiled.source, tiled.filepath = "TILED", str(tmp_path / "skin.<UDIM>.png")
     tiled.tiles.new(1002)
     skin, _ = pictured(plane, tiled)
-    mesh = told([f"{skin.name}: of its picture's UDIM tiles only the first was read; bake it to a picture of one."])
+    mesh = told([f"{skin.name}: only the first of its picture's UDIM tiles was read; bake them to a single picture."])
     assert {tuple(colour) for colour in mesh.colours.tolist()} == {RED}
 
 
@@ -197,4 +197,4 @@ def test_a_colour_attribute_that_no_material_shows_does_not_beat_it(cube):
     assert seen() == {RED}  # white says nothing
     cube.data.color_attributes.remove(cube.data.color_attributes[0])
     paint(cube, (0, 0, 1, 1))
-    assert seen("Cube: the colour attribute Paint is left out, for no material of it shows it.") == {RED}
+    assert seen("Cube: the colour attribute Paint is left out, because no material of it shows it.") == {RED}

@@ -71,7 +71,7 @@ def test_what_shows_no_faces_is_named(cube):
     bare = bpy.context.object
     bpy.ops.object.light_add()
     select(cube, bare, bpy.context.object)
-    assert len(told([f"{bare.name} is left out, for it shows no faces."]).faces) == 12
+    assert len(told([f"{bare.name} is left out, because it shows no faces."]).faces) == 12
 
 
 def test_splats_are_named_and_refused_alone(cube):
@@ -83,7 +83,7 @@ def test_splats_are_named_and_refused_alone(cube):
     file = write_ply(Path(bpy.app.tempdir) / "splats.ply", random_splats(5))
     splats = import_splats(read_ply(file), "Old", bpy.context.scene.collection)
     select(cube, splats)
-    assert len(told(["Old is left out, for it is made of splats: take the mesh of that result."]).faces) == 12
+    assert len(told(["Old is left out, because it is made of splats: take the mesh of that result."]).faces) == 12
     select(splats)
     with pytest.raises(SceneMeshError, match=r"Old is made of splats: select the mesh of that result\."):
         selected_mesh(bpy.context)

@@ -12,7 +12,7 @@ from pressing import about, finish, generate, of, settings, ticks
 
 from blender_addon import timer
 from blender_addon.net.state import addon_state
-from blender_addon.scene.placing import find
+from blender_addon.scene.placing import find_object
 from blender_addon.shared.messages import (
     Error,
     Preview,
@@ -49,7 +49,7 @@ def test_a_tick_that_is_late_leaves_messages_for_the_next(peer, monkeypatch):
 def test_half_a_million_splats_stream(peer):
     (job,) = generate(peer)
     peer.say(about(job))
-    ticks(lambda: addon_state.rows[job.job].known)
+    ticks(lambda: addon_state.rows[job.job].confirmed)
     snapshot = of(msgspec.structs.replace(splats(500_000), final=False), job.job)
     peer.say(snapshot, Preview(job=job.job, step=1, image=np.zeros((256, 256, 3), np.uint8)), snapshot)
     ticks(lambda: job.job in live_view.clouds and job.job in pictures())
@@ -78,7 +78,7 @@ def test_opening_a_file_and_switching_off_and_on_with_a_job_under_way(peer, addo
     finish(peer, job)
     ticks(lambda: addon_state.deliveries)
     peer.say(of(splats(), job.job))
-    ticks(lambda: find(job.job, "splats"))
+    ticks(lambda: find_object(job.job, "splats"))
 
 
 def test_another_computer_needs_leave_to_go_online(addon):

@@ -92,7 +92,7 @@ def _read(attribute: bpy.types.Attribute, field: str, width: int) -> Floats:
     return values.reshape(-1, width)
 
 
-def let_light_through(scene: bpy.types.Scene) -> None:
+def raise_transparency_limits(scene: bpy.types.Scene) -> None:
     """Raise Cycles' limits on transparent surfaces behind each other, so that F12 shows what the viewport shows."""
     if not hasattr(scene, "cycles"):
         return  # its add-on is switched off

@@ -1,4 +1,4 @@
-"""JobIcons of the jobs as icons, which panels can draw at any size.
+"""Pictures of the jobs as icons, which panels can draw at any size.
 
 They are not part of the Blender file: undo and saving do not touch them.
 """

@@ -145,11 +145,11 @@ def test_a_kit_of_a_collection_or_of_assets(kits):
     wanted().source = "COLLECTION"
     assert "Choose a collection" in refusal(ops.make_kit)
     wanted().collection = inside
-    assert [thing.name for thing in wanted().things(bpy.context)] == ["Chair"]
+    assert [thing.name for thing in wanted().sources(bpy.context)] == ["Chair"]
     wanted().source = "ASSETS"
     assert "marked as an asset" in refusal(ops.make_kit)
     other.asset_mark()
-    assert [thing.name for thing in wanted().things(bpy.context)] == ["Stool"]
+    assert [thing.name for thing in wanted().sources(bpy.context)] == ["Stool"]
     bpy.ops.object.select_all(action="DESELECT")
     wanted().source = "SELECTED"
     assert "Select objects" in refusal(ops.make_kit)

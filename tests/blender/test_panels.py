@@ -133,7 +133,7 @@ def test_a_grey_button_says_why(peer):
     settings.prompt = "  "
     assert "Write a prompt first" in refusal(ops.generate)
     assert "Choose a job in the list first" in refusal(ops.cancel)
-    assert "has not started a backend" in refusal(ops.stop_backend)
+    assert "Only a backend that this Blender started" in refusal(ops.stop_backend)
     assert "answers already" in refusal(ops.start_backend)
     (job,) = generate(peer)
     assert active_job(bpy.context.window_manager) == job.job

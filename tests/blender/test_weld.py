@@ -34,7 +34,7 @@ pytestmark = pytest.mark.skipif(PYTHON is None, reason="the backend's environmen
 
 
 @pytest.fixture(scope="module")
-def wake(tmp_path_factory):
+def ring(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ring")
     environment = {"PYTHONPATH": str(ROOT)}
     done = subprocess.run([PYTHON, "-c", BACKEND], cwd=folder, env=environment, capture_output=True, check=False)

@@ -1,36 +1,56 @@
-"""What is switched on and off with the add-on, in order."""
+"""Switches everything on and off with the add-on, in the right order."""
 
 from __future__ import annotations
 
 import bpy
 
-from . import controls, drawing, kit_controls, kit_panel, operators, panels, preferences, properties, pump
-from .live_view import live_view
+from . import timer
+from .ui import (
+    backend_operators,
+    drawing,
+    generate_operators,
+    job_operators,
+    kit_operators,
+    kit_panel,
+    kit_properties,
+    panels,
+    preferences,
+    properties,
+    result_operators,
+    setting_operators,
+)
+from .view.live_view import live_view
 
+# Blender needs a class before those that refer to it: the kit's properties are part of the settings.
+MODULES = (
+    preferences,
+    kit_properties,
+    properties,
+    generate_operators,
+    job_operators,
+    result_operators,
+    backend_operators,
+    setting_operators,
+    kit_operators,
+    panels,
+    kit_panel,
+)
 _register_classes, _unregister_classes = bpy.utils.register_classes_factory(
-    (
-        *preferences.CLASSES,
-        *kit_controls.CLASSES,
-        *properties.CLASSES,
-        *operators.CLASSES,
-        *controls.CLASSES,
-        *panels.CLASSES,
-        *kit_panel.CLASSES,
-    )
+    [cls for module in MODULES for cls in module.CLASSES]
 )
 
 
 def register() -> None:
-    """Make the classes known, then start drawing and listening."""
+    """Register the classes, then start the live view and the timer."""
     _register_classes()
     properties.register()
     live_view.start()
-    pump.start()
+    timer.start()
 
 
 def unregister() -> None:
-    """The same backwards."""
-    pump.stop()
+    """Undo `register`, in the opposite order."""
+    timer.stop()
     live_view.stop()
     drawing.close_pictures()
     properties.unregister()

@@ -1,4 +1,4 @@
-"""Where a backend listens, as people write it."""
+"""The address of a backend, as people write it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ EXAMPLE = f"write it like 127.0.0.1:{DEFAULT_PORT}"
 
 
 class AddressError(ValueError):
-    """An address that cannot be used: one sentence that says how to write it."""
+    """The address cannot be used; one sentence that says how to write it."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Address:
 
     @property
     def endpoint(self) -> str:
-        """For ZeroMQ."""
+        """The address as ZeroMQ wants it."""
         return f"tcp://{self}"
 
     @property
@@ -40,7 +40,7 @@ class Address:
 
 
 def parse_address(text: str) -> Address:
-    """`http://host:port`, `tcp://host:port`, `host:port`, a host alone or a port alone; AddressError for others."""
+    """Reads `http://host:port`, `tcp://host:port`, `host:port`, a host or a port; AddressError for anything else."""
     bare = re.sub(r"^(tcp|https?)://", "", text.strip(), flags=re.IGNORECASE).rstrip("/")
     if bare.isdecimal():
         bare = f"127.0.0.1:{bare}"

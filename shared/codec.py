@@ -1,9 +1,9 @@
 """Messages as frames and back: a header of MessagePack, then the bytes of each array as a frame of its own.
 
-In the header an array stands as [dtype, shape], in the order of the frames.  Nothing is copied: `encode` gives views of
-the arrays, and the arrays that `decode` gives are views of the frames.  Before anything is made of a message its
-sizes are checked against the limits below, and its arrays against the types of `messages`; what does not fit is a
-`ProtocolError`.  NaN may travel: what it means is the receiver's business.
+In the header an array is [dtype, shape], in the order of the frames.  Nothing is copied: `encode` returns views of the
+arrays, and the arrays that `decode` returns are views of the frames.  A message's sizes are checked against the limits
+below before it is decoded, and its arrays against the types in `messages`; what does not fit is a `ProtocolError`.
+NaN is allowed: the receiver decides what it means.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ Frame = bytes | bytearray | memoryview
 
 
 class ProtocolError(ValueError):
-    """What came is no message, or what should go cannot travel."""
+    """Frames that are not a message, or a message that cannot be sent."""
 
 
 class _Array(msgspec.Struct, array_like=True, frozen=True):
-    """An array as it stands in the header."""
+    """An array as the header describes it."""
 
     dtype: str
     shape: Annotated[tuple[Annotated[int, Meta(ge=0)], ...], Meta(max_length=4)]
@@ -42,7 +42,7 @@ class _Array(msgspec.Struct, array_like=True, frozen=True):
 def encode(message: Message) -> list[Frame]:
     """The frames of a message; those of its arrays are views, so the arrays must stay as they are until it is sent.
 
-    Raises ProtocolError where a limit is passed or something is in it that does not travel.
+    Raises ProtocolError if it exceeds a limit or contains something that cannot be sent.
     """
     frames: list[Frame] = [b""]
 
@@ -80,12 +80,12 @@ def decode(frames: Sequence[Frame], kinds: Any) -> Any:
 
 
 def decode_request(frames: Sequence[Frame]) -> FromClient:
-    """What a client says.  Raises ProtocolError."""
+    """A message from a client.  Raises ProtocolError."""
     return cast(FromClient, decode(frames, FromClient))
 
 
 def decode_answer(frames: Sequence[Frame]) -> FromServer:
-    """What the server says.  Raises ProtocolError."""
+    """A message from the server.  Raises ProtocolError."""
     return cast(FromServer, decode(frames, FromServer))
 
 
@@ -100,7 +100,7 @@ def _check_sizes(frames: Sequence[Frame]) -> None:
 
 
 def _bytes(array: NDArray[Any]) -> bytes | memoryview:
-    """The array's memory; a copy only where it has gaps."""
+    """The array's memory; a copy only if the array is not contiguous."""
     return np.ascontiguousarray(array).data.cast("B") if array.size else b""
 
 

@@ -28,6 +28,11 @@ BACKEND = (
     "errors", "files", "cameras", "state", "terminal",
     "render", "scenes", "priors", "guidance", "job", "export", "kits", "run", "service", "studies", "cli",
 )  # fmt: skip
+BLENDER = ("bpy", "mathutils", "gpu", "bpy_extras", "gpu_extras", "addon_utils")
+NET = ("blender_addon.shared", "blender_addon.net")
+SCENE = (*NET, "blender_addon.scene")
+VIEW = (*SCENE, "blender_addon.view")
+UI = (*VIEW, "blender_addon.ui")
 RULES = (
     Rule("shared", ("bpy", "torch", "zmq", "backend", "blender_addon")),
     Rule("backend", ("bpy", "mathutils", "blender_addon", "tools", "prior_data", "tests")),
@@ -40,13 +45,14 @@ RULES = (
     Rule("backend.run.distill", ("backend.guidance", "backend.priors", "backend.scenes"), but=BASES),
     Rule("backend", ("zmq",), others=("backend.service.keys", "backend.service.serve", "backend.service.server")),
     Rule("blender_addon", ("torch", "diffusers", "backend", "tools", "prior_data", "tests")),
-    Rule("blender_addon.client", ("bpy",)),
-    Rule("blender_addon.kit_maker", ("bpy",)),
-    Rule("blender_addon.kit_process", ("bpy",)),
-    Rule("blender_addon.launcher", ("bpy",)),
-    Rule("blender_addon.line", ("bpy",)),
-    Rule("blender_addon.unanswered", ("bpy",)),
-    Rule("blender_addon", ("zmq",), others=("blender_addon.client", "blender_addon.line")),
+    # The add-on's rooms, the lowest first: none imports from one above it, and `net` and `ply` work without Blender.
+    Rule("blender_addon.net", BLENDER),
+    Rule("blender_addon.scene.ply", BLENDER),
+    Rule("blender_addon.net", ("blender_addon",), but=NET),
+    Rule("blender_addon.scene", ("blender_addon",), but=SCENE),
+    Rule("blender_addon.view", ("blender_addon",), but=VIEW),
+    Rule("blender_addon.ui", ("blender_addon",), but=UI),
+    Rule("blender_addon", ("zmq",), others=("blender_addon.net.client", "blender_addon.net.connection")),
     Rule("prior_data", ("zmq", "backend.guidance", "blender_addon", "tools")),
 )
 
@@ -122,9 +128,6 @@ def test_the_front_door_needs_the_standard_library_alone(module):
         ("shared.codec", "import torch"),
         ("backend.scenes.ply", "import bpy"),
         ("backend.scenes.ply", "def late():\n    from mathutils import Vector"),
-        ("blender_addon.pump", "import torch.nn as nn"),
-        ("blender_addon.importers.splats", "from backend.scenes import ply"),
-        ("blender_addon.client", "import bpy"),
         ("backend.guidance.rules.sds", "from backend.priors import catalogue"),
         ("backend.guidance.rules.sds", "from ...priors.catalogue import Catalogue"),
         ("backend.guidance.rules.sds", "from backend.job.recipe import Recipe"),
@@ -135,7 +138,16 @@ def test_the_front_door_needs_the_standard_library_alone(module):
         ("backend.service.jobs", "import zmq"),
         ("backend.run.folder", "from backend.studies import compare"),
         ("backend.priors.kit", "from backend.job.recipe import Recipe"),
-        ("blender_addon.pump", "from zmq import Context"),
+        ("blender_addon.timer", "import torch.nn as nn"),
+        ("blender_addon.net.state", "from ..scene import placing"),
+        ("blender_addon.net.state", "from mathutils import Matrix"),
+        ("blender_addon.scene.results", "from ..view.live_view import live_view"),
+        ("blender_addon.view.live_view", "from ..ui import drawing"),
+        ("blender_addon.ui.panels", "from .. import timer"),
+        ("blender_addon.ui.panels", "from ..timer import tick"),
+        ("blender_addon.scene.importers.splats", "from backend.scenes import ply"),
+        ("blender_addon.net.client", "import bpy"),
+        ("blender_addon.timer", "from zmq import Context"),
     ],
 )
 def test_a_violation_is_caught(module, source):
@@ -148,8 +160,11 @@ def test_a_violation_is_caught(module, source):
         ("backend.guidance.rules.sds", "from backend.priors.base import Prior\nfrom backend.guidance import base"),
         ("backend.run.distill", "from backend.scenes.base import Scene"),
         ("backend.service.server", "import zmq"),
-        ("blender_addon.client", "import zmq"),
-        ("blender_addon.importers.mesh", "import bpy\nfrom ..ply import read_ply"),
+        ("blender_addon.net.client", "import zmq"),
+        ("blender_addon.scene.importers.mesh", "import bpy\nfrom ..ply import read_ply"),
+        ("blender_addon.scene.results", "from ..net.state import Delivery\nfrom ..shared.messages import Mesh"),
+        ("blender_addon.ui.panels", "from ..view.live_view import live_view\nfrom . import drawing"),
+        ("blender_addon.registration", "from . import timer\nfrom .ui import panels"),
     ],
 )
 def test_what_is_allowed_passes(module, source):

@@ -140,22 +140,22 @@ def tick_row(count: int, for_seconds: float = 6.0) -> dict[str, Any]:
 
     bpy.ops.wm.read_factory_settings(use_empty=True)
     bpy.ops.preferences.addon_enable(module="blender_addon")
-    from blender_addon import pump
-    from blender_addon.live_view import back_to_front, live_view, texels
-    from blender_addon.session import session
+    from blender_addon import timer
+    from blender_addon.net.state import addon_state
+    from blender_addon.view.live_view import back_to_front, live_view, texels
 
     stream = Stream(count)
     stream.start()
     bpy.context.preferences.addons["blender_addon"].preferences.address = f"127.0.0.1:{stream.port}"
-    while not (session.ready and session.welcome):
-        pump.tick()
+    while not (addon_state.ready and addon_state.welcome):
+        timer.tick()
     bpy.context.scene.splatsmith.prompt = "a ball"
     bpy.ops.splatsmith.generate()
     took, busy, end = [], [], time.monotonic() + for_seconds
     while time.monotonic() < end:
         before = {job: id(cloud) for job, cloud in live_view.clouds.items()}
         began = time.perf_counter()
-        pump.tick()
+        timer.tick()
         took.append(time.perf_counter() - began)
         if before != {job: id(cloud) for job, cloud in live_view.clouds.items()}:
             busy.append(took[-1])

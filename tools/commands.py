@@ -103,7 +103,7 @@ def demo_folder(prompt: str, root: Path) -> Path:
 def _demo(backend: Environment, blender: Environment, prompt: str, out: Path, options: list[str]) -> int:
     code = _call(backend, "-m", "backend", "generate", f"--prompt={prompt}", f"--out={out}", *options)
     if code == 0:
-        code = _call(blender, "-m", "blender_addon.scene_file", str(out))
+        code = _call(blender, "-m", "blender_addon.scene.scene_file", str(out))
     if code == 0:
         print(f"\nIn {out}:")
         for file in sorted(out.iterdir()):

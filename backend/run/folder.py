@@ -29,7 +29,7 @@ from backend.job.job import Job, JobError, make_job, read_job
 from backend.run.events import Event, StepDone, Warning
 from backend.scenes.ply import read_ply
 from backend.scenes.splats import Splats
-from shared.aside import set_aside
+from shared.existing_files import rename_existing
 
 MADE = ("mesh.glb", "turntable.png", "turntable.webp", "metrics.json")  # of the splats
 JUDGED = ("evaluation.json", "evaluation.npz")  # by `evaluate`, of these results
@@ -85,7 +85,7 @@ class JobFolder:
         return self._scene_aside()
 
     def _scene_aside(self) -> list[str]:
-        kept = set_aside(self / SCENE)
+        kept = rename_existing(self / SCENE)
         return [f"{SCENE} is of the splats before these; it is kept as {kept.name}."] if kept else []
 
     def splats(self) -> Splats:

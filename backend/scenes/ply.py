@@ -3,7 +3,7 @@
 One float32 row for each Gaussian: x, y, z, nx, ny, nz (zeros), f_dc_* (constant harmonic), f_rest_* (the 15 others, all
 of red, then green, then blue), opacity (logit), scale_* (log of sigma), rot_* (quaternion w, x, y, z).  -Y is up, as in
 every viewer and Blender add-on for splats; a comment in the header says so and how many harmonics are no filling.  What
-is stored is only turned (`shared.upright`), so that a file reads back bit for bit.  Reading is by `gsply`.
+is stored is only turned (`shared.ply_axes`), so that a file reads back bit for bit.  Reading is by `gsply`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from backend.files import ExportError, replacing
 from backend.scenes.splats import Splats
-from shared.upright import MARK, layout, told_by, y_down, z_up
+from shared.ply_axes import HEADER_COMMENT, ply_columns, read_convention, to_y_down, to_z_up
 
 HARMONICS = (1, 4, 9, 16)
 HEADER_LIMIT = 1 << 16
@@ -39,13 +39,18 @@ def write_ply(splats: Splats, path: str | Path) -> None:
         value.detach().cpu().numpy().astype(np.float32)
         for value in (splats.means, splats.quats, splats.log_scales, splats.opacity_logits, splats.sh)
     )
-    means, quats, scales, sh = y_down(means, quats, scales, sh)
+    means, quats, scales, sh = to_y_down(means, quats, scales, sh)
     full = np.zeros((len(sh), HARMONICS[-1], 3), np.float32)
     full[:, :count] = sh
     rest = full[:, 1:].transpose(0, 2, 1).reshape(len(sh), 3 * (HARMONICS[-1] - 1))
     rows = np.concatenate([means, np.zeros_like(means), full[:, 0], rest, opacities[:, None], scales, quats], 1)
-    header = ["ply", "format binary_little_endian 1.0", f"{MARK}; harmonics {count}", f"element vertex {len(sh)}"]
-    header += [f"property float {name}" for name in layout(HARMONICS[-1])]
+    header = [
+        "ply",
+        "format binary_little_endian 1.0",
+        f"{HEADER_COMMENT}; harmonics {count}",
+        f"element vertex {len(sh)}",
+    ]
+    header += [f"property float {name}" for name in ply_columns(HARMONICS[-1])]
     with replacing(path) as temporary:
         temporary.write_bytes("\n".join([*header, "end_header\n"]).encode() + rows.astype("<f4").tobytes())
 
@@ -60,7 +65,7 @@ def is_splats(path: Path) -> bool:
 def read_ply(path: str | Path, *, foreign: bool = False) -> Splats:
     """Read a 3DGS PLY, plain or in PlayCanvas' compressed form, as float32 splats on the CPU, Z up.
 
-    Files of ours from before they said that -Y is up are read as they were meant, see `shared.upright.told_by`, which
+    Files of ours from before they said that -Y is up are read as they were meant, see `read_convention`, which
     explains `foreign` too.
 
     Raises:
@@ -74,7 +79,7 @@ def read_ply(path: str | Path, *, foreign: bool = False) -> Splats:
         raise ExportError(f"{path} is not a PLY of Gaussian splats, or it is cut short.") from error
     sh = np.concatenate([data.sh0[:, None], data.shN], 1)[:, : count or None]
     parts = (data.means, data.quats, data.scales, sh)
-    means, quats, scales, sh = z_up(*parts) if turned else parts
+    means, quats, scales, sh = to_z_up(*parts) if turned else parts
     splats = Splats(*map(_tensor, (means, quats, scales, data.opacities, sh)))
     if not splats.finite():
         raise ExportError(f"{path} holds a NaN or an infinity: export the splats again.")
@@ -94,7 +99,7 @@ def _header(path: Path) -> tuple[list[str], int]:
 
 
 def _checked(path: Path, foreign: bool) -> tuple[bool, int]:
-    """What the header tells, see `told_by`; what gsply would misread is refused.
+    """What the header tells, see `read_convention`; what gsply would misread is refused.
 
     It trusts the header's counts and skips columns that are not floats.
     """
@@ -103,7 +108,7 @@ def _checked(path: Path, foreign: bool) -> tuple[bool, int]:
         raise ExportError(f"{path} is not a PLY of Gaussian splats.")
     properties = [line.split() for line in header if line.startswith("property ")]
     names = [words[-1] for words in properties]
-    told = told_by(header, names, foreign)
+    told = read_convention(header, names, foreign)
     if "packed_position" in names:  # compressed: gsply checks the chunks itself
         return told
     floats = all(words[1] == "float" for words in properties)

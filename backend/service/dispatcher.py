@@ -16,7 +16,6 @@ from backend.service.executors import Ended, Event, Executor, Finishing, Started
 from backend.service.jobs import Entry, Jobs
 from backend.service.pages import pages
 from backend.service.requests import accept, stored_results
-from shared.bell import Bell
 from shared.messages import (
     Cancel,
     Continue,
@@ -36,6 +35,7 @@ from shared.messages import (
     Warning,
     Watch,
 )
+from shared.waker import Waker
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class Dispatcher:
 
     def __init__(self, jobs: Jobs, executor: Executor, sender: Sender) -> None:
         self.jobs, self.executor, self.sender = jobs, executor, sender
-        self.bell = Bell()
+        self.waker = Waker()
         self.trouble: Trouble = executor.trouble
         self._running: Entry | None = None
         self._shown: dict[type, Preview | Splats] = {}  # the last ones of the job that ran last
@@ -69,7 +69,7 @@ class Dispatcher:
         """End what runs; the jobs that were not done go on at the next start."""
         self._reader.shutdown(cancel_futures=True)
         self.executor.close()
-        self.bell.close()
+        self.waker.close()
 
     def answer(self, address: bytes, request: FromClient) -> None:
         """Do what a client asks, or send an Error and change nothing.  An order that came before is not done again."""
@@ -155,11 +155,11 @@ class Dispatcher:
             found = [Error(text=f"The results cannot be read: {error}", job=entry.id)]
         for message in found:
             self._fetched.put((address, message))
-        self.bell.ring()
+        self.waker.wake()
 
     def advance(self) -> None:
         """Pass on what has come from the executor and the reader, and start the next job where none runs."""
-        self.bell.silence()
+        self.waker.clear()
         while not self._fetched.empty():
             self.sender.to(*self._fetched.get())
         for event in self.executor.events():

@@ -18,7 +18,7 @@ from backend.service.executors import Executor
 from backend.service.jobs import Jobs
 from shared import VERSION
 from shared.codec import MOST_BYTES, Frame, ProtocolError, decode_request, encode
-from shared.mailbox import Mailbox
+from shared.message_queue import MessageQueue
 from shared.messages import (
     PROTOCOL_VERSION,
     Error,
@@ -52,7 +52,7 @@ class ConnectedClient:
     heard: float
     greeted: bool = False
     watched: frozenset[str] = frozenset()
-    outbox: Mailbox[Frames] = field(default_factory=Mailbox)
+    outbox: MessageQueue[Frames] = field(default_factory=MessageQueue)
 
 
 class Server:
@@ -68,8 +68,8 @@ class Server:
         self._stopping = False
         self._poller = zmq.Poller()
         self._poller.register(socket, zmq.POLLIN)
-        for bell in (executor, self.dispatcher.bell):
-            self._poller.register(bell.fileno(), zmq.POLLIN)
+        for waker in (executor, self.dispatcher.waker):
+            self._poller.register(waker.fileno(), zmq.POLLIN)
 
     def run(self) -> None:
         """Serve until `stop` is called."""
@@ -88,7 +88,7 @@ class Server:
     def stop(self) -> None:
         """End `run` soon; a signal handler may call it."""
         self._stopping = True
-        self.dispatcher.bell.ring()
+        self.dispatcher.waker.wake()
 
     def to(self, address: bytes, message: FromServer) -> None:
         """Send to one client; to nobody where it is gone."""

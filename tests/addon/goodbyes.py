@@ -13,7 +13,7 @@ import numpy as np
 import zmq
 
 from backend.service.server import router
-from blender_addon.client import Client
+from blender_addon.net.client import Client
 from shared import VERSION
 from shared.codec import encode
 from shared.messages import PROTOCOL_VERSION, Generate, SceneMesh, Splats, Welcome, new_job_id
@@ -47,7 +47,7 @@ def goodbye(sender, pause):
     client.start()
     name, _ = socket.recv_multipart()
     socket.send_multipart([name, *encode(WELCOME)])
-    while client.connection.state != "ready":
+    while client.status.state != "ready":
         time.sleep(0.001)
     if sender == "add-on":
         client.send(Generate(job=new_job_id(), fields={}, mesh=MESH))

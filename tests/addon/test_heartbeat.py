@@ -7,7 +7,7 @@ import pytest
 import zmq
 from goodbyes import WELCOME
 
-from blender_addon.client import Client
+from blender_addon.net.client import Client
 from shared.codec import decode_request, encode
 from shared.messages import Hello, Ping, Pong
 
@@ -55,8 +55,8 @@ def states(backend):
     def comes(state, also=lambda: True):
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
-            if not seen or seen[-1] != client.connection.state:
-                seen.append(client.connection.state)
+            if not seen or seen[-1] != client.status.state:
+                seen.append(client.status.state)
             if seen[-1] == state and also():
                 return seen
             time.sleep(0.01)

@@ -1,4 +1,4 @@
-"""A kit from the order to the report, with real processes: a small program stands in the backend's folder."""
+"""A kit from the request to the report, with real processes: a small program stands in the backend's folder."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import trimesh
 
-from blender_addon.kit_maker import KitMaker, Order, ThingError, file_name, kit_folder
+from blender_addon.net.kit_maker import ExportError, KitMaker, KitRequest, file_name, kit_folder
 
 ROOT = Path(__file__).parents[2]
 posix = pytest.mark.skipif(os.name == "nt", reason="processes are asked to stop by a signal")
@@ -37,7 +37,7 @@ BREAKS = "raise ZeroDivisionError"
 
 
 @dataclass(frozen=True)
-class Thing:
+class KitSource:
     name: str
 
 
@@ -53,22 +53,24 @@ def repository(folder, program):
 
 def export(thing, file):
     if thing.name == "Ghost":
-        raise ThingError("it shows no faces.")
+        raise ExportError("it shows no faces.")
     file.write_bytes(b"glb")
     return ["bake it."] if thing.name == "Wood" else []
 
 
 def maker(tmp_path, *names, program=TELLS, **more):
     """A kit of things with these names, in the making."""
-    order = Order("Oak", tmp_path / "kits", repository(tmp_path / "repository", program), tmp_path / "parts", **more)
-    return KitMaker(order, [Thing(name) for name in names], export)
+    request = KitRequest(
+        "Oak", tmp_path / "kits", repository(tmp_path / "repository", program), tmp_path / "parts", **more
+    )
+    return KitMaker(request, [KitSource(name) for name in names], export)
 
 
 def run(kit, until=lambda kit: kit.ended, seconds=60.0):
     """Steps until the condition holds."""
     end = time.monotonic() + seconds
     while not until(kit) and time.monotonic() < end:
-        kit.go_on()
+        kit.step()
         time.sleep(0.005)
     assert until(kit), (kit.state, kit.done, kit.report())
     return kit
@@ -77,11 +79,11 @@ def run(kit, until=lambda kit: kit.ended, seconds=60.0):
 @posix
 def test_from_the_order_to_the_report(tmp_path):
     kit = maker(tmp_path, "Chair.001", "Ghost", "Wood", "Bad", "a/b", "Chair.001")
-    kit.go_on()
-    assert (kit.state, kit.done, kit.of) == ("exporting", 1, 6)
+    kit.step()
+    assert (kit.state, kit.done, kit.total) == ("exporting", 1, 6)
     assert len(list((tmp_path / "parts/objects").iterdir())) == 1
     run(kit, lambda kit: kit.state == "photographing")
-    assert kit.of == 5
+    assert kit.total == 5
     run(kit)
     assert (kit.state, kit.text, kit.done) == ("done", "The kit Oak holds 4 objects.", 5)
     assert kit.folder == str(tmp_path / "kits/oak")
@@ -89,7 +91,7 @@ def test_from_the_order_to_the_report(tmp_path):
     assert kit.notes == ["Wood: bake it."]
     assert kit.report().splitlines() == [kit.text, *kit.left_out, *kit.notes]
     assert not (tmp_path / "parts").exists()
-    assert not kit.go_on()
+    assert not kit.step()
 
 
 @posix
@@ -103,9 +105,9 @@ def test_cancel_finishes_what_is_under_way_and_says_how_to_go_on(tmp_path):
     run(kit)
     assert (kit.state, kit.text) == ("stopped", "Stopped after 2 of 3: make the same kit again to go on.")
     early = maker(tmp_path / "early", "A", "B")
-    early.go_on()
+    early.step()
     early.cancel()
-    assert (early.state, early.go_on()) == ("stopped", False)
+    assert (early.state, early.step()) == ("stopped", False)
     assert not (tmp_path / "early/parts").exists()
 
 
@@ -125,14 +127,14 @@ def test_nothing_to_photograph_and_no_backend(tmp_path):
     kit = run(maker(tmp_path, "Ghost"))
     assert (kit.state, kit.text) == ("failed", "None of the objects could be exported, so there is no kit.")
     kit = maker(tmp_path / "two", "A")
-    (kit.order.repository / ".venv/bin/python").unlink()
+    (kit.request.repository / ".venv/bin/python").unlink()
     assert "is not set up" in run(kit).text
 
 
 def test_a_disk_that_refuses_is_a_sentence(tmp_path):
     kit = maker(tmp_path, "A")
     (tmp_path / "parts").write_bytes(b"a file is in the way")
-    kit.go_on()
+    kit.step()
     assert kit.state == "failed"
     assert str(tmp_path / "parts") in kit.text
 
@@ -168,8 +170,8 @@ def test_the_backend_makes_the_kit_and_takes_up_what_is_there(tmp_path):
         return []
 
     def made(*names, **more):
-        order = Order("Oak chairs", tmp_path / "kits", ROOT, tmp_path / "parts", **more)
-        return run(KitMaker(order, [Thing(name) for name in names], export_box), seconds=300)
+        request = KitRequest("Oak chairs", tmp_path / "kits", ROOT, tmp_path / "parts", **more)
+        return run(KitMaker(request, [KitSource(name) for name in names], export_box), seconds=300)
 
     kit = made("Chair", "Point")
     assert kit.state == "done", kit.report()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from blender_addon.launcher import Backend, LauncherError, backend_command, port_answers
+from blender_addon.net.launcher import BackendProcess, LauncherError, backend_command, port_answers
 from shared.address import Address, parse_address
 
 ROOT = Path(__file__).parents[2]
@@ -65,7 +65,7 @@ def child_of(log):
 
 @posix
 def test_a_backend_runs_with_its_log_and_stops_with_all_its_processes(folder, address):
-    backend = Backend(folder, folder / "log", address)
+    backend = BackendProcess(folder, folder / "log", address)
     worker = child_of(folder / "log")
     assert backend.state == "running"
     assert backend.tail() == [f"serving ['serve', '--port', '{address.port}'] {worker}"]
@@ -84,9 +84,9 @@ def test_nothing_is_left_when_blender_is_killed(folder, address, how):
     program = f"""
 import sys, time
 from pathlib import Path
-from blender_addon.launcher import Backend
+from blender_addon.net.launcher import BackendProcess
 from blender_addon.shared.address import parse_address
-backend = Backend(Path({str(folder)!r}), Path({str(folder / "log")!r}), parse_address("{address}"))
+backend = BackendProcess(Path({str(folder)!r}), Path({str(folder / "log")!r}), parse_address("{address}"))
 time.sleep(60)
 """
     blender = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT)
@@ -99,7 +99,7 @@ time.sleep(60)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="prctl")
 def test_nothing_serves_on_when_the_guard_alone_is_killed(folder, address):
-    backend = Backend(folder, folder / "log", address)
+    backend = BackendProcess(folder, folder / "log", address)
     worker = child_of(folder / "log")
     server = int(Path(f"/proc/{worker}/stat").read_text().rsplit(") ", 1)[1].split()[1])
     assert alive(server)
@@ -111,7 +111,7 @@ def test_nothing_serves_on_when_the_guard_alone_is_killed(folder, address):
 
 def test_a_backend_that_ends_leaves_its_code_and_its_last_words(folder, address):
     (folder / "backend" / "__main__.py").write_text(ENDS)
-    backend = Backend(folder, folder / "log", address)
+    backend = BackendProcess(folder, folder / "log", address)
     assert until(lambda: backend.state == "ended")
     assert (backend.exit_code, backend.tail()) == (3, ["no model here"])
 
@@ -121,9 +121,9 @@ def test_a_taken_port_is_said_before_anything_starts(folder):
         taken = Address(*other.getsockname())
         assert port_answers(taken)
         with pytest.raises(LauncherError, match=f"Port {taken.port} is taken"):
-            Backend(folder, folder / "log", taken)
+            BackendProcess(folder, folder / "log", taken)
     with pytest.raises(LauncherError, match="render-box is another computer"):
-        Backend(folder, folder / "log", parse_address("render-box"))
+        BackendProcess(folder, folder / "log", parse_address("render-box"))
     assert not (folder / "log").exists()
 
 
@@ -135,12 +135,12 @@ def test_a_folder_without_a_backend_and_a_python_that_is_none(folder, tmp_path, 
     assert backend_command(folder, address.port)[1:] == [str(folder / "build.py"), "serve", "--port", str(address.port)]
     python.write_text("no program")
     with pytest.raises(LauncherError, match="cannot be started"):
-        Backend(folder, folder / "log", address)
+        BackendProcess(folder, folder / "log", address)
 
 
 def test_blenders_own_settings_of_python_do_not_reach_the_backend(folder, address, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", "/blender")
     (folder / "backend" / "__main__.py").write_text("import os; print(os.environ.get('PYTHONPATH'))")
-    backend = Backend(folder, folder / "log", address)
+    backend = BackendProcess(folder, folder / "log", address)
     assert until(lambda: backend.state == "ended")
     assert backend.tail() == ["None"]

@@ -60,12 +60,12 @@ def peer(addon, tmp_path):
     """The other end of the add-on's connection, which stands; its kits are in a folder here."""
     from peer import Peer, until
 
-    from blender_addon import pump
-    from blender_addon.session import session
+    from blender_addon import timer
+    from blender_addon.net.state import addon_state
 
     other = Peer(kits=str(tmp_path / "kits"))
     addon.address = f"127.0.0.1:{other.port}"
-    assert until(lambda: session.ready and session.welcome, between=pump.tick), session.connection
+    assert until(lambda: addon_state.ready and addon_state.welcome, between=timer.tick), addon_state.status
     yield other
     other.close()
 
@@ -73,10 +73,24 @@ def peer(addon, tmp_path):
 @pytest.fixture
 def glb(tmp_path):
     """A textured mesh as the backend sends it."""
+    from one_job import JOB, TO_SCENE
     from samples import write_glb
-    from test_placing import JOB, TO_SCENE
 
     from blender_addon.shared.messages import Mesh
 
     content = np.frombuffer(write_glb(tmp_path / "mesh.glb").read_bytes(), np.uint8)
     return Mesh(job=JOB, to_scene=TO_SCENE, glb=content)
+
+
+@pytest.fixture
+def cube():
+    from selections import add_cube
+
+    return add_cube()
+
+
+@pytest.fixture
+def plane():
+    """Two metres wide, its UVs once over it."""
+    bpy.ops.mesh.primitive_plane_add(size=2)
+    return bpy.context.object

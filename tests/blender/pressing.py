@@ -5,11 +5,11 @@ import time
 import bpy
 import msgspec
 import numpy as np
+from one_job import state
 from peer import until
-from test_placing import state
 
-from blender_addon import pump
-from blender_addon.session import session
+from blender_addon import timer
+from blender_addon.net.state import addon_state
 from blender_addon.shared.messages import (
     Generate,
 )
@@ -23,8 +23,8 @@ def settings():
 
 def ticks(condition):
     """Tick until the condition holds."""
-    assert until(condition, between=lambda: (pump.tick(), time.sleep(0.002)))
-    assert session.notice == ""
+    assert until(condition, between=lambda: (timer.tick(), time.sleep(0.002)))
+    assert addon_state.notice == ""
 
 
 def generate(peer, **changes):

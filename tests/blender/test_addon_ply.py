@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from samples import random_splats, write_ply
 
-from blender_addon.ply import PlyError, read_ply
+from blender_addon.scene.ply import PlyError, read_ply
 
 
 @pytest.mark.parametrize("harmonics", [1, 4, 16])

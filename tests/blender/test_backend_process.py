@@ -23,7 +23,16 @@ def _empty_file():
 @pytest.fixture
 def parts(installed):
     """The extension's own modules, by their names."""
-    names = ("drawing", "job_list", "launcher", "live_view", "placing", "pump", "session", "shared.address")
+    names = (
+        "ui.drawing",
+        "ui.job_list",
+        "net.launcher",
+        "view.live_view",
+        "scene.placing",
+        "timer",
+        "net.state",
+        "shared.address",
+    )
     return SimpleNamespace(**{name.rpartition(".")[2]: sys.modules[f"{MODULE}.{name}"] for name in names})
 
 
@@ -34,10 +43,10 @@ def backend(installed, parts, tmp_path, monkeypatch):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         installed.preferences.address = f"127.0.0.1:{probe.getsockname()[1]}"
-    parts.pump.tick()
+    parts.timer.tick()
     installed.preferences.backend_folder = str(ROOT)
     assert ops.start_backend() == {"FINISHED"}
-    started = parts.session.session.backend
+    started = parts.state.addon_state.backend
     yield started
     started.stop()
     assert until(lambda: started.state == "ended", seconds=15)
@@ -45,22 +54,22 @@ def backend(installed, parts, tmp_path, monkeypatch):
 
 
 def test_a_prompt_becomes_splats_and_a_mesh(backend, parts, tmp_path):
-    session, find = parts.session.session, parts.placing.find
+    addon_state, find_object = parts.state.addon_state, parts.placing.find_object
 
     def ticks(condition, seconds=180):  # a busy machine takes a minute to load the models
-        came = until(condition, seconds, between=lambda: (parts.pump.tick(), time.sleep(0.01)))
-        assert came, (session.notice, session.rows, session.log_tail)
+        came = until(condition, seconds, between=lambda: (parts.timer.tick(), time.sleep(0.01)))
+        assert came, (addon_state.notice, addon_state.rows, addon_state.log_tail)
 
     def state():
-        return session.rows[parts.job_list.active_job(bpy.context.window_manager)].state
+        return addon_state.rows[parts.job_list.active_job(bpy.context.window_manager)].state
 
     settings = bpy.context.scene.splatsmith
-    ticks(lambda: session.ready and session.objectives)
-    assert {"sds", "jsd", "vdm"} <= {rule.name for rule in session.objectives}
+    ticks(lambda: addon_state.ready and addon_state.objectives)
+    assert {"sds", "jsd", "vdm"} <= {rule.name for rule in addon_state.objectives}
     settings.prompt = "x" * 2000
     ops.generate()
-    ticks(lambda: session.notice)
-    assert "prompt" in session.notice
+    ticks(lambda: addon_state.notice)
+    assert "prompt" in addon_state.notice
     assert not [thing for thing in bpy.data.objects if thing.get("job")]
     settings.prompt, settings.quality, settings.seed = "a red apple", "draft", 3
     ops.generate()
@@ -70,24 +79,24 @@ def test_a_prompt_becomes_splats_and_a_mesh(backend, parts, tmp_path):
     assert len(clouds[job].splats) > 100
     ops.cancel()
     ticks(lambda: state().state == "stopped")
-    assert find(job, "splats") is None
+    assert find_object(job, "splats") is None
     ops.import_result()
-    ticks(lambda: find(job, "splats"))
-    early = np.array([vertex.co for vertex in find(job, "splats").data.vertices])
+    ticks(lambda: find_object(job, "splats"))
+    early = np.array([vertex.co for vertex in find_object(job, "splats").data.vertices])
     assert np.linalg.norm(early, axis=1).max() < 3
     settings.more_steps = 2
     ops.continue_job()
     ticks(lambda: state().state == "done")
-    ticks(lambda: not session.deliveries)
+    ticks(lambda: not addon_state.deliveries)
     assert parts.placing.find_collection(job)["prompt"] == "a red apple"
     assert job in parts.drawing.pictures()
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "apple.blend"))
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "apple.blend"))
-    assert len(find(job, "splats").data.vertices) > 100
-    assert len(find(job, "mesh").data.polygons) > 100
+    assert len(find_object(job, "splats").data.vertices) > 100
+    assert len(find_object(job, "mesh").data.polygons) > 100
     assert [image.size[0] for image in bpy.data.images if image.name != "Render Result" and image.size[0] >= 256]
-    parts.pump.tick()
+    parts.timer.tick()
     parts.job_list.choose_job(bpy.context.window_manager, job)
     ops.forget()
-    ticks(lambda: not session.rows)
-    assert session.notice == ""
+    ticks(lambda: not addon_state.rows)
+    assert addon_state.notice == ""

@@ -9,13 +9,13 @@ import threading
 import bpy
 import msgspec
 import pytest
+from one_job import splats
 from pressing import about, finish, generate, of, ticks
-from test_placing import splats
 
-from blender_addon.live_view import live_view
-from blender_addon.placing import find
-from blender_addon.session import session
+from blender_addon.net.state import addon_state
+from blender_addon.scene.placing import find_object
 from blender_addon.shared.messages import Progress
+from blender_addon.view.live_view import live_view
 
 NEWS = Progress(job="f" * 32, step=1, of=3, seconds_left=1.0, metrics={"loss": 1.0})
 SNAPSHOT = msgspec.structs.replace(splats(500_000), final=False)
@@ -42,9 +42,9 @@ def test_200_results_are_placed_while_news_streams(peer, news):
     for number in range(200):
         (job,) = generate(peer, seed=number)
         finish(peer, job)
-        ticks(lambda: session.deliveries)
+        ticks(lambda: addon_state.deliveries)
         peer.say(of(splats(200), job.job))
-        ticks(lambda job=job: find(job.job, "splats"))
+        ticks(lambda job=job: find_object(job.job, "splats"))
         for table in (bpy.data.collections, bpy.data.objects):
             for thing in list(table):
                 table.remove(thing)
@@ -54,6 +54,6 @@ def test_200_results_are_placed_while_news_streams(peer, news):
 def test_the_backend_and_the_add_on_leave_while_splats_stream(peer, turn):
     (job,) = generate(peer)
     peer.say(about(job))
-    ticks(lambda: session.rows[job.job].known)
+    ticks(lambda: addon_state.rows[job.job].confirmed)
     peer.say(*[of(SNAPSHOT, job.job)] * 6)  # most of them are still on their way when both ends leave
     ticks(lambda: job.job in live_view.clouds)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from samples import random_splats, write_ply
 
-from blender_addon.importers.splats import import_splats, let_light_through, native_attributes
-from blender_addon.ply import SplatCloud, read_ply
+from blender_addon.scene.importers.splats import import_splats, native_attributes, raise_transparency_limits
+from blender_addon.scene.ply import SplatCloud, read_ply
 
 SIDE = 128
 
@@ -132,7 +132,7 @@ def test_cycles_looks_through_thirty_splats(tmp_path):
         sh=np.zeros((count, 1, 3)),
     )
     import_splats(stack, "Stack", bpy.context.scene.collection)
-    let_light_through(bpy.context.scene)
+    raise_transparency_limits(bpy.context.scene)
     alpha = render(tmp_path, samples=1)[SIDE // 2, SIDE // 2, 3]
     assert math.isclose(alpha, 1 - (1 - opacity) ** count, abs_tol=0.003)
 

@@ -86,14 +86,14 @@ def test_the_panels_are_there_and_draw_without_a_backend(installed):
 
 
 def test_the_panels_draw_every_state_of_a_job(installed):
-    session = sys.modules[f"{MODULE}.session"].session
+    addon_state = sys.modules[f"{MODULE}.net.state"].addon_state
     messages = sys.modules[f"{MODULE}.shared.messages"]
     manager = bpy.context.window_manager
     for number, state in enumerate(get_args(messages.State)):
         job = f"{number:032x}"
         said = {"prompt": "an owl", "objective": "jsd", "seed": number, "created": 0.0, "text": "A sentence."}
-        session.update(messages.JobState(job=job, state=state, step=3, of=9, to_scene=IDENTITY, **said))
-        sys.modules[f"{MODULE}.job_list"].choose_job(manager, job)
+        addon_state.update(messages.JobState(job=job, state=state, step=3, of=9, to_scene=IDENTITY, **said))
+        sys.modules[f"{MODULE}.ui.job_list"].choose_job(manager, job)
         drawn = [entry for panel in ours(bpy.types.Panel) for entry in draw(panel)]
         assert "splatsmith.cancel" in {given.get("operator") for _, given in drawn}
     for kind in ours(bpy.types.UIList):
@@ -103,7 +103,7 @@ def test_the_panels_draw_every_state_of_a_job(installed):
 
 def test_the_wheels_are_those_of_the_zip(installed):
     assert {path.name for path in WHEELS.iterdir()} >= {"msgspec", "zmq"}
-    assert {f"{MODULE}.client", "zmq", "msgspec"} <= set(sys.modules)
+    assert {f"{MODULE}.net.client", "zmq", "msgspec"} <= set(sys.modules)
 
 
 def test_the_preferences_draw(installed):

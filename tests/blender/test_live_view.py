@@ -3,14 +3,14 @@
 import bpy
 import numpy as np
 from mathutils import Matrix
+from one_job import JOB, TO_SCENE, deliver, place, splats
 from samples import random_splats, write_ply
-from test_placing import JOB, TO_SCENE, deliver, place, splats
 
-from blender_addon.importers.splats import read_splats, update_splats
-from blender_addon.live_view import LiveView, back_to_front, texels
-from blender_addon.ply import read_ply
-from blender_addon.results import cloud_of
-from blender_addon.splat_shader import WIDTH
+from blender_addon.scene.importers.splats import read_splats, update_splats
+from blender_addon.scene.ply import read_ply
+from blender_addon.scene.results import cloud_of
+from blender_addon.view.live_view import LiveView, back_to_front, texels
+from blender_addon.view.splat_shader import WIDTH
 
 
 def test_each_splat_is_four_texels():

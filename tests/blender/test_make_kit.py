@@ -6,15 +6,16 @@ from pathlib import Path
 import bpy
 import msgspec
 import pytest
+from one_job import splats
 from peer import CATALOGUE, EMBEDDED, MODEL, OAK, until
 from pressing import finish, generate, of, ops, settings, ticks
 from test_panels import behind, drawn, refusal, texts
-from test_placing import splats
 
-from blender_addon import kit_panel, panels, properties, pump
-from blender_addon.placing import find
-from blender_addon.session import session
+from blender_addon import timer
+from blender_addon.net.state import addon_state
+from blender_addon.scene.placing import find_object
 from blender_addon.shared.messages import Prior, Priors
+from blender_addon.ui import kit_panel, panels, properties
 
 CREDITS = ("Oak chair by Scopia (CC-BY-3.0), 61 %", *(f"Stool {i}, 1 %" for i in range(6)))
 
@@ -38,11 +39,11 @@ def cube(name):
 
 
 def ended():
-    return session.kit is not None and session.kit.ended
+    return addon_state.kit is not None and addon_state.kit.ended
 
 
 def test_kits_are_in_the_prior_menu_and_a_job_gets_the_folder(peer):
-    ticks(lambda: len(session.priors.priors) == 3)
+    ticks(lambda: len(addon_state.priors.priors) == 3)
     offered = properties._priors(settings(), bpy.context, "")
     assert offered == [(prior.title, prior.description) for prior in (EMBEDDED, OAK, MODEL)]
     (job,) = generate(peer, prior="Oak chairs")
@@ -54,12 +55,12 @@ def test_kits_are_in_the_prior_menu_and_a_job_gets_the_folder(peer):
     peer.say(Priors(priors=(EMBEDDED, msgspec.structs.replace(OAK, title="Oak chairs (oak)"))))
     ticks(lambda: settings().prior == "Oak chairs (oak)")  # another one of that name has come
     peer.say(Priors(priors=(EMBEDDED,), notes=("/kits/oak/kit.json is damaged: make the kit again.",)))
-    ticks(lambda: session.priors.notes)
+    ticks(lambda: addon_state.priors.notes)
     assert "is damaged" in texts(kit_panel.SPLATSMITH_PT_kit)
 
 
 def test_mix_is_a_slider_of_kits_alone_and_its_default_is_the_backend_s(peer):
-    ticks(lambda: settings().option("catalogue.mix") and len(session.priors.priors) == 3)
+    ticks(lambda: settings().option("catalogue.mix") and len(addon_state.priors.priors) == 3)
     mix = settings().option("catalogue.mix")
     assert (mix.field, mix.factor, mix.touched) == ("factor", 0.25, False)
     settings().objective = "new"  # whose recipe mixes more
@@ -75,7 +76,7 @@ def test_mix_is_a_slider_of_kits_alone_and_its_default_is_the_backend_s(peer):
     settings().option("strength").number = 3
     assert generate(peer)[0].fields["recipe"] == {"options": {"strength": 3.0}, "catalogue": {"mix": 0.9}}
     settings().objective = "new"
-    pump.tick()
+    timer.tick()
     assert generate(peer)[0].fields["recipe"] == {"catalogue": {"mix": 0.9}}  # kept, as it is the artist's
     tip = properties.offered_option(settings(), "catalogue.mix").description
     assert tip == CATALOGUE[0].description
@@ -91,14 +92,14 @@ def test_mix_is_a_slider_of_kits_alone_and_its_default_is_the_backend_s(peer):
 def test_credits_are_shown_and_stay_with_the_result(peer, glb):
     (job,) = generate(peer)
     finish(peer, job, has_mesh=True, credits=CREDITS)
-    ticks(lambda: job.job in session.deliveries)
+    ticks(lambda: job.job in addon_state.deliveries)
     peer.say(of(splats(), job.job), of(glb, job.job))
-    ticks(lambda: find(job.job, "mesh"))
+    ticks(lambda: find_object(job.job, "mesh"))
     said = texts(panels.SPLATSMITH_PT_jobs)
     assert CREDITS[0] in said
     assert "and 2 more" in said
     for role in ("place", "splats", "mesh"):
-        assert find(job.job, role)["splatsmith_credits"].split("\n") == list(CREDITS)
+        assert find_object(job.job, role)["splatsmith_credits"].split("\n") == list(CREDITS)
 
 
 def test_a_kit_from_the_button_to_the_prior(kits, peer):
@@ -108,12 +109,12 @@ def test_a_kit_from_the_button_to_the_prior(kits, peer):
     bare.select_set(True)
     wanted().title = "My chairs"
     ops.make_kit()
-    assert session.kit.state == "exporting"
+    assert addon_state.kit.state == "exporting"
     assert "is being made" in refusal(ops.make_kit)
-    ticks(lambda: session.kit.state == "photographing")
+    ticks(lambda: addon_state.kit.state == "photographing")
     assert "Photographing 0 of 1" in texts(kit_panel.SPLATSMITH_PT_kit)
-    assert until(ended, 400, between=pump.tick)
-    assert session.kit.state == "done", session.kit.report()
+    assert until(ended, 400, between=timer.tick)
+    assert addon_state.kit.state == "done", addon_state.kit.report()
     folder = kits / "my-chairs"
     index = json.loads((folder / "kit.json").read_bytes())
     assert (index["name"], [thing["name"] for thing in index["objects"]]) == ("My chairs", ["Oak chair"])
@@ -123,15 +124,15 @@ def test_a_kit_from_the_button_to_the_prior(kits, peer):
     ops.copy_kit_report()
     assert "not found it yet" in refusal(ops.use_kit)
     peer.say(Priors(priors=(EMBEDDED, Prior(name=str(folder), title="My chairs", kit=True))))
-    ticks(lambda: len(session.priors.priors) == 2)
+    ticks(lambda: len(addon_state.priors.priors) == 2)
     ops.use_kit()
     assert generate(peer, prior=settings().prior)[0].fields["prior"] == str(folder)
-    parts = session.kit.order.parts
+    parts = addon_state.kit.request.parts
     assert not parts.exists()
     ops.make_kit()  # the same again, from the same paths
-    assert session.kit.order.parts == parts
+    assert addon_state.kit.request.parts == parts
     ops.cancel_kit()
-    assert session.kit.state == "stopped"
+    assert addon_state.kit.state == "stopped"
 
 
 def test_a_kit_of_a_collection_or_of_assets(kits):
@@ -144,11 +145,11 @@ def test_a_kit_of_a_collection_or_of_assets(kits):
     wanted().source = "COLLECTION"
     assert "Choose a collection" in refusal(ops.make_kit)
     wanted().collection = inside
-    assert [thing.name for thing in wanted().things(bpy.context)] == ["Chair"]
+    assert [thing.name for thing in wanted().sources(bpy.context)] == ["Chair"]
     wanted().source = "ASSETS"
     assert "marked as an asset" in refusal(ops.make_kit)
     other.asset_mark()
-    assert [thing.name for thing in wanted().things(bpy.context)] == ["Stool"]
+    assert [thing.name for thing in wanted().sources(bpy.context)] == ["Stool"]
     bpy.ops.object.select_all(action="DESELECT")
     wanted().source = "SELECTED"
     assert "Select objects" in refusal(ops.make_kit)
@@ -158,14 +159,14 @@ def test_exporting_waits_for_object_mode_and_ends_with_the_file(kits):
     cube("Chair")
     ops.make_kit()
     bpy.ops.object.mode_set(mode="EDIT")
-    pump.tick()
-    assert (session.kit.state, session.kit.done) == ("exporting", 0)
+    timer.tick()
+    assert (addon_state.kit.state, addon_state.kit.done) == ("exporting", 0)
     assert "when you are back in Object Mode" in texts(kit_panel.SPLATSMITH_PT_kit)
     bpy.ops.object.mode_set(mode="OBJECT")
-    pump.tick()
-    assert session.kit.done == 1
+    timer.tick()
+    assert addon_state.kit.done == 1
     bpy.ops.wm.read_homefile(use_empty=True)
-    assert session.kit.state == "stopped"
+    assert addon_state.kit.state == "stopped"
 
 
 def test_a_grey_button_says_why(kits, addon):
@@ -195,8 +196,8 @@ def test_a_grey_button_says_why(kits, addon):
     assert "Choose the Backend Folder" in refusal(ops.make_kit)
     addon.address = "render-box:47800"
     assert "on another computer: make the kit there" in refusal(ops.make_kit)
-    assert Path(session.welcome.kits) == kits
-    assert session.kit is None
+    assert Path(addon_state.welcome.kits) == kits
+    assert addon_state.kit is None
 
 
 def test_the_kit_s_panel_is_drawn_whole(kits):

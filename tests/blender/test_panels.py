@@ -5,18 +5,20 @@ from types import SimpleNamespace
 import bpy
 import numpy as np
 import pytest
+from one_job import splats
 from peer import until
 from pressing import IMAGE, about, finish, generate, of, ticks
-from test_placing import splats
 
-from blender_addon import controls, kit_controls, kit_panel, link, operators, panels, pump
-from blender_addon.drawing import duration, pictures
-from blender_addon.job_list import active_job
-from blender_addon.launcher import LauncherError
-from blender_addon.placing import find
-from blender_addon.properties import SPLATSMITH_PG_job, SPLATSMITH_PG_option, SPLATSMITH_PG_settings
-from blender_addon.session import session
+from blender_addon import registration, timer
+from blender_addon.net.launcher import LauncherError
+from blender_addon.net.state import addon_state
+from blender_addon.scene.placing import find_object
 from blender_addon.shared.messages import Error, Progress
+from blender_addon.ui import connect as link
+from blender_addon.ui import kit_panel, panels, setting_operators
+from blender_addon.ui.drawing import duration, pictures
+from blender_addon.ui.job_list import active_job
+from blender_addon.ui.properties import SPLATSMITH_PG_settings
 
 ops = bpy.ops.splatsmith
 
@@ -58,9 +60,9 @@ def refusal(operator, **properties):
 
 
 def test_everything_is_there_before_a_backend_answers(addon):
-    pump.tick()
+    timer.tick()
     said = texts()
-    assert session.connection.text.split()[0] in said
+    assert addon_state.status.text.split()[0] in said
     assert "Start Backend" in said
     assert "Jobs appear here" in said
     assert "bpy.ops.splatsmith.generate()" in behind("operator")
@@ -74,7 +76,7 @@ def test_the_objective_s_options_are_drawn_the_first_few_above_the_fold(peer):
     assert all(name in above for name in ("Strength", "Rule", "Steps"))
     assert "Guided" in below
     assert "Guided" not in above
-    tip = controls.SPLATSMITH_OT_reset_option.description(bpy.context, SimpleNamespace(name="strength"))
+    tip = setting_operators.SPLATSMITH_OT_reset_option.description(bpy.context, SimpleNamespace(name="strength"))
     assert tip == "How strongly it pulls.  Press to go back to the default, 7.5"
     bpy.context.scene.splatsmith.objective = "new"
     assert "Rule" not in texts()
@@ -83,9 +85,10 @@ def test_the_objective_s_options_are_drawn_the_first_few_above_the_fold(peer):
 
 
 def test_every_property_and_every_button_has_a_tooltip(addon):
-    kit, *kit_buttons = kit_controls.CLASSES
-    groups = (SPLATSMITH_PG_option, SPLATSMITH_PG_settings, SPLATSMITH_PG_job, kit)
-    buttons = [getattr(bpy.types, cls.__name__) for cls in (*operators.CLASSES, *controls.CLASSES, *kit_buttons)]
+    classes = [cls for module in registration.MODULES for cls in module.CLASSES]
+    groups = [cls for cls in classes if issubclass(cls, bpy.types.PropertyGroup)]
+    buttons = [getattr(bpy.types, cls.__name__) for cls in classes if issubclass(cls, bpy.types.Operator)]
+    assert (len(groups), len(buttons)) == (4, 17)
     every = {*bpy.types.Operator.bl_rna.properties.keys(), *bpy.types.PropertyGroup.bl_rna.properties.keys()}
     for cls in (*groups, *buttons):
         for name, property in cls.bl_rna.properties.items():
@@ -99,16 +102,16 @@ def test_every_property_and_every_button_has_a_tooltip(addon):
 def test_a_job_is_drawn_with_its_picture_progress_and_reason(peer):
     (job,) = generate(peer, prompt="a red apple", seed=12)
     peer.say(about(job), Progress(job=job.job, step=1, of=3, seconds_left=75, metrics={}))
-    ticks(lambda: session.rows[job.job].state.step == 1)
+    ticks(lambda: addon_state.rows[job.job].state.step == 1)
     said = texts(panels.SPLATSMITH_PT_jobs)
     for text in ("a red apple · 12", "Running", "step 1 of 3", "1 min 15 s left", "Cancel", "Run Again"):
         assert text in said
     peer.say(about(job, state="failed", text="The card has too little memory.", detail="Traceback"))
-    ticks(lambda: session.rows[job.job].ended)
+    ticks(lambda: addon_state.rows[job.job].ended)
     said = texts(panels.SPLATSMITH_PT_jobs)
     assert all(word in said for word in ("Failed", "too little", "Copy Details"))
     peer.say(Error(text="The disk is full."))
-    assert until(lambda: session.notice, between=pump.tick)
+    assert until(lambda: addon_state.notice, between=timer.tick)
     assert "The disk is full." in texts(panels.SPLATSMITH_PT_main)
 
 
@@ -116,13 +119,13 @@ def test_splats_or_mesh_can_be_chosen_once_both_are_there(peer, glb):
     (job,) = generate(peer)
     assert "Import a result with a mesh first" in refusal(ops.show_result, what="mesh")
     finish(peer, job, has_mesh=True)
-    ticks(lambda: job.job in session.deliveries)
+    ticks(lambda: job.job in addon_state.deliveries)
     peer.say(of(splats(), job.job), of(glb, job.job))
-    ticks(lambda: find(job.job, "mesh"))
+    ticks(lambda: find_object(job.job, "mesh"))
     assert "Splats" in texts(panels.SPLATSMITH_PT_jobs)
     assert "Import Again" in texts(panels.SPLATSMITH_PT_jobs)
     ops.show_result(what="mesh")
-    assert find(job.job, "splats").hide_render
+    assert find_object(job.job, "splats").hide_render
 
 
 def test_a_grey_button_says_why(peer):
@@ -130,22 +133,22 @@ def test_a_grey_button_says_why(peer):
     settings.prompt = "  "
     assert "Write a prompt first" in refusal(ops.generate)
     assert "Choose a job in the list first" in refusal(ops.cancel)
-    assert "has not started a backend" in refusal(ops.stop_backend)
+    assert "Only a backend that this Blender started" in refusal(ops.stop_backend)
     assert "answers already" in refusal(ops.start_backend)
     (job,) = generate(peer)
     assert active_job(bpy.context.window_manager) == job.job
     assert "has not ended yet" in refusal(ops.continue_job)
     assert "Cancel the job first" in refusal(ops.forget)
     peer.say(about(job, state="stopped", has_splats=False))
-    ticks(lambda: session.rows[job.job].ended)
+    ticks(lambda: addon_state.rows[job.job].ended)
     assert "This job has ended" in refusal(ops.cancel)
     assert "before it had a result" in refusal(ops.import_result)
 
 
 def test_without_a_backend_the_buttons_say_so(addon):
     bpy.context.scene.splatsmith.prompt = "a chair"
-    assert until(lambda: "No backend answers at" in session.connection.text, between=pump.tick)
-    assert session.connection.text in refusal(ops.generate)
+    assert until(lambda: "No backend answers at" in addon_state.status.text, between=timer.tick)
+    assert addon_state.status.text in refusal(ops.generate)
     addon.backend_folder = "/nowhere"
     assert "There is no backend in" in refusal(ops.start_backend)
     addon.backend_folder = ""

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from mathutils import Vector
 
-from blender_addon.importers.splats import import_splats, let_light_through
-from blender_addon.ply import read_ply
+from blender_addon.scene.importers.splats import import_splats, raise_transparency_limits
+from blender_addon.scene.ply import read_ply
 
 ROOT = Path(__file__).parents[2]
 PYTHON = next(ROOT.glob(".venv/bin/python"), None) or next(ROOT.glob(".venv/Scripts/python.exe"), None)
@@ -73,7 +73,7 @@ def test_cycles_shows_what_the_backend_shows(tmp_path):
     assert done.returncode == 0, done.stderr.decode()
     expected = np.load(tmp_path / "picture.npy")
     import_splats(read_ply(tmp_path / "job" / "splats.ply"), "Ring", bpy.context.scene.collection)
-    let_light_through(bpy.context.scene)
+    raise_transparency_limits(bpy.context.scene)
     look(bpy.context.scene)
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "ring.blend"))
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "ring.blend"))

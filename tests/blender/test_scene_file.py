@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from samples import JOB, TRIANGLE, write_glb, write_job
 
-from blender_addon.importers.mesh import MeshFileError, import_mesh
-from blender_addon.scene_file import MESH_ASIDE, main, make_scene
+from blender_addon.scene.importers.mesh import MeshFileError, import_mesh
+from blender_addon.scene.scene_file import MESH_OFFSET, main, make_scene
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,7 +43,8 @@ def test_a_damaged_mesh_is_refused_by_name(tmp_path, content):
 
 def test_the_demo_s_process_writes_a_file_that_opens(tmp_path):
     folder = write_job(tmp_path / "job")
-    command = [sys.executable, "-m", "blender_addon.scene_file", str(folder), "--render", str(tmp_path / "view.png")]
+    program = [sys.executable, "-m", "blender_addon.scene.scene_file"]
+    command = [*program, str(folder), "--render", str(tmp_path / "view.png")]
     answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert answer.returncode == 0, answer.stderr
     bpy.ops.wm.open_mainfile(filepath=str(folder / "scene.blend"))
@@ -53,7 +54,7 @@ def test_the_demo_s_process_writes_a_file_that_opens(tmp_path):
     for holder in (collection, splats, mesh):
         assert (holder["prompt"], holder["objective"], holder["seed"]) == (JOB["prompt"], "jsd", str(JOB["seed"]))
     bpy.context.view_layer.update()
-    assert np.isclose(world_vertices(mesh)[:, 0].min(), TRIANGLE[:, 0].min() + MESH_ASIDE)
+    assert np.isclose(world_vertices(mesh)[:, 0].min(), TRIANGLE[:, 0].min() + MESH_OFFSET)
     assert all(image.packed_file for image in bpy.data.images if image.source == "FILE")
     scene = bpy.context.scene
     assert scene.camera

@@ -6,41 +6,41 @@ import bpy
 import msgspec
 import numpy as np
 import pytest
+from one_job import splats
 from peer import until
 from pressing import about, finish, generate, of, settings, ticks
-from test_placing import splats
 
-from blender_addon import pump
-from blender_addon.drawing import pictures
-from blender_addon.live_view import live_view
-from blender_addon.placing import find
-from blender_addon.session import session
+from blender_addon import timer
+from blender_addon.net.state import addon_state
+from blender_addon.scene.placing import find_object
 from blender_addon.shared.messages import (
     Error,
     Preview,
 )
+from blender_addon.ui.drawing import pictures
+from blender_addon.view.live_view import live_view
 
 
 def test_what_is_raised_in_a_tick_is_said_and_the_timer_goes_on(peer):
     (job,) = generate(peer)
     useless = splats(sh=np.zeros((20, 0, 3), np.float32))
     peer.say(of(msgspec.structs.replace(useless, final=False), job.job))
-    assert until(lambda: "without colours" in session.notice, between=pump.tick)
-    assert "ResultError" in session.detail
-    assert pump.tick() == pump.INTERVAL
+    assert until(lambda: "without colours" in addon_state.notice, between=timer.tick)
+    assert "ResultError" in addon_state.detail
+    assert timer.tick() == timer.INTERVAL
     peer.say(of(splats(final=False), job.job))
-    assert until(lambda: job.job in live_view.clouds, between=pump.tick)
+    assert until(lambda: job.job in live_view.clouds, between=timer.tick)
 
 
 def test_a_tick_that_is_late_leaves_messages_for_the_next(peer, monkeypatch):
-    ticks(lambda: not len(session.client._inbox))
+    ticks(lambda: not len(addon_state.client._inbox))
     taken, counts = [], []
-    monkeypatch.setattr(pump, "dispatch", lambda message: (taken.append(message), time.sleep(0.6 * pump.BUDGET)))
+    monkeypatch.setattr(timer, "dispatch", lambda message: (taken.append(message), time.sleep(0.6 * timer.BUDGET)))
     peer.say(*(Error(text=str(number)) for number in range(20)))
-    assert until(lambda: len(session.client._inbox) >= 20)
-    while len(session.client._inbox):
+    assert until(lambda: len(addon_state.client._inbox) >= 20)
+    while len(addon_state.client._inbox):
         before = len(taken)
-        pump.tick()
+        timer.tick()
         counts.append(len(taken) - before)
     assert max(counts) <= 2
     assert [message.text for message in taken if isinstance(message, Error)] == [str(number) for number in range(20)]
@@ -49,7 +49,7 @@ def test_a_tick_that_is_late_leaves_messages_for_the_next(peer, monkeypatch):
 def test_half_a_million_splats_stream(peer):
     (job,) = generate(peer)
     peer.say(about(job))
-    ticks(lambda: session.rows[job.job].known)
+    ticks(lambda: addon_state.rows[job.job].confirmed)
     snapshot = of(msgspec.structs.replace(splats(500_000), final=False), job.job)
     peer.say(snapshot, Preview(job=job.job, step=1, image=np.zeros((256, 256, 3), np.uint8)), snapshot)
     ticks(lambda: job.job in live_view.clouds and job.job in pictures())
@@ -69,33 +69,33 @@ def test_opening_a_file_and_switching_off_and_on_with_a_job_under_way(peer, addo
     assert len(bpy.context.window_manager.splatsmith_jobs) == 1
     address = addon.address
     bpy.ops.preferences.addon_disable(module="blender_addon")
-    assert not bpy.app.timers.is_registered(pump.tick)
-    assert (session.client, session.rows, live_view.clouds) == (None, {}, {})
+    assert not bpy.app.timers.is_registered(timer.tick)
+    assert (addon_state.client, addon_state.rows, live_view.clouds) == (None, {}, {})
     peer.jobs = (about(job),)
     bpy.ops.preferences.addon_enable(module="blender_addon")
     bpy.context.preferences.addons["blender_addon"].preferences.address = address
-    ticks(lambda: job.job in session.rows)
+    ticks(lambda: job.job in addon_state.rows)
     finish(peer, job)
-    ticks(lambda: session.deliveries)
+    ticks(lambda: addon_state.deliveries)
     peer.say(of(splats(), job.job))
-    ticks(lambda: find(job.job, "splats"))
+    ticks(lambda: find_object(job.job, "splats"))
 
 
 def test_another_computer_needs_leave_to_go_online(addon):
     addon.address = "192.0.2.1:47800"
     addon.server_key = addon.secret_key = "k" * 40
-    pump.tick()
-    assert session.connection.state == "refused"
-    assert "allow online access" in session.connection.text
-    assert session.client is None
+    timer.tick()
+    assert addon_state.status.state == "refused"
+    assert "allow online access" in addon_state.status.text
+    assert addon_state.client is None
 
 
 @pytest.mark.parametrize("address", ["", "nonsense address", "127.0.0.1:99999999"])
 def test_an_address_that_is_none_is_said_in_a_sentence(addon, address):
     addon.address = address
-    pump.tick()
-    assert session.connection.state == "refused"
-    assert session.connection.text.endswith(".")
+    timer.tick()
+    assert addon_state.status.state == "refused"
+    assert addon_state.status.text.endswith(".")
     addon.address = "127.0.0.1:1"
-    pump.tick()
-    assert session.client is not None
+    timer.tick()
+    assert addon_state.client is not None

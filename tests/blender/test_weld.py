@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from samples import JOB, random_splats, write_ply
 
-from blender_addon.importers.mesh import import_mesh
-from blender_addon.scene_file import make_scene
+from blender_addon.scene.importers.mesh import import_mesh
+from blender_addon.scene.scene_file import make_scene
 
 ROOT = Path(__file__).parents[2]
 PYTHON = next(ROOT.glob(".venv/bin/python"), None) or next(ROOT.glob(".venv/Scripts/python.exe"), None)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from blender_addon.client import Client
+from blender_addon.net.client import Client
 from blender_addon.shared import messages as m
 
 RECIPE = {"steps": 2, "views": 1, "splats": {"initial_count": 400, "growth": "none"}, "checkpoint_every": 1}

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import zmq
 
-from blender_addon.client import Client
+from blender_addon.net.client import Client
 from blender_addon.shared import messages as m
 from shared.codec import decode_answer, encode
 

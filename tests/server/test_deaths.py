@@ -33,13 +33,13 @@ def test_deaths(tmp_path):
     kill(backend.process)
     backend.process.wait()
     until(lambda: gone(victim.pid))
-    until(lambda: person.client.connection.state == "unreachable")
-    assert "start" in person.client.connection.text
+    until(lambda: person.client.status.state == "unreachable")
+    assert "start" in person.client.status.text
     person.asks(m.Fetch(job=done))
     last = max((message.step for message in person.heard if isinstance(message, m.Progress)), default=3)
     backend = Backend(tmp_path, ("--port", backend.port))
     assert {state.job for state in person.waits(m.Jobs).jobs} == {done, failed, waiting}
-    assert person.client.connection.state == "ready"
+    assert person.client.status.state == "ready"
     person.waits(m.Splats, done, final=True)
     assert person.waits(m.Progress, failed).step >= last
     person.client.stop()

@@ -10,7 +10,7 @@ from backend.run.folder import JobFolder
 from backend.service.executors import Task
 from backend.service.jobs import LONGEST_DETAIL, MOST_CREDITS, Jobs
 from backend.service.worker import run_task
-from blender_addon.session import Session
+from blender_addon.net.state import AddonState
 from shared import messages as ours
 from shared.codec import encode
 
@@ -57,9 +57,9 @@ def test_a_thousand_jobs_are_listed_and_the_server_lives(tmp_path, context):
         assert len(last.detail) == 7900
         assert heard[-1].jobs[-1].thumbnail is None
         person = Person(backend)
-        session = Session()
-        until(lambda: [session.replace(jobs) for jobs in received(person)] and len(session.rows) == COUNT)
-        assert list(session.rows) == ids
+        addon_state = AddonState()
+        until(lambda: [addon_state.take_list(jobs) for jobs in received(person)] and len(addon_state.rows) == COUNT)
+        assert list(addon_state.rows) == ids
         person.client.stop()
 
 

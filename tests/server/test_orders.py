@@ -36,7 +36,7 @@ def settled(person):
         asked = person.client._requests._requests.values()
         return not any(isinstance(request.message, m.Order) for request in asked)
 
-    until(lambda: person.client.connection.state == "ready" and taken())
+    until(lambda: person.client.status.state == "ready" and taken())
 
 
 def state_of(person, job):

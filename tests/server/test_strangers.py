@@ -11,7 +11,7 @@ import zmq
 from serving import PATIENCE, Stranger, serving, until
 
 from backend.cli.main import main
-from blender_addon.client import AddressError, Client
+from blender_addon.net.client import AddressError, Client
 from shared import messages as m
 from shared.codec import MOST_HEADER, encode
 
@@ -22,7 +22,7 @@ def fate(client, *states):
     """Start a client; how it stands once that is one of these."""
     client.start()
     try:
-        return until(lambda: client.connection.state in states and client.connection)
+        return until(lambda: client.status.state in states and client.status)
     finally:
         client.stop()
 
@@ -79,8 +79,8 @@ def test_nobody_there():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    connection = fate(Client(str(port)), "unreachable")
-    assert "start it" in connection.text
+    status = fate(Client(str(port)), "unreachable")
+    assert "start it" in status.text
 
 
 def test_a_web_server_is_no_backend():
@@ -99,7 +99,7 @@ def test_a_program_that_hangs_up_may_want_another_key(keys):
         stream, _ = listening.accept()
         stream.recv(10)
         stream.close()
-        text = until(lambda: client.connection.state == "refused" and client.connection.text)
+        text = until(lambda: client.status.state == "refused" and client.status.text)
     client.stop()
     assert ("asks for a key" if not keys else "does not know this key") in text
     assert "paste the line" in text
@@ -114,8 +114,8 @@ def test_a_refusal_by_something_that_speaks_zeromq(context, answer):
     assert router.poll(1000 * PATIENCE)
     client_id, *_ = router.recv_multipart()
     router.send_multipart([client_id, *answer])
-    connection = until(lambda: client.connection.state == "refused" and client.connection)
-    assert ("update the add-on" if len(answer[0]) > 1 else "is no Splatsmith backend") in connection.text
+    status = until(lambda: client.status.state == "refused" and client.status)
+    assert ("update the add-on" if len(answer[0]) > 1 else "is no Splatsmith backend") in status.text
     client.stop()
 
 

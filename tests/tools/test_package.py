@@ -51,7 +51,7 @@ def test_a_zip_has_the_addon_and_the_wheels_of_its_platform(dist, platform):
         files, manifest = set(archive.namelist()), manifest_of(archive)
         assert archive.read("shared/messages.py") == (ROOT / "shared/messages.py").read_bytes()
     code = {str(file.relative_to(ROOT / "blender_addon")) for file in (ROOT / "blender_addon").rglob("*.py")}
-    assert code - {"scene_file.py"} <= files
+    assert code - {"scene/scene_file.py"} <= files
     assert {"LICENSE", "README.md"} <= files
     assert not [name for name in files if "scene_file" in name or "__pycache__" in name]
 

@@ -16,7 +16,7 @@ KILLS = 20
 MESSAGES = "bl_ext.user_default.splatsmith.shared.messages"
 COUNT = """
 import time
-from bl_ext.user_default.splatsmith.live_view import LiveView
+from bl_ext.user_default.splatsmith.view.live_view import LiveView
 drawn, seen, draw_all = [], {}, LiveView._draw_all
 def timed(self):
     began = time.perf_counter()
@@ -38,13 +38,15 @@ def test_blender_killed_at_random_moments(desk, extension, port):
         shop.blender.kill()
         assert not [p for p in psutil.process_iter(["name"]) if p.info["name"].startswith("blender")]
         shop.open()
-        wait_for("the list of jobs", lambda: shop.blender.ask("len(session.rows)"), 60)
-        if shop.blender.ask(f"{job!r} in session.rows"):
+        wait_for("the list of jobs", lambda: shop.blender.ask("len(addon_state.rows)"), 60)
+        if shop.blender.ask(f"{job!r} in addon_state.rows"):
             found += 1
             jobs.append(job)
             step = shop.step(job)
             wait_for("the job to go on", lambda job=job, step=step: shop.step(job) > step, 60)
-            shop.blender.do(f"session.client.send(__import__('{MESSAGES}', fromlist=['Cancel']).Cancel(job={job!r}))")
+            shop.blender.do(
+                f"addon_state.client.send(__import__('{MESSAGES}', fromlist=['Cancel']).Cancel(job={job!r}))"
+            )
             wait_for("the job to stop", lambda job=job: shop.state(job) == "stopped", 60)
         print(f"killed after {pause:.1f} s: {shop.state(job) if job in jobs else 'had not been sent yet'}", flush=True)
     for job in jobs:

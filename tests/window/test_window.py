@@ -11,10 +11,10 @@ from driven import Blender
 
 PROMPT = "a wooden chair"
 LOOK = """
-from bl_ext.user_default.splatsmith.live_view import live_view
-from bl_ext.user_default.splatsmith.session import session
+from bl_ext.user_default.splatsmith.view.live_view import live_view
+from bl_ext.user_default.splatsmith.net.state import addon_state
 settings = lambda: bpy.context.scene.splatsmith
-state = lambda job: session.rows[job].state
+state = lambda job: addon_state.rows[job].state
 def chosen():
     manager = bpy.context.window_manager
     return manager.splatsmith_jobs[manager.splatsmith_active].name if manager.splatsmith_jobs else ""
@@ -48,7 +48,7 @@ class Shop:
             f"space = {SPACE}; space.region_3d.view_distance, space.shading.color_type = 5, 'TEXTURE'"
         )
         self.blender.open_sidebar("Splatsmith")
-        wait_for("the backend's welcome", lambda: self.blender.ask("session.ready"), 60)
+        wait_for("the backend's welcome", lambda: self.blender.ask("addon_state.ready"), 60)
 
     def state(self, job):
         return self.blender.ask(f"state({job!r}).state")
@@ -135,8 +135,8 @@ def test_a_restarted_blender_imports_the_earlier_result(shop):
     shop.blender.kill()
     shop.open()
     job = shop.jobs[1]
-    wait_for("the list of jobs", lambda: shop.blender.ask(f"{job!r} in session.rows"), 60)
-    shop.blender.do(f"bpy.context.window_manager.splatsmith_active = list(session.rows).index({job!r})")
+    wait_for("the list of jobs", lambda: shop.blender.ask(f"{job!r} in addon_state.rows"), 60)
+    shop.blender.do(f"bpy.context.window_manager.splatsmith_active = list(addon_state.rows).index({job!r})")
     shop.blender.press("splatsmith.import_result")
     wait_for("the result", lambda: shop.blender.ask(f"results({job!r})") == ["mesh", "splats"], 60)
     wait_for("its splats in the viewport", lambda: shop.splats(job), 60)

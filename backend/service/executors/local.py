@@ -12,8 +12,8 @@ from pathlib import Path
 
 from backend.service.executors import Begun, Ended, Event, FromWorker, Ready, Stop, Task
 from backend.service.executors.process import Worker
-from shared.bell import Bell
 from shared.messages import Trouble
+from shared.waker import Waker
 
 TRIES = 3  # deaths in a row until a task that waits is given up
 PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds until a process that did nothing is replaced: the first time, and at most
@@ -28,7 +28,7 @@ class Local:
     def __init__(self, log: Path) -> None:
         self.log = log
         self.trouble = Trouble()
-        self._bell = Bell()
+        self._waker = Waker()
         self._heard: queue.SimpleQueue[tuple[Worker, FromWorker | None]] = queue.SimpleQueue()
         self._task: Task | None = None
         self._begun = self._stopped = False  # of the task
@@ -63,7 +63,7 @@ class Local:
 
     def events(self) -> list[Event]:
         """What has come since the last call; a process that died is replaced, and gives its task's end."""
-        self._bell.silence()
+        self._waker.clear()
         self._listen()
         if self._worker is None and time.monotonic() >= self._next_start:
             self._start()
@@ -72,7 +72,7 @@ class Local:
 
     def fileno(self) -> int:
         """Can be read when there are events."""
-        return self._bell.fileno()
+        return self._waker.fileno()
 
     def close(self) -> None:
         """Let the step under way end and be saved, if it is quick; then the process goes."""
@@ -86,11 +86,11 @@ class Local:
         if self._worker is not None:
             self._worker.kill()
             self._worker.close()
-        self._bell.close()
+        self._waker.close()
 
     def _start(self) -> None:
         """Another process; it gets the task that waits."""
-        self._worker = Worker(self.log, self._heard, self._bell)
+        self._worker = Worker(self.log, self._heard, self._waker)
         if self._task is not None:
             self._worker.tell(self._task)
 

@@ -16,9 +16,9 @@ from typing import IO
 
 from backend.service.executors import FromWorker
 from backend.service.executors.pipes import read_frames, write_frames
-from shared.bell import Bell
 from shared.codec import ProtocolError, decode, encode
 from shared.messages import Message
+from shared.waker import Waker
 
 ROOT = Path(__file__).resolve().parents[3]
 PATIENCE = 5.0  # seconds for what a child of the worker still holds open
@@ -34,9 +34,9 @@ class Worker:
     however we end.
     """
 
-    def __init__(self, log: Path, heard: queue.SimpleQueue[tuple[Worker, FromWorker | None]], bell: Bell) -> None:
+    def __init__(self, log: Path, heard: queue.SimpleQueue[tuple[Worker, FromWorker | None]], waker: Waker) -> None:
         self.ready = self.killed = False  # it is warm; we have killed it
-        self._log, self._heard, self._bell = log, heard, bell
+        self._log, self._heard, self._waker = log, heard, waker
         paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
         with log.open("ab") as output:
             self._log_start = output.tell()
@@ -94,10 +94,10 @@ class Worker:
         try:
             while pipe is not None and (frames := read_frames(pipe)) is not None:
                 self._heard.put((self, decode(frames, FromWorker)))
-                self._bell.ring()
+                self._waker.wake()
         except (ProtocolError, OSError):
             log.exception("the worker cannot be understood, and is replaced")
             self._process.kill()
         self._process.wait()
         self._heard.put((self, None))
-        self._bell.ring()
+        self._waker.wake()

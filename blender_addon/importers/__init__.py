@@ -1,1 +1,0 @@
-"""Results of a job -> Blender objects, one kind each."""

@@ -1,0 +1,212 @@
+"""What the add-on knows while Blender runs: the connection, the jobs, and the results that are on their way.
+
+`addon_state` is a plain object, not Blender's data, so that undo, opening a file and changing the scene leave it as it
+is, and it can be tested without Blender.  It refers to jobs by their ids alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from ..shared.messages import (
+    ENDED,
+    Continue,
+    Generate,
+    Jobs,
+    JobState,
+    Mesh,
+    Objective,
+    Prior,
+    Priors,
+    Progress,
+    Splats,
+    Trouble,
+    Watch,
+    Welcome,
+)
+from .client import Client, ConnectionStatus
+from .kit_maker import KitMaker
+from .launcher import BackendProcess
+
+IDENTITY = ((1.0, 0.0, 0.0, 0.0), (0.0, 1.0, 0.0, 0.0), (0.0, 0.0, 1.0, 0.0), (0.0, 0.0, 0.0, 1.0))
+EMBEDDED = "embedded"  # the name of the prior that every backend has
+NO_PRIORS = Priors(priors=(Prior(name=EMBEDDED, title=EMBEDDED, kit=True),))
+NO_TROUBLE = Trouble()
+OFFLINE = ConnectionStatus("unreachable", "The add-on has not tried to reach the backend yet.", None)
+
+
+@dataclass
+class Row:
+    """A job as the list shows it."""
+
+    state: JobState
+    seconds_left: float = 0.0
+    confirmed: bool = True  # the backend has confirmed it
+
+    @property
+    def ended(self) -> bool:
+        """Whether the job is neither waiting nor running."""
+        return self.state.state in ENDED
+
+
+@dataclass
+class Delivery:
+    """The results of a job that were requested, as far as they have arrived."""
+
+    expects_mesh: bool
+    splats: Splats | None = None
+    mesh: Mesh | None = None
+    closed: bool = False  # the backend said that nothing more will come
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything that is expected has arrived."""
+        return self.splats is not None and (self.closed or self.mesh is not None or not self.expects_mesh)
+
+
+@dataclass
+class AddonState:
+    """What the add-on knows; the newest job is the first of `rows`."""
+
+    client: Client | None = None
+    client_for: tuple[str, str, str, bool] | None = None  # address, keys and permission that `client` has
+    problem: str = ""  # why there is no client
+    backend: BackendProcess | None = None
+    log_tail: list[str] = field(default_factory=list)
+    welcome: Welcome | None = None  # of the last connection: the menus keep their choices when it is lost
+    notice: str = ""  # the last thing that went wrong, in one sentence
+    detail: str = ""  # its traceback
+    rows: dict[str, Row] = field(default_factory=dict)
+    deliveries: dict[str, Delivery] = field(default_factory=dict)
+    trouble: Trouble = NO_TROUBLE  # what keeps the backend from making anything
+    pages: list[Jobs] = field(default_factory=list)  # of the backend's list of jobs, until it is complete
+    watched: tuple[str, ...] = ()
+    priors: Priors = NO_PRIORS  # what the backend offered last
+    kit: KitMaker[Any] | None = None  # the kit that is being made, or was made last
+
+    @property
+    def status(self) -> ConnectionStatus:
+        """How the connection to the backend is."""
+        if self.client is not None:
+            return self.client.status
+        return ConnectionStatus("refused", self.problem, None) if self.problem else OFFLINE
+
+    @property
+    def ready(self) -> bool:
+        """Whether the backend answers requests now."""
+        return self.status.state == "ready"
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """The objectives of the backend that was connected last."""
+        return self.welcome.objectives if self.welcome else ()
+
+    def prior(self, title_or_name: str) -> Prior | None:
+        """The prior with that title or name, or None if the backend does not offer it."""
+        return next((prior for prior in self.priors.priors if title_or_name in (prior.title, prior.name)), None)
+
+    def say(self, sentence: str, detail: str = "") -> None:
+        """Show a sentence in the panel until the next request.  The panel has a button that copies the detail."""
+        self.notice, self.detail = sentence, detail
+
+    def clear(self) -> None:
+        """Forget everything."""
+        vars(self).update(vars(AddonState()))
+
+    def connected(self, welcome: Welcome) -> None:
+        """Take note of a new connection.  The backend sends the list of jobs by itself, and is told what to watch."""
+        self.welcome, self.watched, self.trouble = welcome, (), NO_TROUBLE
+
+    def generate(self, request: Generate) -> None:
+        """Ask for a job and list it at once; the backend's first news of the job replaces this row."""
+        if self.client is None:
+            return
+        fields = request.fields
+        if request.like is not None:
+            like = self.rows[request.like].state
+            fields = {"prompt": like.prompt, "objective": like.objective, **fields}
+        state = JobState(
+            job=request.job,
+            state="queued",
+            prompt=fields["prompt"],
+            objective=fields["objective"],
+            seed=fields["seed"],
+            created=0.0,
+            step=0,
+            of=0,
+            to_scene=IDENTITY,
+        )
+        self.rows = {request.job: Row(state, confirmed=False), **self.rows}
+        self.client.send(request)
+
+    def continue_job(self, job: str, steps: int) -> None:
+        """Ask for more steps; the row is queued at once, so that the button is not pressed twice."""
+        if self.client is not None:
+            self.client.send(Continue(job=job, steps=steps))
+            row = self.rows[job]
+            row.state = msgspec.structs.replace(row.state, state="queued")
+
+    def take_list(self, jobs: Jobs) -> None:
+        """Take a page of the backend's list.  The last one completes it; only jobs not confirmed yet stay beside it."""
+        if jobs.page == 0:
+            self.pages = []
+        if jobs.page != len(self.pages):
+            return  # a page of an older list
+        self.pages.append(jobs)
+        if not jobs.last:
+            return
+        waiting = {job: row for job, row in self.rows.items() if not row.confirmed}
+        listed = {state.job: self._row(state) for page in self.pages for state in page.jobs}
+        self.rows = waiting | listed
+
+    def update(self, state: JobState) -> bool:
+        """Take news of a job.  Returns whether it has just become done."""
+        before = self.rows.get(state.job)
+        row = self._row(state)
+        if before is None:
+            self.rows = {state.job: row, **self.rows}
+        else:
+            self.rows[state.job] = row
+        return state.state == "done" and before is not None and before.state.state != "done"
+
+    def progress(self, news: Progress) -> None:
+        """Take news of how far a job is."""
+        if (row := self.rows.get(news.job)) is not None:
+            row.state = msgspec.structs.replace(row.state, step=news.step, of=news.of)
+            row.seconds_left = news.seconds_left
+
+    def warn(self, job: str, text: str) -> None:
+        """Add a warning to a job."""
+        if (row := self.rows.get(job)) is not None:
+            before = row.state.warnings
+            row.state = msgspec.structs.replace(row.state, warnings=before if text in before else (*before, text))
+
+    def forget(self, job: str) -> None:
+        """Drop everything about a job."""
+        for table in (self.rows, self.deliveries):
+            table.pop(job, None)
+
+    def expect_results(self, job: str) -> None:
+        """Remember that the results of a job were requested."""
+        self.deliveries[job] = Delivery(self.rows[job].state.has_mesh)
+
+    def watch(self, jobs: Iterable[str]) -> None:
+        """Ask for the pictures and splats of these jobs, unless exactly these are watched already."""
+        wanted = tuple(sorted(job for job in jobs if job in self.rows and self.rows[job].confirmed))
+        if wanted != self.watched and self.client is not None and self.ready:
+            self.client.send(Watch(jobs=wanted))
+            self.watched = wanted
+
+    def _row(self, state: JobState) -> Row:
+        """A row for a state; the thumbnail and the time left of the row before are kept where there are no newer."""
+        before = self.rows.get(state.job)
+        if before is not None and state.thumbnail is None:
+            state = msgspec.structs.replace(state, thumbnail=before.state.thumbnail)
+        return Row(state, before.seconds_left if before else 0.0)
+
+
+addon_state = AddonState()

@@ -1,0 +1,1 @@
+"""The sidebar: properties, operators, panels."""

@@ -1,0 +1,71 @@
+"""The buttons for the backend: start it, stop it, copy what went wrong."""
+
+import bpy
+
+from ..net.launcher import LauncherError
+from ..net.state import addon_state
+from ..shared.address import AddressError
+from .connect import backend_is_running, start_backend
+from .job_list import active_job
+from .operators_common import Context, Result, can_press, refuse
+
+
+class SPLATSMITH_OT_start_backend(bpy.types.Operator):
+    """Start the backend on this computer"""
+
+    bl_idname = "splatsmith.start_backend"
+    bl_label = "Start Backend"
+
+    @classmethod
+    def poll(cls, context: Context) -> bool:
+        return can_press(
+            cls,
+            {
+                "A backend answers already.": addon_state.ready,
+                "The backend is running already.": backend_is_running(),
+            },
+        )
+
+    def execute(self, context: Context) -> Result:
+        try:
+            start_backend(context)
+        except (LauncherError, AddressError) as error:
+            return refuse(self, str(error))
+        addon_state.say("")
+        return {"FINISHED"}
+
+
+class SPLATSMITH_OT_stop_backend(bpy.types.Operator):
+    """Stop the backend that was started here; running jobs stop with it and can be continued"""
+
+    bl_idname = "splatsmith.stop_backend"
+    bl_label = "Stop Backend"
+
+    @classmethod
+    def poll(cls, context: Context) -> bool:
+        return can_press(cls, {"Only a backend that this Blender started can be stopped.": not backend_is_running()})
+
+    def execute(self, context: Context) -> Result:
+        addon_state.backend.stop()
+        return {"FINISHED"}
+
+
+class SPLATSMITH_OT_copy_details(bpy.types.Operator):
+    """Copy what went wrong, with its details, to paste it into a report"""
+
+    bl_idname = "splatsmith.copy_details"
+    bl_label = "Copy Details"
+
+    def execute(self, context: Context) -> Result:
+        row = addon_state.rows.get(active_job(context.window_manager))
+        lines = [addon_state.notice, addon_state.detail, addon_state.trouble.text, addon_state.trouble.detail]
+        lines += [row.state.text, *row.state.warnings, row.state.detail] if row else []
+        context.window_manager.clipboard = "\n".join([*filter(None, lines), *addon_state.log_tail])
+        return {"FINISHED"}
+
+
+CLASSES = (
+    SPLATSMITH_OT_start_backend,
+    SPLATSMITH_OT_stop_backend,
+    SPLATSMITH_OT_copy_details,
+)

@@ -1,0 +1,86 @@
+"""The buttons that ask for new jobs: Generate, and Run Again with another seed."""
+
+import bpy
+
+from ..net.state import Row, addon_state
+from ..scene.placing import find_object, free_spot, make_place, origin_and_radius, result_offsets
+from ..scene.selected_mesh import SceneMeshError, bounds, selected_mesh
+from ..shared.messages import Generate, new_job_id
+from .job_list import choose_job
+from .operators_common import Context, JobOperator, Result, can_press, refuse, unreachable, warn
+from .properties import SEEDS, job_fields, random_seed
+
+
+class SPLATSMITH_OT_generate(bpy.types.Operator):
+    """Make the prompt into splats and a mesh, as many times as there are variations"""
+
+    bl_idname = "splatsmith.generate"
+    bl_label = "Generate"
+    bl_options = frozenset({"UNDO"})
+
+    @classmethod
+    def poll(cls, context: Context) -> bool:
+        settings = context.scene.splatsmith
+        objects = context.mode not in ("OBJECT", "EDIT_MESH") and settings.start == "SELECTED"
+        return can_press(
+            cls,
+            {
+                **unreachable(),
+                "Write a prompt first: what to make, in a few words.": not settings.prompt.strip(),
+                "Go to Object Mode to start from the selected objects.": objects,
+            },
+        )
+
+    def execute(self, context: Context) -> Result:
+        """Ask for one job for each seed, each with its own place; a selection without a mesh is refused first."""
+        settings = context.scene.splatsmith
+        left_out: list[str] = []
+        try:
+            mesh = selected_mesh(context, left_out) if settings.start == "SELECTED" else None
+        except SceneMeshError as error:
+            return refuse(self, str(error))
+        warn(self, left_out)
+        seeds = [(settings.seed + i) % (SEEDS + 1) for i in range(settings.variations)]
+        jobs = [Generate(job=new_job_id(), fields=job_fields(settings, s, mesh is not None), mesh=mesh) for s in seeds]
+        origin, radius = bounds(mesh)
+        first = origin if mesh else free_spot(context.scene.cursor.location, radius)
+        for job, offset in zip(jobs, result_offsets(len(jobs), radius), strict=True):
+            # The first result stands where the selection stands, whatever else is there.
+            spot = free_spot(first + offset, radius) if offset.length else first
+            prompt, seed = job.fields["prompt"], job.fields["seed"]
+            make_place(context.scene, job.job, prompt, seed, spot - origin, origin, radius)
+            addon_state.generate(job)
+        choose_job(context.window_manager, jobs[0].job)
+        return {"FINISHED"}
+
+
+class SPLATSMITH_OT_run_again(JobOperator, bpy.types.Operator):
+    """Make the same once more with another seed, beside it"""
+
+    bl_idname = "splatsmith.run_again"
+    bl_label = "Run Again with Another Seed"
+    bl_options = frozenset({"UNDO"})
+
+    @classmethod
+    def reasons_against(cls, row: Row) -> dict[str, bool]:
+        return {}
+
+    def execute(self, context: Context) -> Result:
+        """Ask for the job as it was, whatever the panel says now."""
+        addon_state.say("")
+        job, seed = self.id(context), random_seed()
+        again, state = Generate(job=new_job_id(), fields={"seed": seed}, like=job), addon_state.rows[job].state
+        origin, radius = origin_and_radius(job, state.to_scene)
+        place = find_object(job, "place")
+        beside = place.matrix_world.translation.copy() if place else context.scene.cursor.location + origin
+        offset = free_spot(beside, radius) - origin
+        make_place(context.scene, again.job, state.prompt, seed, offset, origin, radius)
+        addon_state.generate(again)
+        choose_job(context.window_manager, again.job)
+        return {"FINISHED"}
+
+
+CLASSES = (
+    SPLATSMITH_OT_generate,
+    SPLATSMITH_OT_run_again,
+)

@@ -1,0 +1,71 @@
+"""The buttons for the job that is chosen in the list: cancel it, continue it, delete it."""
+
+import bpy
+
+from ..net.state import Row, addon_state
+from ..scene.placing import find_object, remove_place
+from ..shared.messages import Cancel, Forget
+from ..view.live_view import live_view
+from .operators_common import Context, JobOperator, Result
+
+
+class SPLATSMITH_OT_cancel(JobOperator, bpy.types.Operator):
+    """Stop the job; what it has made so far is kept, and it can be continued"""
+
+    bl_idname = "splatsmith.cancel"
+    bl_label = "Cancel"
+
+    @classmethod
+    def reasons_against(cls, row: Row) -> dict[str, bool]:
+        return {"This job has ended.": row.ended}
+
+    def execute(self, context: Context) -> Result:
+        addon_state.client.send(Cancel(job=self.id(context)))
+        return {"FINISHED"}
+
+
+class SPLATSMITH_OT_continue_job(JobOperator, bpy.types.Operator):
+    """Go on with the job for as many steps as More Steps says"""
+
+    bl_idname = "splatsmith.continue_job"
+    bl_label = "Continue"
+
+    @classmethod
+    def reasons_against(cls, row: Row) -> dict[str, bool]:
+        return {"This job has not ended yet.": not row.ended}
+
+    def execute(self, context: Context) -> Result:
+        addon_state.say("")
+        addon_state.continue_job(self.id(context), context.scene.splatsmith.more_steps)
+        return {"FINISHED"}
+
+
+class SPLATSMITH_OT_forget(JobOperator, bpy.types.Operator):
+    """Delete the job with its files from the backend; what was imported stays in the scene"""
+
+    bl_idname = "splatsmith.forget"
+    bl_label = "Forget"
+    bl_options = frozenset({"UNDO"})
+
+    @classmethod
+    def reasons_against(cls, row: Row) -> dict[str, bool]:
+        return {"Cancel the job first: it has not ended yet.": not row.ended}
+
+    def invoke(self, context: Context, event: bpy.types.Event) -> Result:
+        return context.window_manager.invoke_confirm(self, event)
+
+    def execute(self, context: Context) -> Result:
+        job = self.id(context)
+        addon_state.client.send(Forget(job=job))
+        addon_state.forget(job)
+        if find_object(job, "splats") is None:
+            live_view.hide(job)
+        remove_place(job)
+        return {"FINISHED"}
+
+
+CLASSES = (
+    SPLATSMITH_OT_cancel,
+    SPLATSMITH_OT_continue_job,
+    SPLATSMITH_OT_forget,
+)

@@ -1,0 +1,238 @@
+"""The sidebar "Splatsmith" of the 3D view.  Drawing reads `addon_state` and the settings, and changes nothing."""
+
+import bpy
+
+from ..net.state import Row, addon_state
+from ..scene import results
+from ..scene.placing import find_object
+from ..shared.messages import Option
+from .drawing import draw_text, duration, pictures
+from .job_list import active_job
+from .notices import draw_connection, draw_notice, draw_trouble
+from .properties import (
+    IN_MAIN_PANEL,
+    KIT_SETTINGS,
+    SPLATSMITH_PG_job,
+    SPLATSMITH_PG_settings,
+    chosen_objective,
+    kit_options,
+)
+
+Context = bpy.types.Context
+Layout = bpy.types.UILayout
+
+STATES = {
+    "queued": ("Waiting", "TIME"),
+    "running": ("Running", "PLAY"),
+    "finishing": ("Finishing", "SORTTIME"),
+    "done": ("Done", "CHECKMARK"),
+    "stopped": ("Stopped", "PAUSE"),
+    "failed": ("Failed", "ERROR"),
+}
+LOG_LINES = 6
+CREDITS = 5
+
+
+class Sidebar:
+    """The place of all panels."""
+
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = "Splatsmith"
+
+
+class SPLATSMITH_PT_main(Sidebar, bpy.types.Panel):
+    """What to make, and the button that makes it."""
+
+    bl_label = "Splatsmith"
+
+    def draw(self, context: Context) -> None:
+        """Draw it."""
+        layout, settings = self.layout, context.scene.splatsmith
+        if not addon_state.ready:
+            draw_connection(layout, context)
+        draw_trouble(layout, context)
+        layout.prop(settings, "prompt", text="", placeholder="What to make")
+        column = layout.column()
+        column.use_property_split, column.use_property_decorate = True, False
+        column.prop(settings, "prior")
+        draw_kit_options(column, settings, important=True)
+        column.prop(settings, "objective")
+        draw_options(column, settings, important=True)
+        column.prop(settings, "quality")
+        row = column.row(align=True)
+        row.prop(settings, "seed")
+        row.operator("splatsmith.dice", text="", icon="FILE_REFRESH")
+        column.prop(settings, "variations")
+        column.prop(settings, "start")
+        if settings.start == "SELECTED":
+            column.prop(settings, "keep_shape")
+        button = layout.row()
+        button.scale_y = 1.6
+        button.operator("splatsmith.generate", icon="SHADERFX")
+        if addon_state.notice:
+            draw_notice(layout, context)
+
+
+class SPLATSMITH_PT_more(Sidebar, bpy.types.Panel):
+    """What is rarely changed."""
+
+    bl_label = "More Settings"
+    bl_parent_id = "SPLATSMITH_PT_main"
+    bl_options = frozenset({"DEFAULT_CLOSED"})
+
+    def draw(self, context: Context) -> None:
+        """Draw it."""
+        settings, column = context.scene.splatsmith, self.layout.column()
+        column.use_property_split, column.use_property_decorate = True, False
+        for name in ("negative_prompt", "more_steps", "auto_import", "show_live"):
+            column.prop(settings, name)
+        draw_kit_options(column, settings, important=False)
+        draw_options(column, settings, important=False)
+
+
+class SPLATSMITH_PT_jobs(Sidebar, bpy.types.Panel):
+    """The list of jobs, and what can be done with the chosen one."""
+
+    bl_label = "Jobs"
+
+    def draw(self, context: Context) -> None:
+        """Draw it."""
+        manager, layout = context.window_manager, self.layout
+        layout.template_list("SPLATSMITH_UL_jobs", "", manager, "splatsmith_jobs", manager, "splatsmith_active", rows=4)
+        row = addon_state.rows.get(active_job(manager))
+        if row is None:
+            draw_text(layout, context, "Jobs appear here: write a prompt and press Generate.")
+            return
+        draw_job(layout, context, row)
+        buttons = layout.grid_flow(row_major=True, columns=2, align=True, even_columns=True)
+        again = find_object(row.state.job, "splats") is not None
+        buttons.operator("splatsmith.cancel", icon="CANCEL")
+        buttons.operator("splatsmith.continue_job", icon="FRAME_NEXT")
+        buttons.operator("splatsmith.import_result", text="Import Again" if again else "Import", icon="IMPORT")
+        buttons.operator("splatsmith.forget", icon="TRASH")
+        layout.operator("splatsmith.run_again", icon="FILE_REFRESH")
+
+
+class SPLATSMITH_PT_backend(Sidebar, bpy.types.Panel):
+    """The backend: its state, start and stop, and its log."""
+
+    bl_label = "Backend"
+    bl_options = frozenset({"DEFAULT_CLOSED"})
+
+    def draw(self, context: Context) -> None:
+        """Draw it."""
+        layout = self.layout
+        draw_connection(layout, context)
+        if addon_state.ready and addon_state.welcome:
+            layout.label(text=f"Version {addon_state.welcome.version} on {', '.join(addon_state.welcome.devices)}")
+        layout.operator("splatsmith.stop_backend", icon="QUIT")
+        if addon_state.log_tail:
+            box = layout.box().column(align=True)
+            for line in addon_state.log_tail[-LOG_LINES:]:
+                box.label(text=line[:120])
+            layout.operator("splatsmith.copy_details", icon="COPYDOWN")
+
+
+class SPLATSMITH_UL_jobs(bpy.types.UIList):
+    """One line for each job: its picture, its prompt and how far it is."""
+
+    def draw_item(
+        self,
+        _context: Context,
+        layout: Layout,
+        _manager: bpy.types.WindowManager,
+        item: SPLATSMITH_PG_job,
+        _icon: int,
+        _active_data: bpy.types.WindowManager,
+        _active_property: str,
+    ) -> None:
+        """Draw one."""
+        row = addon_state.rows.get(item.name)
+        if row is None:
+            return
+        title, icon = STATES[row.state.state]
+        line = layout.split(factor=0.55, align=True)
+        picture = pictures().icon(item.name)
+        name = f"{row.state.prompt} · {row.state.seed}"
+        line.label(text=name, icon_value=picture) if picture else line.label(text=name, icon=icon)
+        if row.state.state == "running" and row.state.of:
+            line.progress(factor=min(row.state.step / row.state.of, 1), text=duration(row.seconds_left))
+        else:
+            line.label(text=title, icon=icon)
+
+
+def draw_options(layout: Layout, settings: SPLATSMITH_PG_settings, important: bool) -> None:
+    """The first few options of the objective, or the others."""
+    rule = chosen_objective(settings)
+    for option in (rule.options[:IN_MAIN_PANEL] if important else rule.options[IN_MAIN_PANEL:]) if rule else ():
+        draw_option(layout, settings, option, option.name)
+
+
+def draw_kit_options(layout: Layout, settings: SPLATSMITH_PG_settings, important: bool) -> None:
+    """The settings of the prior if it is a kit: the first one, or the others."""
+    options = kit_options(settings)
+    for option in options[:1] if important else options[1:]:
+        draw_option(layout, settings, option, f"{KIT_SETTINGS}.{option.name}")
+
+
+def draw_option(layout: Layout, settings: SPLATSMITH_PG_settings, option: Option, name: str) -> None:
+    """One option, with a button whose tooltip explains it and which sets it back."""
+    item = settings.option(name)
+    if item is None:
+        return
+    row = layout.row(align=True)
+    row.prop(item, item.field, text=option.name.replace("_", " ").capitalize())
+    icon = "LOOP_BACK" if item.touched else "QUESTION"
+    row.operator("splatsmith.reset_option", text="", icon=icon).name = name
+
+
+def draw_job(layout: Layout, context: Context, row: Row) -> None:
+    """The chosen job: its picture, how far it is, its warnings and its credits."""
+    state = row.state
+    picture = pictures().icon(state.job)
+    if picture:
+        layout.template_icon(picture, scale=10)
+    title, icon = STATES[state.state]
+    line = layout.row()
+    line.label(text=title, icon=icon)
+    if state.of:
+        line.label(text=f"step {state.step} of {state.of}")
+    if state.state == "running" and state.of:
+        layout.progress(factor=min(state.step / state.of, 1), text=f"{duration(row.seconds_left)} left")
+    if state.text:
+        draw_text(layout, context, state.text, "ERROR" if state.state == "failed" else "INFO")
+    for warning in state.warnings:
+        draw_text(layout, context, warning, "INFO")
+    if state.detail:
+        layout.operator("splatsmith.copy_details", icon="COPYDOWN")
+    draw_credits(layout, context, state.credits)
+    if state.job in addon_state.deliveries:
+        draw_text(layout, context, "The result is on its way; it is placed in Object Mode.", "IMPORT")
+    shown = results.shown_role(state.job)
+    if shown:
+        switch = layout.row(align=True)
+        for what in ("splats", "mesh"):
+            button = switch.operator("splatsmith.show_result", text=what.capitalize(), depress=shown == what)
+            button.job, button.what = state.job, what
+
+
+def draw_credits(layout: Layout, context: Context, credits: tuple[str, ...]) -> None:
+    """Who made the objects that a result consists of."""
+    if not credits:
+        return
+    box = layout.box().column(align=True)
+    box.label(text="Made of parts of", icon="COMMUNITY")
+    for line in credits[:CREDITS]:
+        draw_text(box, context, line, "DOT")
+    if len(credits) > CREDITS:
+        box.label(text=f"and {len(credits) - CREDITS} more, in the result's custom properties")
+
+
+CLASSES = (
+    SPLATSMITH_UL_jobs,
+    SPLATSMITH_PT_main,
+    SPLATSMITH_PT_more,
+    SPLATSMITH_PT_jobs,
+    SPLATSMITH_PT_backend,
+)

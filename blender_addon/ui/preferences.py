@@ -1,0 +1,77 @@
+"""The preferences: where the backend is and how it is started, for all files.
+
+No `from __future__ import annotations` here: the annotations are Blender's properties.
+"""
+
+from pathlib import Path
+
+import bpy
+from bpy.props import BoolProperty, StringProperty
+
+from ..shared.messages import DEFAULT_PORT
+
+ADDON = __package__.rpartition(".")[0]  # the name by which Blender knows the add-on
+CHECKOUT = Path(__file__).resolve().parents[2]  # the repository, if the add-on runs from there
+GUIDES = [Path(__file__).parents[1] / "README.md", CHECKOUT / "README.md"]  # the package contains its own
+
+
+class SPLATSMITH_AP_preferences(bpy.types.AddonPreferences):
+    """The add-on's preferences."""
+
+    bl_idname = ADDON
+
+    address: StringProperty(
+        name="Address",
+        description="Where the backend listens, as host:port; this computer by default",
+        default=f"127.0.0.1:{DEFAULT_PORT}",
+    )
+    server_key: StringProperty(
+        name="Server Key",
+        description="The line with the keys that a backend on another computer printed; empty for this computer",
+    )
+    secret_key: StringProperty(
+        name="Secret Key",
+        description="The second half of that line, where it was pasted in two",
+        subtype="PASSWORD",
+    )
+    backend_folder: StringProperty(
+        name="Backend Folder",
+        description="The folder of Splatsmith's repository, from which Start Backend starts it",
+        subtype="DIR_PATH",
+        default=str(CHECKOUT) if (CHECKOUT / "backend" / "__main__.py").exists() else "",
+    )
+    autostart: BoolProperty(
+        name="Start the Backend with Blender",
+        description="Start the backend on this computer when Blender starts, if none answers",
+    )
+
+    def draw(self, _context: bpy.types.Context) -> None:
+        """Show them."""
+        column = self.layout.column()
+        column.use_property_split = True
+        for name in ("address", "server_key", "secret_key", "backend_folder", "autostart"):
+            column.prop(self, name)
+        guide = next((file for file in GUIDES if file.exists()), None)
+        if guide:
+            self.layout.operator("wm.url_open", text="Open the Guide", icon="HELP").url = guide.as_uri()
+
+
+def preferences(context: bpy.types.Context) -> SPLATSMITH_AP_preferences:
+    """The preferences of this add-on."""
+    return context.preferences.addons[ADDON].preferences
+
+
+def user_folder() -> Path:
+    """The folder for the add-on's own files: the user's, or Blender's temporary one if there is none."""
+    try:
+        return Path(bpy.utils.extension_path_user(ADDON, create=True))
+    except ValueError:  # not installed as an extension
+        return Path(bpy.app.tempdir)
+
+
+def log_file() -> Path:
+    """The file of the backend's log."""
+    return user_folder() / "backend.log"
+
+
+CLASSES = (SPLATSMITH_AP_preferences,)

@@ -11,9 +11,20 @@ from pathlib import Path
 
 import pytest
 
-import build
+from tools import doctor, pythons
 from tools.commands import demo_folder, slug
-from tools.environments import SHARED, Environment, SetUpError, environments, forget_half_installed, only_one, set_up
+from tools.environments import (
+    SHARED,
+    Environment,
+    SetUpError,
+    _works,
+    environments,
+    forget_half_installed,
+    newer_blenders,
+    only_one,
+    set_up,
+)
+from tools.pythons import python_of
 
 ROOT = Path(__file__).parents[1]
 
@@ -227,11 +238,78 @@ def test_the_demo_passes_options_and_the_exit_code_on(house):
     assert answer.stdout.strip() == "['generate', '--prompt=a red apple', '--out=there', '--objective', 'jsd']"
 
 
+def fake_python(folder, name, status):
+    script = folder / name
+    script.parent.mkdir(parents=True, exist_ok=True)
+    script.write_text(f"#!/bin/sh\nexit {status}\n")
+    script.chmod(0o755)
+    return [str(script)]
+
+
 @pytest.mark.skipif(os.name == "nt", reason="a shell script")
 @pytest.mark.parametrize(("status", "found"), [(0, ["python3.11"]), (127, None)])
 def test_a_python_that_does_not_start_is_not_taken(tmp_path, monkeypatch, status, found):
-    script = tmp_path / "python3.11"
-    script.write_text(f"#!/bin/sh\nexit {status}\n")
-    script.chmod(0o755)
+    fake_python(tmp_path, "python3.11", status)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert build.python_311() == found
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
+    assert python_of((3, 11)) == found
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a shell script")
+def test_a_python_behind_one_that_does_not_start_is_found_in_pyenvs_folder(tmp_path, monkeypatch):
+    fake_python(tmp_path, "shims/python3.13", 127)
+    command = fake_python(tmp_path, "versions/3.13.0/bin/python3.13", 0)
+    monkeypatch.setenv("PATH", str(tmp_path / "shims"))
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
+    assert python_of((3, 13)) == command
+
+
+@pytest.mark.parametrize(
+    ("this", "there", "used"),
+    [
+        ((3, 11), {}, "this"),
+        ((3, 13), {(3, 11): ["python3.11"]}, "python3.11"),  # the Blenders that are tested are of 3.11
+        ((3, 13), {}, "this"),
+        ((3, 12), {(3, 13): ["python3.13"]}, "this"),
+        ((3, 10), {(3, 12): ["python3.12"], (3, 13): ["python3.13"]}, "python3.13"),
+        ((3, 14), {(3, 12): ["python3.12"]}, "python3.12"),
+        ((3, 14), {}, None),
+    ],
+)
+def test_build_py_finds_a_python_that_it_can_use(monkeypatch, this, there, used):
+    monkeypatch.setattr(sys, "version_info", (*this, 0, "final", 0))
+    monkeypatch.setattr(pythons, "python_of", there.get)
+    assert pythons.python_to_use() == ([sys.executable] if used == "this" else used and [used])
+
+
+@pytest.mark.parametrize(("this", "bpy"), [((3, 11), "bpy==4.2."), ((3, 13), "bpy==5.1.")])
+def test_blender_is_one_for_this_python(monkeypatch, this, bpy):
+    monkeypatch.setattr(sys, "version_info", (*this, 0, "final", 0))
+    blender = environments(ROOT)[1]
+    assert blender.groups["run"][0].startswith(bpy)
+    assert blender.refusal == ""
+    assert len(newer_blenders(ROOT)) == (2 if this == (3, 11) else 0)
+
+
+def test_where_there_is_no_blender_for_this_python_the_backend_alone_is_set_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "version_info", (3, 12, 0, "final", 0))
+    backend, blender = environments(ROOT)
+    assert backend.refusal == ""
+    with pytest.raises(SetUpError, match=r"Python 3\.12: install python3\.11 or python3\.13"):
+        set_up(blender, "run")
+
+
+def test_an_environment_of_another_python_is_made_again(tmp_path):
+    environment = Environment(tmp_path / "env", {"run": ()}, maker=(sys.executable, "-X", "utf8"))
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment.folder], check=True)
+    assert not _works(environment)  # without pip
+    for answer, works in (("(3, 11)", sys.version_info[:2] == (3, 11)), ("(3, 9)", False)):
+        maker = fake_python(tmp_path, "maker", 0)
+        Path(maker[0]).write_text(f"#!/bin/sh\necho '{answer}'\n")
+        here = Environment(Path(sys.prefix), {}, maker=tuple(maker))
+        assert _works(here) == works
+
+
+def test_the_doctor_says_that_there_is_no_blender_for_this_python(tmp_path):
+    environment = Environment(tmp_path / ".venv-bpy", {"run": ()}, refusal="install python3.11")
+    assert doctor._environment(environment, "run").mend == "install python3.11"

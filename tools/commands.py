@@ -12,12 +12,19 @@ from hashlib import sha256
 from pathlib import Path
 
 from tools.doctor import doctor
-from tools.environments import Environment, SetUpError, environments, newer_blenders, set_up
+from tools.environments import Environment, SetUpError, environments, newer_blenders, set_up, wire_environment
 from tools.package import package, report
+from tools.pythons import python_of
 from tools.window import ROOT_VARIABLE, SUITES, blender_root
 
 ROOT = Path(__file__).resolve().parents[1]
 SLUG_LENGTH = 60
+# Tests of the add-on that talk to a whole backend.
+NEED_TORCH = (
+    "--ignore=tests/addon/test_goodbyes.py",
+    "--ignore=tests/addon/test_heartbeat.py",
+    "--deselect=tests/addon/test_kit_maker.py::test_the_backend_makes_the_kit_and_takes_up_what_is_there",
+)
 FAILED, INTERRUPTED = 1, 130
 
 
@@ -32,6 +39,7 @@ def main(arguments: Sequence[str]) -> int:
     demo.add_argument("--out", type=Path, help="folder for the results (out/PROMPT); other options go to `generate`")
     test = commands.add_parser("test", help="every test; options go to pytest", add_help=False, allow_abbrev=False)
     test.add_argument("--window", nargs="?", const="trixie", choices=SUITES, help="those in a Blender with a window")
+    test.add_argument("--python", choices=("3.12", "3.13"), help="those of the wire and the add-on, in a newer Python")
     bench = commands.add_parser("bench", help="where the time goes", allow_abbrev=False)
     bench.add_argument("--json", type=Path, help="write the figures there too")
     for name, text in (
@@ -63,6 +71,8 @@ def _run(args: argparse.Namespace, others: list[str]) -> int:  # noqa: PLR0911
             set_up(backend, "run")
             set_up(blender, "run")
             return _demo(backend, blender, args.prompt, args.out or demo_folder(args.prompt, ROOT), others)
+        case "test" if args.python:
+            return _wire_test(args.python, others)
         case "test":
             set_up(backend, "run", "dev")
             set_up(blender, "run")
@@ -119,6 +129,17 @@ def _test(backend: Environment, blender: Environment, options: list[str]) -> int
         set_up(newer, "run")
         codes.append(_call(newer, "-m", "pytest", "tests/blender", folder=ROOT))
     return next((code for code in codes if code), 0)
+
+
+def _wire_test(version: str, options: list[str]) -> int:
+    """What runs without torch: the wire, and the add-on's parts that need no Blender."""
+    major, minor = map(int, version.split("."))
+    python = python_of((major, minor))
+    if python is None:
+        raise SetUpError(f"Python {version} is not here: install python{version}.")
+    environment = wire_environment(ROOT, python)
+    set_up(environment, "run")
+    return _call(environment, "-m", "pytest", "tests/shared", "tests/addon", *NEED_TORCH, *options, folder=ROOT)
 
 
 def _window_test(backend: Environment, suite: str, options: list[str]) -> int:

@@ -24,9 +24,10 @@ from typing import IO, Any
 
 from tools.progress import Progress
 
-BPY = "bpy==4.2.23"
+BPY = {(3, 11): "bpy==4.2.23", (3, 13): "bpy==5.1.2"}  # Blender's wheel is for one Python
 SHARED = ("msgspec", "numpy", "pytest", "pyzmq")  # of the same version on both sides
-NEWER_BPY = {".venv-bpy45": "bpy==4.5.15", ".venv-bpy50": "bpy==5.0.1"}
+NEWER_BPY = {".venv-bpy45": "bpy==4.5.15", ".venv-bpy50": "bpy==5.0.1"}  # of Python 3.11
+WIRE_TESTS = (*SHARED, "psutil", "hypothesis", "trimesh")  # what the tests of the wire need
 
 
 class SetUpError(Exception):
@@ -39,6 +40,8 @@ class Environment:
 
     folder: Path
     groups: dict[str, tuple[str, ...]]
+    maker: tuple[str, ...] = (sys.executable,)  # the command of the Python it is made from
+    refusal: str = ""  # why it cannot be made here
 
     @property
     def python(self) -> Path:
@@ -67,11 +70,27 @@ def environments(root: Path) -> tuple[Environment, Environment]:
     dev = tuple(extras["dev"])
     shared = tuple(line for line in run + dev if line.split("==")[0] in SHARED)
     backend = Environment(root / ".venv", {"run": run, "dev": dev})
-    return backend, Environment(root / ".venv-bpy", {"run": (BPY, *shared)})
+    return backend, _blender(root / ".venv-bpy", shared)
+
+
+def _blender(folder: Path, shared: tuple[str, ...]) -> Environment:
+    this = sys.version_info[:2]
+    bpy = BPY.get(this)
+    refusal = "" if bpy else "Blender is no package for Python {}.{}: install python3.11 or python3.13.".format(*this)
+    return Environment(folder, {"run": (*([bpy] if bpy else []), *shared)}, refusal=refusal)
+
+
+def wire_environment(root: Path, python: list[str]) -> Environment:
+    """One for the tests of the wire and of the add-on's parts that need no Blender, in another Python."""
+    backend, _ = environments(root)
+    pins = [line for group in backend.groups.values() for line in group if line.split("==")[0] in WIRE_TESTS]
+    return Environment(root / ".venv-wire", {"run": tuple(pins)}, tuple(python))
 
 
 def newer_blenders(root: Path) -> list[Environment]:
     """The Blenders that the add-on is tested in beside that of `.venv-bpy`, each with the numpy that it wants."""
+    if sys.version_info[:2] != (3, 11):
+        return []
     beside = tuple(line for line in environments(root)[1].groups["run"][1:] if not line.startswith("numpy"))
     return [Environment(root / name, {"run": (bpy, *beside)}) for name, bpy in NEWER_BPY.items()]
 
@@ -86,13 +105,15 @@ def set_up(environment: Environment, *groups: str) -> None:
     Raises:
         SetUpError: another set-up is running, or Python or pip could not do their part.
     """
+    if environment.refusal:
+        raise SetUpError(environment.refusal)
     missing = [group for group in groups if not environment.ready(group)]
     if not missing:
         return
     work = environment.folder.parent / "work"
     work.mkdir(exist_ok=True)
     with only_one(work / "setup.lock") as lock, (work / "setup.log").open("a", encoding="utf-8") as log:
-        if not _works(environment.python):
+        if not _works(environment):
             _make(environment, log, lock)
         forget_half_installed(environment.folder)
         for group in missing:
@@ -137,9 +158,9 @@ def _make(environment: Environment, log: IO[str], lock: IO[str]) -> None:
     if environment.folder.exists():
         shutil.rmtree(environment.folder)
     with Progress(f"{name}: making the environment"):
-        if _follow([sys.executable, "-m", "venv", str(environment.folder)], log, lock) != 0:
+        if _follow([*environment.maker, "-m", "venv", str(environment.folder)], log, lock) != 0:
             raise SetUpError(
-                f"{name} could not be made (on Debian, python3.11-venv is missing): the reason is in {log.name}."
+                f"{name} could not be made (on Debian, python3-venv is missing): the reason is in {log.name}."
             )
 
 
@@ -179,10 +200,16 @@ def _follow(command: list[str], log: IO[str], lock: IO[str], progress: Progress 
     return process.returncode
 
 
-def _works(python: Path) -> bool:
-    """Whether it starts, is of our version, and has pip."""
-    program = f"import pip, sys; sys.exit(sys.version_info[:2] != {sys.version_info[:2]})"
+def _works(environment: Environment) -> bool:
+    """Whether it starts, has pip, and is of the version of its maker."""
+    version = "import sys; print(sys.version_info[:2])"
+    own = _answer([str(environment.python), "-c", f"import pip; {version}"])
+    return own != "" and own == _answer([*environment.maker, "-c", version])
+
+
+def _answer(command: list[str]) -> str:
+    """What a command prints; nothing where it fails."""
     try:
-        return subprocess.run([python, "-c", program], capture_output=True, check=False).returncode == 0
-    except OSError:
-        return False
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return ""

@@ -313,3 +313,29 @@ def test_an_environment_of_another_python_is_made_again(tmp_path):
 def test_the_doctor_says_that_there_is_no_blender_for_this_python(tmp_path):
     environment = Environment(tmp_path / ".venv-bpy", {"run": ()}, refusal="install python3.11")
     assert doctor._environment(environment, "run").mend == "install python3.11"
+
+
+def stamped(house):
+    """Environments that pass for complete; what their Python runs is a module `pytest` that prints its arguments."""
+    for environment in environments(house):
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment.folder], check=True)
+        (site,) = environment.folder.glob("**/site-packages")
+        (site / "pytest.py").write_text(
+            "import os, sys; print(sys.prefix.split(os.sep)[-1], os.environ.get('OMP_NUM_THREADS'), sys.argv[1:])"
+        )
+        for group in environment.groups:
+            environment.stamp(group).write_text(environment.digest(group))
+
+
+def test_a_path_runs_alone_in_the_environment_that_it_needs(house, monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    for folder in ("tests/scenes", "tests/blender"):
+        (house / folder).mkdir(parents=True)
+    stamped(house)
+    run = front_door(house, "test", "tests/scenes", "-k", "density")
+    assert run.stdout.splitlines() == [".venv None ['tests/scenes', '-k', 'density']"], run.stderr
+    assert front_door(house, "test", "tests/blender").stdout.splitlines() == [".venv-bpy None ['tests/blender']"]
+    (quick,) = front_door(house, "test", "--quick").stdout.splitlines()
+    assert quick.startswith(".venv 1 [")
+    assert "'--ignore=tests/server'" in quick
+    assert "'tests/blender'" not in quick

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -17,13 +18,10 @@ from tools.environments import (
     SHARED,
     Environment,
     SetUpError,
-    _works,
     environments,
-    forget_half_installed,
     newer_blenders,
-    only_one,
-    set_up,
 )
+from tools.installing import _works, forget_half_installed, only_one, set_up
 from tools.pythons import python_of
 
 ROOT = Path(__file__).parents[1]
@@ -147,7 +145,8 @@ def test_a_failure_names_the_log_and_is_gone_on_from(tmp_path, wheel):
 @pytest.mark.skipif(os.name == "nt", reason="kills a process group")
 def test_a_killed_set_up_is_picked_up(tmp_path, wheel):
     program = (
-        "import sys; from pathlib import Path; from tools.environments import SHARED, Environment, set_up; "
+        "import sys; from pathlib import Path; from tools.environments import Environment; "
+        "from tools.installing import set_up; "
         "set_up(Environment(Path(sys.argv[1]), {'run': (sys.argv[2],)}), 'run')"
     )
     command = [sys.executable, "-c", program, str(tmp_path / "env"), str(wheel)]
@@ -339,3 +338,27 @@ def test_a_path_runs_alone_in_the_environment_that_it_needs(house, monkeypatch):
     assert quick.startswith(".venv 1 [")
     assert "'--ignore=tests/server'" in quick
     assert "'tests/blender'" not in quick
+
+
+def test_locked_packages_are_installed_by_uv_and_refused_with_another_hash(tmp_path, wheel, monkeypatch):
+    """A stand-in for uv says that it was called, and fails: pip does the same by the same lock."""
+    uv = fake_python(tmp_path, "tools/uv", 1)[0]
+    Path(uv).write_text(f'#!/bin/sh\necho "$@" > {tmp_path / "called"}; exit 1\n')
+    monkeypatch.setenv("PATH", f"{tmp_path / 'tools'}{os.pathsep}{os.environ['PATH']}")
+    lock = tmp_path / "run.txt"
+    lock.write_text(f"acorn==1.0 --hash=sha256:{'0' * 64}\n")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    environment = Environment(tmp_path / "env", {"run": ("acorn==1.0",)}, locks={"run": lock})
+    with pytest.raises(SetUpError, match="could not install"):
+        set_up(environment, "run")
+    assert not has_acorn(environment)
+    refused = environment.digest("run")
+    lock.write_text(f"acorn==1.0 --hash=sha256:{sha256(wheel.read_bytes()).hexdigest()}\n")
+    assert environment.digest("run") != refused
+    set_up(environment, "run")
+    assert has_acorn(environment)
+    assert (tmp_path / "called").read_text().split() == [
+        *("pip", "install", "--python", str(environment.python)),
+        *("--require-hashes", "--no-deps", "-r", str(lock)),
+    ]

@@ -12,7 +12,9 @@ from hashlib import sha256
 from pathlib import Path
 
 from tools.doctor import doctor
-from tools.environments import Environment, SetUpError, environments, newer_blenders, set_up, wire_environment
+from tools.environments import Environment, SetUpError, environments, newer_blenders, wire_environment
+from tools.installing import set_up
+from tools.locks import write_locks
 from tools.package import package, report
 from tools.pythons import python_of
 from tools.tiers import Plan, parallel, plan
@@ -50,11 +52,12 @@ def main(arguments: Sequence[str]) -> int:
         ("serve", "the backend that Blender talks to; options go to `python -m backend serve`"),
         ("package", "the extension's zips and a repository of them, in dist"),
         ("setup", "make the environments, nothing else"),
+        ("lock", "write the locks anew, after a change of pyproject.toml (needs uv)"),
         ("doctor", "what is installed, what is missing, what mends it"),
     ):
         commands.add_parser(name, help=text, add_help=False, allow_abbrev=False)
     args, others = parser.parse_known_args(arguments)
-    if others and args.command in ("bench", "package", "setup", "doctor"):
+    if others and args.command in ("bench", "package", "setup", "doctor", "lock"):
         parser.error(f"{args.command} takes no options")
     try:
         return _run(args, others)
@@ -92,6 +95,8 @@ def _run(args: argparse.Namespace, others: list[str]) -> int:  # noqa: PLR0911
         case "setup":
             set_up(backend, "run", "dev")
             set_up(blender, "run")
+        case "lock":
+            write_locks(ROOT)
         case "serve":
             set_up(backend, "run")
             return _call(backend, "-m", "backend", "serve", *others)

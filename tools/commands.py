@@ -17,6 +17,7 @@ from tools.installing import set_up
 from tools.locks import write_locks
 from tools.package import package, report
 from tools.pythons import python_of
+from tools.release import release
 from tools.tiers import Plan, parallel, plan
 from tools.window import ROOT_VARIABLE, SUITES, blender_root
 
@@ -48,6 +49,10 @@ def main(arguments: Sequence[str]) -> int:
     test.add_argument("--quick", action="store_true", help="closed forms alone: no server, no whole job, no Blender")
     bench = commands.add_parser("bench", help="where the time goes", allow_abbrev=False)
     bench.add_argument("--json", type=Path, help="write the figures there too")
+    made = commands.add_parser(
+        "release", help="a version: its commit, tag and zips; pushes nothing", allow_abbrev=False
+    )
+    made.add_argument("version", help="as 1.2.3")
     for name, text in (
         ("serve", "the backend that Blender talks to; options go to `python -m backend serve`"),
         ("package", "the extension's zips and a repository of them, in dist"),
@@ -57,7 +62,7 @@ def main(arguments: Sequence[str]) -> int:
     ):
         commands.add_parser(name, help=text, add_help=False, allow_abbrev=False)
     args, others = parser.parse_known_args(arguments)
-    if others and args.command in ("bench", "package", "setup", "doctor", "lock"):
+    if others and args.command in ("bench", "package", "setup", "doctor", "lock", "release"):
         parser.error(f"{args.command} takes no options")
     try:
         return _run(args, others)
@@ -88,6 +93,9 @@ def _run(args: argparse.Namespace, others: list[str]) -> int:  # noqa: PLR0911
         case "package":
             set_up(blender, "run")
             return _package(blender)
+        case "release":
+            set_up(blender, "run")
+            print(f"Tagged {release(ROOT, args.version, lambda: _package(blender))}; push it when you like.")
         case "bench":
             set_up(backend, "run")
             set_up(blender, "run")

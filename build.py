@@ -1,4 +1,4 @@
-"""One front door for people: python build.py demo | test | serve | bench | package | doctor | setup.
+"""One front door for people: python build.py demo | test | serve | bench | package | release | doctor | setup | lock.
 
 Needs Python 3.11, 3.12 or 3.13 and nothing else.  The first call makes the environments that it needs (see
 tools/environments.py).  This file runs under any Python 3, to find the right one.

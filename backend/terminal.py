@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,7 +19,10 @@ from types import FrameType
 from rich.console import Console
 from rich.text import Text
 
-ROOT = Path(__file__).parents[1]
+BESIDE = Path(__file__).resolve().parents[1]  # the repository's root, or site-packages
+# Where we run from the repository, its root: only there is the add-on beside us.  None where pip installed us.
+CHECKOUT = BESIDE if (BESIDE / "blender_addon").is_dir() else None
+COMMAND = "splatsmith"  # what pip makes; pyproject.toml has its name too
 STOPPED = 130  # the exit code of who was asked to stop, and did
 HARMLESS = re.compile(r"[\w./:\\+=@,-]+", re.ASCII)  # to cmd and PowerShell
 
@@ -46,17 +51,32 @@ def pasteable(words: Sequence[str], windows: bool = os.name == "nt") -> str:
 
 
 def ours(arguments: Sequence[str], windows: bool = os.name == "nt") -> str:
-    """Our own command line with these arguments, by the Python that runs now."""
-    python = sys.executable
-    # Before a program in quotes PowerShell wants an &, and cmd wants none.
-    if not python or (windows and not HARMLESS.fullmatch(python)):
-        python = "python"
-    return pasteable([python, "-m", "backend", *arguments], windows)
+    """Our own command line with these arguments: by the Python that runs now, or the command that pip installed."""
+    return pasteable([*(_python(windows) if CHECKOUT else _installed(windows)), *arguments], windows)
 
 
 def by(arguments: Sequence[str]) -> str:
     """The end of a sentence: " with: " and our command, and before them where to call it, if that is not here."""
-    return f"{'' if Path.cwd() == ROOT else f', in {ROOT},'} with: {ours(arguments)}"
+    elsewhere = CHECKOUT and Path.cwd() != CHECKOUT
+    return f"{f', in {CHECKOUT},' if elsewhere else ''} with: {ours(arguments)}"
+
+
+def _python(windows: bool) -> list[str]:
+    python = sys.executable
+    # Before a program in quotes PowerShell wants an &, and cmd wants none.
+    if not python or (windows and not HARMLESS.fullmatch(python)):
+        python = "python"
+    return [python, "-m", "backend"]
+
+
+def _installed(windows: bool) -> list[str]:
+    """The name alone where the shell finds this environment's command by it, else its path."""
+    found = shutil.which(COMMAND)
+    scripts = sysconfig.get_path("scripts")
+    if found and Path(found).resolve().parent == Path(scripts).resolve():
+        return [COMMAND]
+    path = shutil.which(COMMAND, path=scripts)
+    return [path] if path and (not windows or HARMLESS.fullmatch(path)) else _python(windows)
 
 
 def _for_windows(word: str) -> str:

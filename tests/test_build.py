@@ -7,13 +7,22 @@ import subprocess
 import sys
 import time
 import zipfile
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
-import build
+from tools import doctor, pythons
 from tools.commands import demo_folder, slug
-from tools.environments import SHARED, Environment, SetUpError, environments, forget_half_installed, only_one, set_up
+from tools.environments import (
+    SHARED,
+    Environment,
+    SetUpError,
+    environments,
+    newer_blenders,
+)
+from tools.installing import _works, forget_half_installed, only_one, set_up
+from tools.pythons import python_of
 
 ROOT = Path(__file__).parents[1]
 
@@ -136,7 +145,8 @@ def test_a_failure_names_the_log_and_is_gone_on_from(tmp_path, wheel):
 @pytest.mark.skipif(os.name == "nt", reason="kills a process group")
 def test_a_killed_set_up_is_picked_up(tmp_path, wheel):
     program = (
-        "import sys; from pathlib import Path; from tools.environments import SHARED, Environment, set_up; "
+        "import sys; from pathlib import Path; from tools.environments import Environment; "
+        "from tools.installing import set_up; "
         "set_up(Environment(Path(sys.argv[1]), {'run': (sys.argv[2],)}), 'run')"
     )
     command = [sys.executable, "-c", program, str(tmp_path / "env"), str(wheel)]
@@ -227,11 +237,128 @@ def test_the_demo_passes_options_and_the_exit_code_on(house):
     assert answer.stdout.strip() == "['generate', '--prompt=a red apple', '--out=there', '--objective', 'jsd']"
 
 
+def fake_python(folder, name, status):
+    script = folder / name
+    script.parent.mkdir(parents=True, exist_ok=True)
+    script.write_text(f"#!/bin/sh\nexit {status}\n")
+    script.chmod(0o755)
+    return [str(script)]
+
+
 @pytest.mark.skipif(os.name == "nt", reason="a shell script")
 @pytest.mark.parametrize(("status", "found"), [(0, ["python3.11"]), (127, None)])
 def test_a_python_that_does_not_start_is_not_taken(tmp_path, monkeypatch, status, found):
-    script = tmp_path / "python3.11"
-    script.write_text(f"#!/bin/sh\nexit {status}\n")
-    script.chmod(0o755)
+    fake_python(tmp_path, "python3.11", status)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert build.python_311() == found
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
+    assert python_of((3, 11)) == found
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a shell script")
+def test_a_python_behind_one_that_does_not_start_is_found_in_pyenvs_folder(tmp_path, monkeypatch):
+    fake_python(tmp_path, "shims/python3.13", 127)
+    command = fake_python(tmp_path, "versions/3.13.0/bin/python3.13", 0)
+    monkeypatch.setenv("PATH", str(tmp_path / "shims"))
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
+    assert python_of((3, 13)) == command
+
+
+@pytest.mark.parametrize(
+    ("this", "there", "used"),
+    [
+        ((3, 11), {}, "this"),
+        ((3, 13), {(3, 11): ["python3.11"]}, "python3.11"),  # the Blenders that are tested are of 3.11
+        ((3, 13), {}, "this"),
+        ((3, 12), {(3, 13): ["python3.13"]}, "this"),
+        ((3, 10), {(3, 12): ["python3.12"], (3, 13): ["python3.13"]}, "python3.13"),
+        ((3, 14), {(3, 12): ["python3.12"]}, "python3.12"),
+        ((3, 14), {}, None),
+    ],
+)
+def test_build_py_finds_a_python_that_it_can_use(monkeypatch, this, there, used):
+    monkeypatch.setattr(sys, "version_info", (*this, 0, "final", 0))
+    monkeypatch.setattr(pythons, "python_of", there.get)
+    assert pythons.python_to_use() == ([sys.executable] if used == "this" else used and [used])
+
+
+@pytest.mark.parametrize(("this", "bpy"), [((3, 11), "bpy==4.2."), ((3, 13), "bpy==5.1.")])
+def test_blender_is_one_for_this_python(monkeypatch, this, bpy):
+    monkeypatch.setattr(sys, "version_info", (*this, 0, "final", 0))
+    blender = environments(ROOT)[1]
+    assert blender.groups["run"][0].startswith(bpy)
+    assert blender.refusal == ""
+    assert len(newer_blenders(ROOT)) == (2 if this == (3, 11) else 0)
+
+
+def test_where_there_is_no_blender_for_this_python_the_backend_alone_is_set_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "version_info", (3, 12, 0, "final", 0))
+    backend, blender = environments(ROOT)
+    assert backend.refusal == ""
+    with pytest.raises(SetUpError, match=r"Python 3\.12: install python3\.11 or python3\.13"):
+        set_up(blender, "run")
+
+
+def test_an_environment_of_another_python_is_made_again(tmp_path):
+    environment = Environment(tmp_path / "env", {"run": ()}, maker=(sys.executable, "-X", "utf8"))
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment.folder], check=True)
+    assert not _works(environment)  # without pip
+    for answer, works in (("(3, 11)", sys.version_info[:2] == (3, 11)), ("(3, 9)", False)):
+        maker = fake_python(tmp_path, "maker", 0)
+        Path(maker[0]).write_text(f"#!/bin/sh\necho '{answer}'\n")
+        here = Environment(Path(sys.prefix), {}, maker=tuple(maker))
+        assert _works(here) == works
+
+
+def test_the_doctor_says_that_there_is_no_blender_for_this_python(tmp_path):
+    environment = Environment(tmp_path / ".venv-bpy", {"run": ()}, refusal="install python3.11")
+    assert doctor._environment(environment, "run").mend == "install python3.11"
+
+
+def stamped(house):
+    """Environments that pass for complete; what their Python runs is a module `pytest` that prints its arguments."""
+    for environment in environments(house):
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment.folder], check=True)
+        (site,) = environment.folder.glob("**/site-packages")
+        (site / "pytest.py").write_text(
+            "import os, sys; print(sys.prefix.split(os.sep)[-1], os.environ.get('OMP_NUM_THREADS'), sys.argv[1:])"
+        )
+        for group in environment.groups:
+            environment.stamp(group).write_text(environment.digest(group))
+
+
+def test_a_path_runs_alone_in_the_environment_that_it_needs(house, monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    for folder in ("tests/scenes", "tests/blender"):
+        (house / folder).mkdir(parents=True)
+    stamped(house)
+    run = front_door(house, "test", "tests/scenes", "-k", "density")
+    assert run.stdout.splitlines() == [".venv None ['tests/scenes', '-k', 'density']"], run.stderr
+    assert front_door(house, "test", "tests/blender").stdout.splitlines() == [".venv-bpy None ['tests/blender']"]
+    (quick,) = front_door(house, "test", "--quick").stdout.splitlines()
+    assert quick.startswith(".venv 1 [")
+    assert "'--ignore=tests/server'" in quick
+    assert "'tests/blender'" not in quick
+
+
+def test_locked_packages_are_installed_by_uv_and_refused_with_another_hash(tmp_path, wheel, monkeypatch):
+    """A stand-in for uv says that it was called, and fails: pip does the same by the same lock."""
+    uv = fake_python(tmp_path, "tools/uv", 1)[0]
+    Path(uv).write_text(f'#!/bin/sh\necho "$@" > {tmp_path / "called"}; exit 1\n')
+    monkeypatch.setenv("PATH", f"{tmp_path / 'tools'}{os.pathsep}{os.environ['PATH']}")
+    lock = tmp_path / "run.txt"
+    lock.write_text(f"acorn==1.0 --hash=sha256:{'0' * 64}\n")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    environment = Environment(tmp_path / "env", {"run": ("acorn==1.0",)}, locks={"run": lock})
+    with pytest.raises(SetUpError, match="could not install"):
+        set_up(environment, "run")
+    assert not has_acorn(environment)
+    refused = environment.digest("run")
+    lock.write_text(f"acorn==1.0 --hash=sha256:{sha256(wheel.read_bytes()).hexdigest()}\n")
+    assert environment.digest("run") != refused
+    set_up(environment, "run")
+    assert has_acorn(environment)
+    assert (tmp_path / "called").read_text().split() == [
+        *("pip", "install", "--python", str(environment.python)),
+        *("--require-hashes", "--no-deps", "-r", str(lock)),
+    ]

@@ -7,17 +7,28 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 
 from tools.doctor import doctor
-from tools.environments import Environment, SetUpError, environments, newer_blenders, set_up
+from tools.environments import Environment, SetUpError, environments, newer_blenders, wire_environment
+from tools.installing import set_up
+from tools.locks import write_locks
 from tools.package import package, report
+from tools.pythons import python_of
+from tools.release import release
+from tools.tiers import Plan, parallel, plan
 from tools.window import ROOT_VARIABLE, SUITES, blender_root
 
 ROOT = Path(__file__).resolve().parents[1]
 SLUG_LENGTH = 60
+# Tests of the add-on that talk to a whole backend.
+NEED_TORCH = (
+    "--ignore=tests/addon/test_goodbyes.py",
+    "--ignore=tests/addon/test_heartbeat.py",
+    "--deselect=tests/addon/test_kit_maker.py::test_the_backend_makes_the_kit_and_takes_up_what_is_there",
+)
 FAILED, INTERRUPTED = 1, 130
 
 
@@ -30,19 +41,28 @@ def main(arguments: Sequence[str]) -> int:
     demo = commands.add_parser("demo", help="a sentence -> splats, mesh, turntable, scene.blend", allow_abbrev=False)
     demo.add_argument("prompt")
     demo.add_argument("--out", type=Path, help="folder for the results (out/PROMPT); other options go to `generate`")
-    test = commands.add_parser("test", help="every test; options go to pytest", add_help=False, allow_abbrev=False)
+    test = commands.add_parser(
+        "test", help="every test, or those of a path or -k; options go to pytest", add_help=False, allow_abbrev=False
+    )
     test.add_argument("--window", nargs="?", const="trixie", choices=SUITES, help="those in a Blender with a window")
+    test.add_argument("--python", choices=("3.12", "3.13"), help="those of the wire and the add-on, in a newer Python")
+    test.add_argument("--quick", action="store_true", help="closed forms alone: no server, no whole job, no Blender")
     bench = commands.add_parser("bench", help="where the time goes", allow_abbrev=False)
     bench.add_argument("--json", type=Path, help="write the figures there too")
+    made = commands.add_parser(
+        "release", help="a version: its commit, tag and zips; pushes nothing", allow_abbrev=False
+    )
+    made.add_argument("version", help="as 1.2.3")
     for name, text in (
         ("serve", "the backend that Blender talks to; options go to `python -m backend serve`"),
         ("package", "the extension's zips and a repository of them, in dist"),
         ("setup", "make the environments, nothing else"),
+        ("lock", "write the locks anew, after a change of pyproject.toml (needs uv)"),
         ("doctor", "what is installed, what is missing, what mends it"),
     ):
         commands.add_parser(name, help=text, add_help=False, allow_abbrev=False)
     args, others = parser.parse_known_args(arguments)
-    if others and args.command in ("bench", "package", "setup", "doctor"):
+    if others and args.command in ("bench", "package", "setup", "doctor", "lock", "release"):
         parser.error(f"{args.command} takes no options")
     try:
         return _run(args, others)
@@ -63,13 +83,19 @@ def _run(args: argparse.Namespace, others: list[str]) -> int:  # noqa: PLR0911
             set_up(backend, "run")
             set_up(blender, "run")
             return _demo(backend, blender, args.prompt, args.out or demo_folder(args.prompt, ROOT), others)
+        case "test" if args.python:
+            return _wire_test(args.python, others)
         case "test":
-            set_up(backend, "run", "dev")
-            set_up(blender, "run")
-            return _window_test(backend, args.window, others) if args.window else _test(backend, blender, others)
+            if args.window:
+                set_up(backend, "run", "dev")
+                return _window_test(backend, args.window, others)
+            return _test(backend, blender, plan(others, args.quick, ROOT))
         case "package":
             set_up(blender, "run")
             return _package(blender)
+        case "release":
+            set_up(blender, "run")
+            print(f"Tagged {release(ROOT, args.version, lambda: _package(blender))}; push it when you like.")
         case "bench":
             set_up(backend, "run")
             set_up(blender, "run")
@@ -77,6 +103,8 @@ def _run(args: argparse.Namespace, others: list[str]) -> int:  # noqa: PLR0911
         case "setup":
             set_up(backend, "run", "dev")
             set_up(blender, "run")
+        case "lock":
+            write_locks(ROOT)
         case "serve":
             set_up(backend, "run")
             return _call(backend, "-m", "backend", "serve", *others)
@@ -111,14 +139,42 @@ def _demo(backend: Environment, blender: Environment, prompt: str, out: Path, op
     return code
 
 
-def _test(backend: Environment, blender: Environment, options: list[str]) -> int:
-    """The backend's tests, those in Blender's Python, and in newer ones; also where the first ones fail."""
-    codes = [_call(backend, "-m", "pytest", *options, folder=ROOT)]
-    codes.append(_call(blender, "-m", "pytest", "tests/blender", folder=ROOT))
-    for newer in newer_blenders(ROOT):
-        set_up(newer, "run")
-        codes.append(_call(newer, "-m", "pytest", "tests/blender", folder=ROOT))
+def _test(backend: Environment, blender: Environment, tests: Plan) -> int:
+    """The backend's tests, those in Blender's Python, and in newer ones; also where the first ones fail.
+
+    Blenders come one after the other: each run starts backends of its own, and packs the same wheels.
+    """
+    codes = []
+    if tests.backend is not None:
+        set_up(backend, "run", "dev")
+        if tests.whole:
+            codes.append(_spread_test(backend, blender, tests))
+        else:
+            codes.append(_call(backend, "-m", "pytest", *tests.backend, folder=ROOT))
+    if tests.blender is not None:
+        for environment in (blender, *(newer_blenders(ROOT) if tests.whole else ())):
+            set_up(environment, "run")
+            codes.append(_call(environment, "-m", "pytest", *tests.blender, folder=ROOT))
     return next((code for code in codes if code), 0)
+
+
+def _spread_test(backend: Environment, blender: Environment, tests: Plan) -> int:
+    """On every core, a file each.  One thread for each process: more would wait for each other."""
+    if tests.blender is not None:
+        set_up(blender, "run")  # some of the backend's tests call it
+    threads = {} if "OMP_NUM_THREADS" in os.environ else {"OMP_NUM_THREADS": "1"}
+    return _call(backend, "-m", "pytest", *parallel(), *tests.backend or (), folder=ROOT, more=threads)
+
+
+def _wire_test(version: str, options: list[str]) -> int:
+    """What runs without torch: the wire, and the add-on's parts that need no Blender."""
+    major, minor = map(int, version.split("."))
+    python = python_of((major, minor))
+    if python is None:
+        raise SetUpError(f"Python {version} is not here: install python{version}.")
+    environment = wire_environment(ROOT, python)
+    set_up(environment, "run")
+    return _call(environment, "-m", "pytest", "tests/shared", "tests/addon", *NEED_TORCH, *options, folder=ROOT)
 
 
 def _window_test(backend: Environment, suite: str, options: list[str]) -> int:
@@ -136,7 +192,9 @@ def _package(blender: Environment) -> int:
     return 0
 
 
-def _call(environment: Environment, *arguments: str, folder: Path | None = None) -> int:
+def _call(
+    environment: Environment, *arguments: str, folder: Path | None = None, more: Mapping[str, str] | None = None
+) -> int:
     """Run the environment's Python with this repository's packages in reach; its exit code.
 
     -P: a folder named backend where the user happens to be is not ours.  Ctrl-C goes to the program as well, which
@@ -144,7 +202,7 @@ def _call(environment: Environment, *arguments: str, folder: Path | None = None)
     """
     paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     process = subprocess.Popen(
-        [environment.python, "-P", *arguments], cwd=folder, env={**os.environ, "PYTHONPATH": paths}
+        [environment.python, "-P", *arguments], cwd=folder, env={**os.environ, "PYTHONPATH": paths, **(more or {})}
     )
     while True:
         try:

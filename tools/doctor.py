@@ -108,6 +108,8 @@ def _card(backend: Environment) -> Finding:
 def _environment(environment: Environment, group: str, *named: str) -> Finding:
     """Whether a group is complete, and the versions of the packages worth naming."""
     name = f"{environment.folder.name} {group}"
+    if environment.refusal:
+        return Finding(name, "cannot be made in this Python", environment.refusal)
     if not environment.python.exists():
         return Finding(name, "is not there", SET_UP)
     pins = dict(line.split("==") for line in environment.groups[group] if "==" in line)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import zmq
 from filelock import FileLock, Timeout
+from platformdirs import user_data_path
 
 from backend.errors import UserError
 from backend.service.available_priors import AvailablePriors
@@ -57,11 +57,7 @@ def serve(listen: str, folder: Path | None, priors: tuple[str, ...] = (), kits: 
 
 def data_folder() -> Path:
     """Where this system keeps a user's data of a program."""
-    if sys.platform == "win32":
-        return Path(os.environ["LOCALAPPDATA"]) / "Splatsmith"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support" / "Splatsmith"
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "splatsmith"
+    return user_data_path("splatsmith" if sys.platform == "linux" else "Splatsmith", appauthor=False)
 
 
 @contextmanager

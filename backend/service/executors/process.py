@@ -16,11 +16,11 @@ from typing import IO
 
 from backend.service.executors import FromWorker
 from backend.service.executors.pipes import read_frames, write_frames
+from backend.terminal import CHECKOUT
 from shared.codec import ProtocolError, decode, encode
 from shared.messages import Message
 from shared.waker import Waker
 
-ROOT = Path(__file__).resolve().parents[3]
 PATIENCE = 5.0  # seconds for what a child of the worker still holds open
 TAIL = 4000  # characters of the log that explain a death
 
@@ -37,7 +37,8 @@ class Worker:
     def __init__(self, log: Path, heard: queue.SimpleQueue[tuple[Worker, FromWorker | None]], waker: Waker) -> None:
         self.ready = self.killed = False  # it is warm; we have killed it
         self._log, self._heard, self._waker = log, heard, waker
-        paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+        # From a repository the worker must be told where we are; installed, it finds us as every package.
+        paths = os.pathsep.join(filter(None, [str(CHECKOUT or ""), os.environ.get("PYTHONPATH")]))
         with log.open("ab") as output:
             self._log_start = output.tell()
             self._process = subprocess.Popen(

@@ -109,9 +109,9 @@ def test_the_installed_server_has_a_worker(installed, tmp_path):
     """The worker is a process of its own, which must find the package in a folder that knows nothing of it."""
     program = (
         "import queue, sys; from pathlib import Path; from backend.service.executors.process import Worker;"
-        "from shared.bell import Bell; heard = queue.SimpleQueue();"
-        "worker = Worker(Path('worker.log'), heard, Bell());"
-        "print(type(heard.get(timeout=120)[1]).__name__); worker.kill(); worker.bury()"
+        "from shared.waker import Waker; heard = queue.SimpleQueue();"
+        "worker = Worker(Path('worker.log'), heard, Waker());"
+        "print(type(heard.get(timeout=120)[1]).__name__); worker.kill(); worker.close()"
     )
     answer = called(installed / "python", "-c", program, folder=tmp_path, on_path=False)
     assert re.fullmatch(r"\w+\n", answer.stdout), answer.stderr + (tmp_path / "worker.log").read_text()

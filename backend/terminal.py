@@ -1,4 +1,4 @@
-"""What a command tells its user on stderr, a line a sentence, and what it does at Ctrl-C."""
+"""Messages for the user on stderr, one sentence a line, and Ctrl-C."""
 
 from __future__ import annotations
 
@@ -18,50 +18,50 @@ from rich.console import Console
 from rich.text import Text
 
 ROOT = Path(__file__).parents[1]
-STOPPED = 130  # the exit code of who was asked to stop, and did
-HARMLESS = re.compile(r"[\w./:\\+=@,-]+", re.ASCII)  # to cmd and PowerShell
+STOPPED = 130  # exit code after Ctrl-C
+UNQUOTED = re.compile(r"[\w./:\\+=@,-]+", re.ASCII)  # needs no quotes in cmd and PowerShell
 
-# Markup is off: "[bold]" may be a folder.  So are emoji codes: ":gear:" may be a part of a prompt.
+# No markup: "[bold]" may be a folder.  No emoji codes: ":gear:" may be part of a prompt.
 console = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
-def tell(text: str, mark: str = "", style: str = "yellow") -> None:
-    """One line, not broken; `mark` stands before it in colour."""
+def say(text: str, mark: str = "", style: str = "yellow") -> None:
+    """Print one line, not wrapped, with `mark` in colour before it."""
     console.print(Text.assemble((f"{mark} ", style), text) if mark else Text(text), soft_wrap=True)
 
 
 def note(text: str) -> None:
-    """What the user should know; the work goes on."""
-    tell(text, "Note:")
+    """Something the user should know; the work goes on."""
+    say(text, "Note:")
 
 
-def left_out(text: str) -> None:
-    """What the work goes on without."""
-    tell(text, "Left out:")
+def skipped(text: str) -> None:
+    """Something that is skipped; the work goes on without it."""
+    say(text, "Skipped:")
 
 
 def pasteable(words: Sequence[str], windows: bool = os.name == "nt") -> str:
-    """A command as one types it: for a POSIX shell, or for cmd and PowerShell."""
+    """A command line to paste: for a POSIX shell, or for cmd and PowerShell."""
     return " ".join(_for_windows(word) for word in words) if windows else shlex.join(words)
 
 
-def ours(arguments: Sequence[str], windows: bool = os.name == "nt") -> str:
-    """Our own command line with these arguments, by the Python that runs now."""
+def own_command(arguments: Sequence[str], windows: bool = os.name == "nt") -> str:
+    """The backend's command line with these arguments, run by the current Python."""
     python = sys.executable
-    # Before a program in quotes PowerShell wants an &, and cmd wants none.
-    if not python or (windows and not HARMLESS.fullmatch(python)):
+    # PowerShell needs an & before a quoted program, and cmd does not take one.
+    if not python or (windows and not UNQUOTED.fullmatch(python)):
         python = "python"
     return pasteable([python, "-m", "backend", *arguments], windows)
 
 
-def by(arguments: Sequence[str]) -> str:
-    """The end of a sentence: " with: " and our command, and before them where to call it, if that is not here."""
-    return f"{'' if Path.cwd() == ROOT else f', in {ROOT},'} with: {ours(arguments)}"
+def with_command(arguments: Sequence[str]) -> str:
+    """The end of a sentence: " with: " and our command; before it the folder to run it in, if not the current one."""
+    return f"{'' if Path.cwd() == ROOT else f', in {ROOT},'} with: {own_command(arguments)}"
 
 
 def _for_windows(word: str) -> str:
-    """In double quotes, which both know; as the C runtime reads backslashes before them."""
-    if HARMLESS.fullmatch(word):
+    """In double quotes, which both shells know, with backslashes before them as the C runtime reads them."""
+    if UNQUOTED.fullmatch(word):
         return word
     quoted = subprocess.list2cmdline([word])
     return quoted if quoted.startswith('"') else f'"{quoted}"'
@@ -69,7 +69,7 @@ def _for_windows(word: str) -> str:
 
 @contextmanager
 def stop_key() -> Iterator[list[float]]:
-    """A list that is filled when a stop is asked for.  Asked once more, KeyboardInterrupt."""
+    """Yields a list that is no longer empty after Ctrl-C or SIGTERM; the second time raises KeyboardInterrupt."""
     pressed: list[float] = []
 
     def press(_number: int, _frame: FrameType | None) -> None:

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from backend.kits.make import Camera, Event, LeftOut, make_kit
 from backend.kits.subjects import Subject, subjects
 from backend.priors.kit import read_index
-from backend.terminal import STOPPED, console, note, pasteable, stop_key, tell
+from backend.terminal import STOPPED, console, note, pasteable, say, stop_key
 
 Tell = Callable[[Event], None]
 
@@ -50,7 +50,7 @@ def _done(out: Path, as_json: bool) -> int:
     if as_json:
         _line(event="done", name=index.name, objects=len(index.objects), folder=str(out.resolve()))
     else:
-        tell(f"{len(index.objects)} objects: use them with {pasteable(['--prior', str(out)])}")
+        say(f"{len(index.objects)} objects: use them with {pasteable(['--prior', str(out)])}")
     return 0
 
 
@@ -58,7 +58,7 @@ def _stopped(out: Path, as_json: bool) -> int:
     if as_json:
         _line(event="stopped")
     else:
-        tell(f"Stopped.  The same command goes on; what is done is in {out}.")
+        say(f"Stopped.  The same command goes on; what is done is in {out}.")
     return STOPPED
 
 

@@ -67,11 +67,11 @@ class ImageScene:
         values = [self.pixels.detach(), *([] if self.pixels.grad is None else [self.pixels.grad])]
         return all(bool(torch.isfinite(value).all()) for value in values)
 
-    def forget(self) -> None:
+    def drop_gradients(self) -> None:
         """The gradient is dropped."""
         self.optimiser.zero_grad(set_to_none=True)
 
-    def whole(self) -> bool:
+    def resumable(self) -> bool:
         """Whether every pixel is a number."""
         return bool(torch.isfinite(self.pixels).all())
 

@@ -103,12 +103,12 @@ class SplatScene:
         values = [v for p in self.params.values() for v in (p.detach(), p.grad) if v is not None]
         return all(bool(torch.isfinite(v).all()) for v in values)
 
-    def forget(self) -> None:
+    def drop_gradients(self) -> None:
         """The gradients are dropped, and the splats stay as they are."""
         for optimiser in self.optimisers.values():
             optimiser.zero_grad(set_to_none=True)
 
-    def whole(self) -> bool:
+    def resumable(self) -> bool:
         """Whether all splats have all parameters and moments, and these are numbers; growth cut short leaves others."""
         try:
             _check(dict(self.params), self.params, self.state_dict())

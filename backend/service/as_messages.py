@@ -41,5 +41,5 @@ def news(event: events.Event, job: str, to_scene: messages.Matrix) -> messages.F
             return splats_message(splats, job, step, to_scene)
         case events.Warning(text):
             return messages.Warning(job=job, text=text)
-        case events.Made():
+        case events.ResultReady():
             return None

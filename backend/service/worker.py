@@ -21,12 +21,12 @@ from typing import IO, Literal
 import torch
 
 from backend.cameras import orbit
-from backend.errors import UserError, said_of
+from backend.errors import UserError, sentence_of
 from backend.run.assemble import choose_device, open_kit
 from backend.run.distill import DivergedError, show
 from backend.run.events import Event
 from backend.run.folder import JobFolder
-from backend.run.memory import is_out_of_memory, what_helps
+from backend.run.memory import is_out_of_memory, memory_advice
 from backend.run.session import Session
 from backend.scenes.initial import sphere
 from backend.scenes.optimised import SplatScene
@@ -93,11 +93,11 @@ def run_task(task: Task, orders: Orders, send: Send) -> None:
     except UserError as error:
         send(_failed(task, str(error)))
     except OSError as error:
-        send(_failed(task, said_of(error, task.folder), traceback.format_exc()))
+        send(_failed(task, sentence_of(error, task.folder), traceback.format_exc()))
     except Exception as error:
         if is_out_of_memory(error):
             torch.cuda.empty_cache()
-            send(_failed(task, what_helps(), traceback.format_exc()))
+            send(_failed(task, memory_advice(), traceback.format_exc()))
             return
         log.exception("job %s", task.job)
         text = f"The job stopped at an error of the program ({type(error).__name__}: {error}): see the log."

@@ -31,7 +31,7 @@ from backend.studies.cells import cell
 from backend.studies.evaluate.command import evaluate
 from backend.studies.evaluate.optional_judges import OptionalJudges
 from backend.studies.evaluate.references import prior_mark
-from backend.terminal import console, left_out
+from backend.terminal import console, skipped
 
 PROMPTS = (
     "a wooden chair", "a red sofa", "a desk lamp", "a red apple",
@@ -69,7 +69,7 @@ def compare(
                 run(job, folder)
             folders.append(folder.path)
         except DivergedError as error:
-            left_out(f"{folder.path.name}: {error}")
+            skipped(f"{folder.path.name}: {error}")
     return evaluate(folders, out, OptionalJudges(), with_references)
 
 
@@ -82,7 +82,7 @@ def read_prompts(file: Path) -> list[str]:
     kept = {line: number for number, line in reversed([*enumerate(lines, 1)]) if line}
     if left := [str(number) for number, line in enumerate(lines, 1) if kept.get(line) != number]:
         said = f"blank or repeated lines of {file}: {', '.join(left)}."
-        left_out(said)
+        skipped(said)
     return [*dict.fromkeys(line for line in lines if line)]
 
 
@@ -95,7 +95,7 @@ def _understood(prompt: str, prior: str) -> bool:
     try:
         chooser.choose(prompt)
     except PriorError as error:
-        left_out(str(error))
+        skipped(str(error))
         return False
     return True
 
@@ -181,5 +181,5 @@ def run(job: Job, folder: JobFolder) -> None:
         pass
     session.save_splats()
     turntable_png(session.run.scene.splats(), folder / "turntable.png")
-    figures: dict[str, Any] = msgspec.to_builtins(session.figures())
+    figures: dict[str, Any] = msgspec.to_builtins(session.summary())
     folder.write_metrics(figures | {"placed": not folder.served, "prior_mark": prior_mark(job.prior)})

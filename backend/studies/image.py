@@ -23,7 +23,7 @@ from backend.run.events import StepDone
 from backend.studies.cells import cell
 from backend.studies.evaluate.references import prior_mark
 from backend.studies.evaluate.sheet import table_sheet
-from backend.terminal import tell
+from backend.terminal import say
 
 RATE = 0.02  # of Adam, on pixels in [0,1]
 SHOWN = 96  # pixels, the side of a picture on the sheet
@@ -50,13 +50,13 @@ def draw_all(prompts: Sequence[str], objectives: Sequence[str], out: Path, seed:
         file = out / f"{cell(name, prompt, seed)}.png"
         if not drawn(job, file):
             figures = draw(job, file)
-            tell(f"{name:14} {prompt}: {figures['seconds']:.0f} s, saturation {figures['saturation']:.2f}")
+            say(f"{name:14} {prompt}: {figures['seconds']:.0f} s, saturation {figures['saturation']:.2f}")
     rows = {
         name: [Image.open(out / f"{cell(name, prompt, seed)}.png").convert("RGB") for prompt in prompts]
         for name in dict.fromkeys(name for name, _ in jobs)
     }
     table_sheet(rows, prompts, SHOWN).save(out / "sheet.png", optimize=True)
-    tell(str(out / "sheet.png"))
+    say(str(out / "sheet.png"))
     return 0
 
 

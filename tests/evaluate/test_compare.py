@@ -23,7 +23,7 @@ def test_equal_budgets_and_going_on(tmp_path, capsys, kit):
     said = " ".join(capsys.readouterr().err.split())
     assert "blank or repeated lines" in said
     assert ": 2, 4." in said
-    assert 'Left out: prompt "xqzzt wvvkp" names nothing' in said
+    assert 'Skipped: prompt "xqzzt wvvkp" names nothing' in said
     first = tmp_path / "runs/sds-a-red-apple-0"
     stamp = (first / "metrics.json").stat().st_mtime_ns
     assert main([*command, "--objective", "sds", "--objective", "jsd"]) == 0

@@ -192,7 +192,7 @@ def test_weights_that_are_not_there_are_told_and_the_rest_is_evaluated(runs, tin
     assert main(command) == 0
     said = " ".join(capsys.readouterr().err.split())
     for name in ("DINO", "CLIP", "Inception", "ImageReward"):
-        assert f"Left out: {name}" in said
+        assert f"Skipped: {name}" in said
     (group,) = json.loads((tiny_clip / "out/evaluation.json").read_text())["groups"]
     assert group["prior_rows"] == [2]
     assert "clip" not in group

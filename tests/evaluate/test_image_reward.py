@@ -79,4 +79,4 @@ def test_what_is_no_image_reward_is_told_in_a_sentence(spoil, reason, image_rewa
     spoil(image_reward_folder)
     assert OptionalJudges.load(None, None, None, str(image_reward_folder)).reward is None
     said = " ".join(capsys.readouterr().err.split())
-    assert re.match(f"Left out: ImageReward, for .* cannot be loaded as its weights .*{reason}", said)
+    assert re.match(f"Skipped: ImageReward, for .* cannot be loaded as its weights .*{reason}", said)

@@ -9,7 +9,7 @@ from kits import make_small_kit
 from backend.cameras import orbit
 from backend.job.job import make_job
 from backend.priors.catalogue import STD
-from backend.run.assemble import large_prior, load_prior
+from backend.run.assemble import load_large_prior, load_prior
 from backend.studies.evaluate.references import EACH, SIDES, draw, of_all, own_cameras, prior_mark, references
 
 
@@ -26,7 +26,7 @@ def prior_of(kit, prompt, **catalogue):
 def test_another_priors_own_pictures(folders, tmp_path):
     """Drawn once and kept under its name; a damaged file is drawn again."""
     name = str(folders["epsilon"])
-    prior = large_prior(name, torch.device("cpu"))
+    prior = load_large_prior(name, torch.device("cpu"))
     pictures, azimuth = references(prior, name, "a red apple", tmp_path)
     assert pictures.shape[:1] == azimuth.shape == (SIDES * EACH,)
     assert 0 <= pictures.min() < pictures.max() <= 1

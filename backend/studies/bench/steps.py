@@ -13,7 +13,7 @@ import torch
 from backend.guidance.rules import RULES
 from backend.job.job import make_job
 from backend.run.assemble import assemble, choose_device, load_prior
-from backend.run.distill import Laps, distill
+from backend.run.distill import Timings, distill
 
 SPREAD = 5  # places of the run at which steps are timed: cost changes with t, resolution and growth
 
@@ -36,7 +36,7 @@ def time_objective(name: str, steps: int) -> dict[str, Any]:
     run, _ = assemble(job, prior, device)
     for _ in distill(run, 2):  # compiled kernels, caches
         pass
-    run.laps = Laps(measure=True)
+    run.timings = Timings(measure=True)
     run.prior.calls, run.prior.rows, run.prior.seconds = 0, 0, 0.0
     seconds = 0.0
     for place in range(SPREAD):
@@ -46,7 +46,7 @@ def time_objective(name: str, steps: int) -> dict[str, Any]:
             pass
         seconds += time.perf_counter() - began
     count = SPREAD * steps
-    parts = {part: total / count for part, total in run.laps.seconds.items()}
+    parts = {part: total / count for part, total in run.timings.seconds.items()}
     parts["prior"] = run.prior.seconds / count
     parts["objective"] -= parts["prior"]
     mean = seconds / count

@@ -30,7 +30,7 @@ from backend.studies.evaluate.optional_judges import OptionalJudges
 from backend.studies.evaluate.references import ELEVATION, of_all, references
 from backend.studies.evaluate.sheet import SheetError, grid, sheet
 from backend.studies.evaluate.summary import Group, markdown, summary
-from backend.terminal import console, left_out, tell
+from backend.terminal import console, say, skipped
 
 FIGURES = ("agreement", "top5", "t3", "quality", "saturation", "seconds", "prior_calls", "prior_rows")
 LIKENESS = ("psnr", "psnr_rgba", "new", "largest", "largest_in_view", "turned", "second_faces")
@@ -46,7 +46,7 @@ def evaluate(folders: Sequence[Path], out: Path, others: OptionalJudges, with_re
     judge = Judge()
     results = _looked(folders, judge)
     if not results:
-        tell("There is nothing to evaluate: name folders that `generate` has finished.")
+        say("There is nothing to evaluate: name folders that `generate` has finished.")
         return 2
     out.mkdir(parents=True, exist_ok=True)
     drawn = _references(results, judge, out) if with_references else {}
@@ -60,9 +60,9 @@ def evaluate(folders: Sequence[Path], out: Path, others: OptionalJudges, with_re
         file.write_text(json.dumps(table, indent=2) + "\n", encoding="utf-8")
     text = markdown(rows, baseline)
     (out / "evaluation.md").write_text(text, encoding="utf-8")
-    tell(text)
+    say(text)
     _draw_sheets({key: [member.folder for member in members] for key, members in alike.items()}, out)
-    tell(f"{len(results)} results: evaluation.json, evaluation.md and the sheets in {out}")
+    say(f"{len(results)} results: evaluation.json, evaluation.md and the sheets in {out}")
     return 0
 
 
@@ -73,7 +73,7 @@ def _looked(folders: Sequence[Path], judge: Judge) -> list[Result]:
         try:
             results.append(look(folder, judge))
         except EvaluationError as error:
-            left_out(str(error))
+            skipped(str(error))
     return results
 
 
@@ -83,7 +83,7 @@ def _draw_sheets(folders: dict[tuple[str, str], list[Path]], out: Path) -> None:
         sheet([folder for members in folders.values() for folder in members]).save(out / "sheet.png")
         grid(folders).save(out / "grid.png")
     except SheetError as error:
-        tell(str(error), "No sheets:")
+        say(str(error), "No sheets:")
 
 
 def _alike(results: list[Result]) -> dict[tuple[str, str], list[Result]]:
@@ -103,7 +103,7 @@ def _references(results: list[Result], judge: Judge, out: Path) -> Drawn:
             prior, _ = load_prior(of_all(job), choose_device("auto"))
             pictures, azimuth = references(prior, name, prompt, out)
         except PriorError as error:
-            tell(f"for {prompt}: {error}", "No FID, KID, Janus and own agreement")
+            say(f"for {prompt}: {error}", "No FID, KID, Janus and own agreement")
             continue
         found[name, prompt] = judge.features(pictures), azimuth
     return found

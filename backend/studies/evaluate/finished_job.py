@@ -31,7 +31,7 @@ from backend.studies.evaluate.judge import Judge
 from backend.studies.evaluate.measures import inception_quality, t3_score
 from backend.studies.evaluate.nearest import Likeness, likeness
 from backend.studies.evaluate.references import ELEVATION, prior_mark
-from backend.terminal import by
+from backend.terminal import with_command
 
 VIEWS, SIDE, GREY = 48, 128, 0.5
 VERSION = 5  # of the figures and of what evaluation.npz holds; others are made anew
@@ -86,7 +86,7 @@ def look(folder: Path, judge: Judge) -> Result:
     if not (folder / "job.json").exists():
         raise EvaluationError(f"{folder}: holds no job.json, so it is no result of ours.")
     if not all((folder / name).exists() for name in ("splats.ply", "metrics.json")):
-        command = by(["generate", "--continue", str(folder.absolute())])
+        command = with_command(["generate", "--continue", str(folder.absolute())])
         raise EvaluationError(f"{folder}: its job has not finished. Go on{command}")
     try:
         job = make_job(read_job(folder / "job.json"))

@@ -14,7 +14,7 @@ from backend.cameras import Cameras, half_turn
 from backend.priors.authors import Makers, makers
 from backend.priors.catalogue import CataloguePrior
 from backend.priors.grid import RINGS, SIDE
-from backend.run.credits import seen_by
+from backend.run.credits import encoded_views
 from backend.scenes.splats import Splats
 
 MAKER = 0.1  # share from which on an object's views count as what the result should look like
@@ -38,7 +38,7 @@ class Likeness(msgspec.Struct, frozen=True, kw_only=True):
 
 def likeness(prior: CataloguePrior, splats: Splats, side: int = SIDE) -> Likeness:
     """Of finished splats, in pictures of `side` pixels."""
-    return compared(prior, seen_by(prior, splats, side).clamp(-1, 1))
+    return compared(prior, encoded_views(prior, splats, side).clamp(-1, 1))
 
 
 def compared(prior: CataloguePrior, x: Tensor) -> Likeness:

@@ -26,7 +26,7 @@ from backend.studies.evaluate.diversity import diversity
 from backend.studies.evaluate.finished_job import Result
 from backend.studies.evaluate.image_reward import Reward, image_reward
 from backend.studies.evaluate.references import ELEVATION
-from backend.terminal import left_out
+from backend.terminal import skipped
 
 VIEWS, SIDE, GREY = 8, 224, 0.5
 # What foreign files raise on loading, and a model of another kind on its first picture.
@@ -92,7 +92,7 @@ def _loaded(name: str, path: Any, load: Callable[[Any], Any]) -> Any:
     except UNLOADABLE as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         said = f"{name}, for {path} cannot be loaded as its weights ({textwrap.shorten(reason, 200)})."
-        left_out(said)
+        skipped(said)
         return None
 
 

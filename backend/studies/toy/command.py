@@ -31,7 +31,7 @@ from backend.studies.toy.modes import HELD, LANDED, exact_prior
 from backend.studies.toy.network import Network, fresh, load, save, train
 from backend.studies.toy.records import Measured, finite, measure, summary
 from backend.studies.toy.trained import Trained
-from backend.terminal import console, tell
+from backend.terminal import console, say
 
 MOST = 1000  # seeds; the paper's largest number
 SEED = 0
@@ -151,14 +151,14 @@ def _write(file: Path, result: dict[str, Any]) -> None:
 def _tell(result: dict[str, Any], left_out: dict[str, str], out: Path, seconds: float) -> None:
     """Each claim with its verdict."""
     for prior_name, claims in result["findings"].items():
-        tell("", prior_name, "bold")
+        say("", prior_name, "bold")
         for claim in claims:
             verdict, colour = ("  yes", "green") if claim["confirmed"] else ("  no ", "yellow")
             values = ", ".join(f"{name} {_short(claim[name])}" for name in ("sds", "jsd"))
-            tell(f"{claim['claim']} ({values})", verdict, colour)
+            say(f"{claim['claim']} ({values})", verdict, colour)
     for name, reason in left_out.items():
-        tell(f"{name}: {reason}", "Left out:")
-    tell(f"Done in {seconds:.0f} s: {out}")
+        say(f"{name}: {reason}", "Skipped:")
+    say(f"Done in {seconds:.0f} s: {out}")
 
 
 def _short(value: Any) -> str:

@@ -9,7 +9,7 @@ import torch
 from kits import small_catalogue
 
 from backend.job.job import make_job
-from backend.priors.authors import makers
+from backend.priors.authors import authors
 from backend.priors.catalogue import CataloguePrior
 from backend.run.assemble import assemble
 from backend.run.credits import encoded_views
@@ -29,6 +29,6 @@ def test_one_object_comes_out_as_itself(objective, least, catalogue):
     prior = CataloguePrior(catalogue, job.prompt, settings=job.recipe.catalogue)
     run, _ = assemble(job, prior, torch.device("cpu"))
     list(distill(run, STEPS))
-    made = makers(prior, encoded_views(prior, run.scene.splats(), 64))
+    made = authors(prior, encoded_views(prior, run.scene.splats(), 64))
     assert float(made.psnr[0]) > least
     assert float(made.psnr_rgba[0]) > least - 4

@@ -115,7 +115,7 @@ def test_nothing_understood(prompt):
         CHOOSER.choose(prompt)
 
 
-def test_near_names_are_offered():
+def test_similar_names_are_suggested():
     for slip, name in (
         ("a soffa", "sofa"),
         ("a bicylce", "bicycle"),
@@ -126,7 +126,7 @@ def test_near_names_are_offered():
             CHOOSER.choose(slip)
 
 
-def test_cats_are_no_dogs():
+def test_cats_are_not_dogs():
     only = Chooser(["Cat", "Table"], np.full((2, 3), 0.5), np.ones(2), TABLE)
     assert [only.understands(word) for word in ("kitten", "a dog", "a chair", "tables")] == [True, False, False, True]
 
@@ -139,7 +139,7 @@ def test_the_word_table_knows_near_words():
     assert choice.notes == ["Draws from one object, 'Rifle'; reads 'guns' as 'rifle'."]
 
 
-def test_sizes_prefer_without_choosing():
+def test_sizes_are_preferred_but_do_not_select():
     weights = CHOOSER.choose("a small oven").weights
     assert weights[NAMES.index("Small oven")] == 2 * weights[NAMES.index("Oven")] == 1
     assert weights[NAMES.index("Chair")] == 0
@@ -165,14 +165,14 @@ def test_colours(prompt, has, takes):
     assert dyed(prompt) == takes
 
 
-def test_colours_that_are_there_weigh_more():
+def test_objects_with_the_colour_weigh_more():
     weights = CHOOSER.choose("a red car").weights
     assert weights[NAMES.index("Concept Sedan 01")] == 1
     assert weights[NAMES.index("Ford Focus")] == 0.5
     assert all(0 <= red <= 1 for colour in CHOOSER.choose("a dark green sofa").dyes.values() for red in colour)
 
 
-def test_where_a_dye_reaches_little_there_is_little_weight():
+def test_objects_with_a_small_dyeable_share_weigh_little():
     kit = Chooser(["Sofa"] * 3, np.array([GREY] * 3), np.array([1, 0.5, 0.9 * FAINT]), TABLE)
     assert kit.choose("a blue sofa").weights.tolist() == [1, 0.5, 0]
     assert set(kit.choose("a blue sofa").dyes) == {0, 1}
@@ -193,42 +193,44 @@ def test_where_a_dye_reaches_little_there_is_little_weight():
         ("an animal", "cat", {"Siamese cat"}),
     ],
 )
-def test_negative_prompts_take_away(prompt, negative, gone):
+def test_negative_prompts_remove_objects(prompt, negative, gone):
     assert chosen(prompt, negative) == chosen(prompt) - gone
 
 
-def test_what_is_dyed_lost_its_colour():
+def test_dyed_objects_no_longer_have_their_colour():
     assert chosen("a blue car", "red") == {"Ford Focus", "Concept Sedan 01"}
 
 
-def test_negative_prompt_that_takes_everything():
-    with pytest.raises(
-        PriorError, match='negative prompt "chairs" takes away all that the prior knows of "a red chair"'
-    ):
+def test_a_negative_prompt_that_removes_everything_is_refused():
+    with pytest.raises(PriorError, match='negative prompt "chairs" removes all objects for "a red chair"'):
         CHOOSER.choose("a red chair", "chairs")
 
 
 @pytest.mark.parametrize(
-    ("prompt", "negative", "told"),
+    ("prompt", "negative", "words"),
     [
-        ("a flying red chair", "", "Draws from 7 chairs, 6 of them dyed red; never saw 'flying'."),
+        ("a flying red chair", "", "Draws from 7 chairs, 6 of them dyed red; does not know 'flying'."),
         ("a wooden chair", "", "Draws from 2 wooden chairs ('chair.001' and 'Oak chair')."),
         ("a green couch", "", "Draws from 2 couches ('Corner sofa' and 'Couch'), all of them dyed green."),
         ("a blue vase-like bowl with yellow", "", "Draws from 2 bowls ('Bowl' and 'Bowl with fruits'), all of them"),
-        ("a cat on a table", "", "Draws from one object, 'Siamese cat'; leaves out 'table'."),
-        ("an olive green or black bear", "", "'Teddy bear', dyed olive green; leaves out 'black'."),
+        ("a cat on a table", "", "Draws from one object, 'Siamese cat'; ignores 'table'."),
+        ("an olive green or black bear", "", "'Teddy bear', dyed olive green; ignores 'black'."),
         ("a green teddy bear", "", "Draws from one object, 'Teddy bear', dyed green."),
         ("a round wooden table", "", "Draws from one object, 'Round table'; none of these is 'wooden'."),
         ("a taxi", "", "Draws from 2 cars ('Ford Focus' and 'Concept Sedan 01'); reads 'taxi' as 'car'."),
         ("furniture", "", "Draws from 15 pieces of furniture."),
-        ("a chair", "red, unicorns", "6 chairs; the negative prompt takes 1 away; none has to go for 'unicorns'."),
+        (
+            "a chair",
+            "red, unicorns",
+            "6 chairs; the negative prompt removes 1; the negative prompt's 'unicorns' matches nothing.",
+        ),
     ],
 )
-def test_notes(prompt, negative, told):
-    assert told in note(prompt, negative)
+def test_notes(prompt, negative, words):
+    assert words in note(prompt, negative)
 
 
-def test_columns_that_do_not_belong_together():
+def test_mismatched_lengths_are_refused():
     with pytest.raises(ValueError, match="1 names, 2 colours and 1 shares"):
         Chooser(["Chair"], np.zeros((2, 3)), np.ones(1), TABLE)
 

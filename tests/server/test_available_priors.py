@@ -1,4 +1,4 @@
-"""The kits on offer: found without a restart, told apart, and left out with a reason."""
+"""The kits on offer: found without a restart, with distinct titles, and skipped with a reason."""
 
 import json
 import shutil
@@ -60,7 +60,7 @@ def test_kits_of_one_name_have_distinct_titles(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("damage", "words"), [(b"{", "is damaged"), (None, "holds no object"), (b'{"format": 9}', "is damaged")]
+    ("damage", "words"), [(b"{", "is damaged"), (None, "has no objects"), (b'{"format": 9}', "is damaged")]
 )
 def test_a_kit_that_cannot_be_used_is_reported_and_skipped(tmp_path, damage, words):
     make_kit(tmp_path / "whole", "Whole")

@@ -71,7 +71,7 @@ def test_pictures_are_refused(short):
 
 
 @pytest.mark.parametrize("rank", [0, 4])
-def test_a_twin_starts_as_the_prior_and_is_told_gradients(short, rank):
+def test_a_twin_starts_as_the_prior_and_gives_gradients(short, rank):
     prior, x = Trained(short[0]), torch.randn(6, 2, 1, 1, generator=torch.Generator().manual_seed(3))
     t, asked = torch.full((6,), 400), prior.condition(["2"] * 6)
     twin = prior.twin(rank, seed=1)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from backend.cameras import Cameras, half_turn
-from backend.priors.authors import Makers, makers
+from backend.priors.authors import Authors, authors
 from backend.priors.catalogue import CataloguePrior
 from backend.priors.grid import RINGS, SIDE
 from backend.run.credits import encoded_views
@@ -43,7 +43,7 @@ def likeness(prior: CataloguePrior, splats: Splats, side: int = SIDE) -> Likenes
 
 def compared(prior: CataloguePrior, x: Tensor) -> Likeness:
     """Of pictures x (48,4,S,S) from the grid's cameras."""
-    found = makers(prior, x)
+    found = authors(prior, x)
     angles = turned(prior, x, found)
     return Likeness(
         nearest=found.objects[found.nearest].source,
@@ -57,7 +57,7 @@ def compared(prior: CataloguePrior, x: Tensor) -> Likeness:
     )
 
 
-def turned(prior: CataloguePrior, x: Tensor, found: Makers) -> Tensor:
+def turned(prior: CataloguePrior, x: Tensor, found: Authors) -> Tensor:
     """Degrees (48,) between each view's azimuth and the one from which its makers look most like it, in its ring."""
     which = (found.shares >= min(MAKER, float(found.shares.max()))).nonzero()[:, 0].to(prior.device)
     known = [prior.sources[0].pictures(camera, x.shape[-1]).x[which] for camera in range(len(x))]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from backend.kits.make import Camera, LeftOut, make_kit
+from backend.kits.make import Camera, Skipped, make_kit
 from backend.kits.subjects import Credits, Parts, Subject
 from backend.scenes.meshes import TO_Z_UP, Surface, load_surface
 from prior_data.catalogue import Model, fetch, models
@@ -52,7 +52,7 @@ def main() -> None:
     catalogues = fetch(args.download or args.out.parent / "download")
     files = [subject(model, catalogues) for model in models(catalogues)]
     for event in make_kit(files, args.out, "sweethome", camera=Camera(quality=args.quality)):
-        print(f"{event.done}/{event.of}\t{event.name}", event.text if isinstance(event, LeftOut) else "", flush=True)
+        print(f"{event.done}/{event.of}\t{event.name}", event.text if isinstance(event, Skipped) else "", flush=True)
 
 
 if __name__ == "__main__":

@@ -124,7 +124,7 @@ def test_a_second_ctrl_c_stops_at_once_without_a_traceback(tmp_path, quick):
 )
 def test_options_that_continue_cannot_use_are_refused(tmp_path, given, flags, capsys):
     assert main(["generate", "--continue", str(tmp_path), *given]) == 2
-    assert f"without {flags};" in capsys.readouterr().err
+    assert f"cannot be used with {flags};" in capsys.readouterr().err
 
 
 def test_out_of_memory_is_a_sentence_and_leaves_a_resumable_state(tmp_path):

@@ -18,7 +18,7 @@ from backend.render import footprint, kernel
 from backend.render.arguments import SH_C0, RenderMode
 from backend.render.project import project
 
-# numba's workqueue ends the process if two threads enter it at once.
+# numba's workqueue aborts the process if two threads enter it at once.
 _one_caller = threading.Lock()
 
 
@@ -47,7 +47,7 @@ def rasterize(
     features = torch.cat([rgb.expand(cameras, count, 3), seen.depths[..., None]], -1)
     if backgrounds is None:
         backgrounds = means.new_zeros(cameras, 3)
-    behind = torch.nn.functional.pad(backgrounds, (0, 1))  # nothing has no depth
+    behind = torch.nn.functional.pad(backgrounds, (0, 1))  # the background has depth 0
     shared = opacities.expand(cameras, count)
     pixels, transmittances, radii = _Composite.apply(  # type: ignore[no-untyped-call]
         seen.means2d, seen.factors, shared, features, behind, seen.depths.detach(), seen.in_range, width, height
@@ -77,13 +77,13 @@ def _sh_colors(degree: int, sh: Tensor, means: Tensor, viewmats: Tensor) -> Tens
     directions = torch.nn.functional.normalize(means - positions, dim=-1)
     count = (degree + 1) ** 2
     bases = _eval_sh_bases_fast(count, directions)
-    # Channel by channel: half the time of one product with an axis of three in it.
+    # Channel by channel: half the time of one product with an axis of length three.
     channels = [(bases * sh[:, :count, channel]).sum(-1) for channel in range(3)]
     return (torch.stack(channels, -1) + 0.5).clamp(min=0)
 
 
 def _select(pixels: Tensor, alphas: Tensor, mode: RenderMode) -> Tensor:
-    """The channels that the mode asks for, of red, green, blue, accumulated depth (C,H,W,4)."""
+    """The channels of the mode, from red, green, blue and accumulated depth (C,H,W,4)."""
     if mode == "RGB":
         return pixels[..., :3]
     if mode == "RGB+D":
@@ -148,7 +148,7 @@ def _arrays(*tensors: Tensor) -> tuple[NDArray[Any], ...]:
 
 @contextmanager
 def _threads() -> Iterator[None]:
-    """Run the kernel with as many threads as torch has, one caller at a time."""
+    """Run the kernel with torch's number of threads, one caller at a time."""
     with _one_caller:
         numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
         yield

@@ -45,5 +45,5 @@ def test_oklab_is_that_of_its_author():
     np.testing.assert_allclose(oklab(np.array([[1.0, 0, 0]])), [[0.62796, 0.22486, 0.12585]], atol=1e-4)
 
 
-def test_of_nothing_no_share_is_told():
+def test_an_empty_picture_has_no_share():
     assert main_colour(np.zeros((2, 8, 8, 4), np.uint8)) == ((0.5, 0.5, 0.5), 0.0)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from backend.kits.make import LeftOut, Photographed, make_kit
+from backend.kits.make import Photographed, Skipped, make_kit
 from backend.kits.names import clean_name
 from backend.kits.subjects import subjects
 from backend.priors.kit import INDEX, Kit, KitError
@@ -83,7 +83,7 @@ def test_what_cannot_be_read_is_named_and_left_out(files, tmp_path):
     broken = tmp_path / "broken.glb"
     broken.write_bytes(b"no mesh")
     events = made([broken, tmp_path / "gone.obj", files[0]], tmp_path / "kit")
-    assert [type(event) for event in events] == [LeftOut, LeftOut, Photographed]
+    assert [type(event) for event in events] == [Skipped, Skipped, Photographed]
     assert [event.name for event in events] == ["Broken", "Gone", "Oak chair"]
     assert str(broken) in events[0].text
     assert not events[0].text.startswith("init_mesh")
@@ -113,9 +113,9 @@ def test_nodes_are_objects_where_that_is_asked_for(tmp_path):
 @pytest.mark.parametrize(
     ("name", "what", "says"),
     [
-        ("", "note.txt", "something that is no kit"),
-        ("embedded", "", "the kit that ships"),
-        ("a\nb", "", "no name"),
+        ("", "note.txt", "is not a kit"),
+        ("embedded", "", "the shipped kit"),
+        ("a\nb", "", "cannot be the name"),
     ],
 )
 def test_a_folder_or_name_that_will_not_do_is_refused(files, tmp_path, name, what, says):
@@ -136,7 +136,7 @@ def test_folders_are_looked_through(files, tmp_path):
         subjects([tmp_path / "empty"])
 
 
-def test_an_index_that_is_damaged_is_said_to_be(files, tmp_path):
+def test_a_damaged_index_is_an_error(files, tmp_path):
     out = tmp_path / "kit"
     made(files[:1], out)
     (out / INDEX).write_text("{")

@@ -1,4 +1,4 @@
-"""Joining pictures into the kit that ships: what is taken, what is left out, whose it is."""
+"""Joining pictures into the shipped kit: what is used, what is skipped, and the attribution."""
 
 import json
 from collections.abc import Callable
@@ -44,8 +44,8 @@ def atlases(folder: Path, objects: dict[str, np.ndarray]) -> Path:
     entries = []
     for number, (source, views) in enumerate(objects.items()):
         write_atlas(views, folder / f"{number}.webp")
-        said = {"name": "Thing", "licence": "CC0-1.0", "creator": "Ann"}
-        entries.append({"file": f"{number}.webp", "source": source, "cover": 0.3} | said)
+        common = {"name": "Thing", "licence": "CC0-1.0", "creator": "Ann"}
+        entries.append({"file": f"{number}.webp", "source": source, "cover": 0.3} | common)
     (folder / "objects.json").write_text(json.dumps(entries), encoding="utf-8")
     return folder
 
@@ -79,7 +79,7 @@ def test_the_first_folder_counts_and_none_may_be_empty(tmp_path: Path) -> None:
         taken([tmp_path / "none"])
 
 
-def test_doubles_are_told_by_their_looks() -> None:
+def test_doubles_are_recognised_by_their_looks() -> None:
     looks = Looks()
     assert looks.double_of(disc((200, 20, 20))) is None
     assert looks.double_of(disc((20, 20, 200))) is None  # another colour

@@ -1,4 +1,4 @@
-"""Pixels as a scene: what is seen is what is learned, and a saved state goes on to the last bit."""
+"""Pixels as a scene: what is seen is what is learned, and a saved state resumes to the last bit."""
 
 import pytest
 import torch

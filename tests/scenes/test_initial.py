@@ -48,7 +48,7 @@ def test_one_point_is_a_splat():
 
 
 def test_points_that_are_no_numbers_are_refused():
-    with pytest.raises(InitialError, match="no numbers"):
+    with pytest.raises(InitialError, match="NaN or infinite"):
         point_cloud(torch.tensor([[0.0, math.nan, 0.0]]), torch.ones(1, 3))
 
 

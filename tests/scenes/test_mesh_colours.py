@@ -1,4 +1,4 @@
-"""Colours in files of every kind, however they are written: what is read, and what is said where it cannot be."""
+"""Colours in files of every kind, however they are written: what is read, and the notes on what cannot be."""
 
 import json
 import struct
@@ -11,7 +11,7 @@ import trimesh
 from PIL import Image
 from trimesh.visual.material import PBRMaterial
 
-from backend.scenes.file_resolver import picture_of
+from backend.scenes.file_resolver import map_kd
 from backend.scenes.initial import from_mesh
 from backend.scenes.meshes import load_surface
 
@@ -154,10 +154,10 @@ def test_uvs_are_transformed_as_khr_texture_transform_says(tmp_path, transform, 
     assert is_red_then_green(colours(file))
 
 
-def test_a_picture_that_is_not_there_is_told_in_one_sentence(tmp_path):
+def test_a_missing_picture_is_reported_in_one_sentence(tmp_path):
     file = glb(tmp_path / "a.glb", PLACE | {"TEXCOORD_0": UV}, TEXTURED, [{"uri": "gone.png"}])
     (note,) = load_surface(file).notes
-    assert note == "Colours of a.glb are left out: the picture of Wood is not there or is of an unknown kind."
+    assert note == "Some colours of a.glb could not be read: the picture of Wood is missing or of an unknown kind."
     file = glb(tmp_path / "b.glb", PLACE, TEXTURED, [{"uri": "gone.png"}])
     assert len(load_surface(file).notes) == 1
 
@@ -174,7 +174,7 @@ def obj(folder, mtl, paint="", name="a.mtl"):
 
 
 @pytest.mark.parametrize(
-    "said",
+    "written",
     [
         "map_Kd textures/My Wood.png",
         "map_Kd textures\\My Wood.png",
@@ -186,9 +186,9 @@ def obj(folder, mtl, paint="", name="a.mtl"):
         '\tmap_Kd "textures/My Wood.png"',
     ],
 )
-def test_pictures_of_an_mtl_are_found_as_they_are_written(tmp_path, said):
+def test_pictures_of_an_mtl_are_found_as_they_are_written(tmp_path, written):
     halves(tmp_path / "textures" / "My Wood.png")
-    assert is_red_then_green(colours(obj(tmp_path, said)))
+    assert is_red_then_green(colours(obj(tmp_path, written)))
 
 
 def test_an_mtl_s_scale_and_offset_move_the_picture(tmp_path):
@@ -197,9 +197,9 @@ def test_an_mtl_s_scale_and_offset_move_the_picture(tmp_path):
 
 
 def test_names_that_look_like_numbers_stay_whole():
-    assert picture_of("-s 1 1 1 3 chairs.png") == ("3 chairs.png", (1, 1), (0, 0))
-    assert picture_of("-o 0.5 2.png") == ("2.png", (1, 1), (0.5, 0))
-    assert picture_of("-s 2 -blendu off wood.png") == ("wood.png", (2, 1), (0, 0))
+    assert map_kd("-s 1 1 1 3 chairs.png") == ("3 chairs.png", (1, 1), (0, 0))
+    assert map_kd("-o 0.5 2.png") == ("2.png", (1, 1), (0.5, 0))
+    assert map_kd("-s 2 -blendu off wood.png") == ("wood.png", (2, 1), (0, 0))
 
 
 @pytest.mark.parametrize("name", ["A.MTL", "a.mtl", "gone.mtl a.mtl"])
@@ -217,13 +217,13 @@ def test_several_material_files_count(tmp_path):
 @pytest.mark.parametrize(
     ("mtl", "says"),
     [
-        ("map_Kd gone.png", "the picture gone.png does not lie beside a.obj"),
+        ("map_Kd gone.png", "the picture gone.png is not in the folder of a.obj"),
         ("map_Kd a.obj", "the picture a.obj cannot be read"),
-        (None, "My Wood is not to be found in a.mtl"),
+        (None, "My Wood cannot be found in a.mtl"),
     ],
 )
-def test_what_an_obj_misses_is_told(tmp_path, mtl, says):
-    assert load_surface(obj(tmp_path, mtl)).notes == (f"Colours of a.obj are left out: {says}.",)
+def test_missing_files_of_an_obj_are_reported(tmp_path, mtl, says):
+    assert load_surface(obj(tmp_path, mtl)).notes == (f"Some colours of a.obj could not be read: {says}.",)
 
 
 @pytest.mark.parametrize(("paint", "seen"), [(" 0 0 1", (0, 0, 1)), (" 1 1 1", (0.8, 0.8, 0.8))])
@@ -303,7 +303,7 @@ def test_the_picture_of_a_ply_is_laid_on(tmp_path, form, of_corners):
     assert is_red_then_green(colours(ply(tmp_path / "a.ply", form, vertex, face, rows, polygons, extra)))
     (tmp_path / "My Wood.png").unlink()
     (note,) = load_surface(tmp_path / "a.ply").notes
-    assert "My%20Wood.png does not lie beside a.ply" in note
+    assert "My%20Wood.png is not in the folder of a.ply" in note
 
 
 def test_a_million_mixed_polygons_take_seconds(tmp_path):
@@ -328,9 +328,9 @@ def test_the_run_tells_what_is_left_out(tmp_path):
     command = [sys.executable, "-m", "backend", "generate", "--prompt", "a red apple", "--init-mesh", str(file)]
     done = subprocess.run([*command, "--steps", "1", "--out", str(tmp_path / "out")], capture_output=True, text=True)  # noqa: PLW1510
     assert done.returncode == 0, done.stderr
-    assert " ".join(done.stderr.split()).count("the picture gone.png does not lie beside a.obj") == 1
+    assert " ".join(done.stderr.split()).count("the picture gone.png is not in the folder of a.obj") == 1
     notes = json.loads((tmp_path / "out" / "metrics.json").read_text())["notes"]
-    assert "Colours of a.obj are left out: the picture gone.png does not lie beside a.obj." in notes
+    assert "Some colours of a.obj could not be read: the picture gone.png is not in the folder of a.obj." in notes
 
 
 def test_a_material_of_ours_still_reads(tmp_path):

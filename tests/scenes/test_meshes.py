@@ -161,7 +161,7 @@ VERTICES = "v 0 0 0\nv 1 0 0\nv 0 1 0\n"
         ("empty.glb", b"", "cannot be read"),
         ("text.glb", b"this is no mesh at all, it is a sentence", "cannot be read"),
         ("cut.ply", b"ply\nformat binary_little_endian 1.0\nelement vertex 10\n", "cannot be read"),
-        ("nan.obj", (VERTICES + "v nan 0 0\nf 1 2 3\nf 1 2 4\n").encode(), "no numbers"),
+        ("nan.obj", (VERTICES + "v nan 0 0\nf 1 2 3\nf 1 2 4\n").encode(), "NaN or infinite"),
         ("point.obj", b"v 1 1 1\nv 1 1 1\nv 1 1 1\nf 1 2 3\n", "no extent"),
         ("line.obj", b"v 0 0 0\nv 1 0 0\nv 2 0 0\nf 1 2 3\n", "no extent"),
         ("outside.off", b"OFF\n3 1 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 7\n", "do not exist|cannot be read"),

@@ -1,4 +1,4 @@
-"""The scene learns, and goes on exactly where it stopped."""
+"""The scene learns, and resumes exactly where it stopped."""
 
 import pytest
 import torch

@@ -135,7 +135,7 @@ def test_a_job_like_another_takes_over_its_settings_and_mesh(backend, person):
 BROKEN = {
     "no faces": (cube(), {"faces": np.zeros((0, 3), np.int32)}),
     "do not exist": (cube(), {"faces": np.array([[0, 1, 8]], np.int32)}),
-    "no numbers": (cube(np.nan), {}),
+    "NaN or infinite": (cube(np.nan), {}),
     "no size": (cube(), {"vertices": np.ones((8, 3), np.float32)}),
     "2,000,001 faces": (cube(), {"faces": np.zeros((2_000_001, 3), np.int32)}),
 }

@@ -118,9 +118,9 @@ def _parse(
         else:
             details += relevant
     shade, colour = colours[0] if colours else ("", None)
-    more = tuple(Word(name, name) for name, _ in colours[1:] if name != shade)
+    other_colours = tuple(Word(name, name) for name, _ in colours[1:] if name != shade)
     return ParsedPrompt(
-        thing, roots, taken_for, tuple(descriptions), tuple(details), tuple(without), colour, shade, more
+        thing, roots, taken_for, tuple(descriptions), tuple(details), tuple(without), colour, shade, other_colours
     )
 
 

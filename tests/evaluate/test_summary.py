@@ -72,7 +72,7 @@ def test_a_table_leaves_places_blank_and_says_what_its_intervals_are_over():
     lines = markdown(rows, "sds").splitlines()
     assert lines[0] == "| by the judges | kid | kid difference |"
     assert lines[2:4] == ["| sds | 0.5 ± 0.25 |  |", "| csd | 0.4 | -0.1 ± 0.02 |"]
-    assert lines[5] == "| what it took | prior rows |"
+    assert lines[5] == "| cost | prior rows |"
     assert lines[7:9] == ["| sds | 800 ± 0 |", "| csd |  |"]
     assert "over prompts for prior rows, kid difference." in lines[10]
     assert "to sds" in lines[11]

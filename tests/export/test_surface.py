@@ -138,7 +138,7 @@ def test_every_body_of_note_is_kept():
     assert large == pytest.approx(4 / 3 * np.pi * 0.5**3, rel=0.15)
 
 
-def test_crumbs_are_left_out():
+def test_crumbs_are_removed():
     crumb = sphere(0.06, 60, centre=(-0.8, 0, 0))
     surface = extract_mesh(together(sphere(0.5, 4000, centre=(0.3, 0, 0)), crumb), resolution=80, faces=4000)
     assert surface.vertices[:, 0].min() > -0.3
@@ -156,7 +156,7 @@ def test_one_stray_splat_does_not_coarsen_the_object():
 def test_too_transparent_empty_and_nan_are_refused():
     with pytest.raises(SurfaceError, match=r"too transparent .* 0\.2 is needed"):
         extract_mesh(sphere(0.8, 500, opacity=0.02))
-    with pytest.raises(SurfaceError, match="empty"):
+    with pytest.raises(SurfaceError, match="no splats"):
         extract_mesh(ball().map(lambda v: v[:0]))
     broken = ball()
     broken.means[0, 1] = float("nan")

@@ -4,51 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from thirty_things import CHOOSER, GREY, NAMES, TABLE, attempt, chosen, dyed
 
 from backend.priors.base import PriorError
 from backend.priors.choosing import FAINT, Chooser
-from backend.priors.kit import SHIPPED
-from backend.priors.words import WordTable
-
-GREY, BROWN, RED, BLUE, WHITE, BLACK = (
-    (0.55, 0.55, 0.55), (0.45, 0.28, 0.12), (0.7, 0.05, 0.06), (0.1, 0.2, 0.7), (0.93, 0.93, 0.92), (0.05, 0.05, 0.05),
-)  # fmt: skip
-KIT = {
-    "Chair": GREY, "chair.001": BROWN, "Oak chair": BROWN, "Red chair": RED, "Folding chair": BLUE,
-    "Plastic chair": GREY, "Chair with cushion": WHITE, "Rattan armchair": BROWN, "Armchair": GREY,
-    "Corner sofa": GREY, "Couch": WHITE,
-    "Toilets unit": WHITE, "Toilet paper dispenser": GREY, "Apples": RED, "Apple iPhone": BLACK, "Card game": WHITE,
-    "Table": BROWN, "Coffee table": GREY, "Round table": WHITE, "Table tennis": BLUE, "Table fan": GREY,
-    "Desk lamp": BLACK, "Pendant lamp": WHITE, "Street light": GREY, "Chandelier lamp": GREY, "Bowl": WHITE,
-    "Bowl with fruits": WHITE, "Ford Focus": BLUE, "Concept Sedan 01": RED, "Small oven": WHITE, "Oven": BLACK,
-    "Bulldog": BROWN, "Siamese cat": GREY, "Hot dog": BROWN, "Female": BLACK, "Sitting female": BLUE, "Boy": RED,
-    "Acacia": BROWN, "Pine under snow": WHITE, "Christmas tree": RED, "Teddy bear": BROWN, "Glasses": BLACK,
-    "Wine bottle": BLACK, "Bicycle": RED, "Indoor bike": GREY, "Tulips": RED, "Side table": GREY,
-}  # fmt: skip
-NAMES, TABLE = list(KIT), WordTable.load(SHIPPED)
-CHOOSER = Chooser(NAMES, np.array(list(KIT.values())), np.ones(len(KIT)), TABLE)
-
-
-def chosen(prompt, negative=""):
-    choice = CHOOSER.choose(prompt, negative)
-    return {NAMES[number] for number in np.flatnonzero(choice.weights)}
-
-
-def note(prompt, negative=""):
-    return CHOOSER.choose(prompt, negative).notes[0]
-
-
-def attempt(prompt, negative):
-    """A choice, or why there is none."""
-    try:
-        return CHOOSER.choose(prompt, negative)
-    except PriorError as error:
-        return str(error)
-
-
-def dyed(prompt):
-    return {NAMES[number] for number in CHOOSER.choose(prompt).dyes}
-
 
 CHAIRS = {"Chair", "chair.001", "Oak chair", "Red chair", "Folding chair", "Plastic chair", "Chair with cushion"}
 LAMPS = {"Desk lamp", "Pendant lamp", "Street light", "Chandelier lamp"}
@@ -206,43 +165,19 @@ def test_a_negative_prompt_that_removes_everything_is_refused():
         CHOOSER.choose("a red chair", "chairs")
 
 
-@pytest.mark.parametrize(
-    ("prompt", "negative", "words"),
-    [
-        ("a flying red chair", "", "Draws from 7 chairs, 6 of them dyed red; does not know 'flying'."),
-        ("a wooden chair", "", "Draws from 2 wooden chairs ('chair.001' and 'Oak chair')."),
-        ("a green couch", "", "Draws from 2 couches ('Corner sofa' and 'Couch'), all of them dyed green."),
-        ("a blue vase-like bowl with yellow", "", "Draws from 2 bowls ('Bowl' and 'Bowl with fruits'), all of them"),
-        ("a cat on a table", "", "Draws from one object, 'Siamese cat'; ignores 'table'."),
-        ("an olive green or black bear", "", "'Teddy bear', dyed olive green; ignores 'black'."),
-        ("a green teddy bear", "", "Draws from one object, 'Teddy bear', dyed green."),
-        ("a round wooden table", "", "Draws from one object, 'Round table'; none of these is 'wooden'."),
-        ("a taxi", "", "Draws from 2 cars ('Ford Focus' and 'Concept Sedan 01'); reads 'taxi' as 'car'."),
-        ("furniture", "", "Draws from 15 pieces of furniture."),
-        (
-            "a chair",
-            "red, unicorns",
-            "6 chairs; the negative prompt removes 1; the negative prompt's 'unicorns' matches nothing.",
-        ),
-    ],
-)
-def test_notes(prompt, negative, words):
-    assert words in note(prompt, negative)
-
-
 def test_mismatched_lengths_are_refused():
     with pytest.raises(ValueError, match="1 names, 2 colours and 1 shares"):
         Chooser(["Chair"], np.zeros((2, 3)), np.ones(1), TABLE)
 
 
-SAID = st.lists(
+WORDS = st.lists(
     st.sampled_from("a the red dark wooden small chair lamps bowl of fruit with on , flying table cat not 4k".split()),
     max_size=9,
 )
 
 
 @settings(max_examples=150, deadline=None)
-@given((st.text(max_size=60) | SAID.map(" ".join)), SAID.map(" ".join))
+@given((st.text(max_size=60) | WORDS.map(" ".join)), WORDS.map(" ".join))
 def test_any_prompt(prompt, negative):
     """A choice that keeps its promises, or a sentence."""
     choice = attempt(prompt, negative)

@@ -60,12 +60,12 @@ def time_objective(name: str, steps: int) -> dict[str, Any]:
 
 
 def peak_mib(device: torch.device) -> float:
-    """Of the card where there is one, else of this process."""
+    """Peak memory of the GPU if there is one, else of this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     status = Path("/proc/self/status")
-    if status.exists():  # Linux: ru_maxrss would be that of the parent, if it was larger when it started us
+    if status.exists():  # Linux: ru_maxrss would be that of the parent, if it was larger when it started this process
         return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM")) / 1024
-    import resource  # macOS; Windows has none
+    import resource  # macOS; not on Windows
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

@@ -1,4 +1,4 @@
-"""Just enough of a plotting library, on Pillow: panels with axes, dots, lines and shading, drawn twice as large."""
+"""A minimal plotting library on Pillow: panels with axes, dots, lines and shading, drawn at twice the size."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from backend.files import replacing
 SCALE = 2
 Colour = tuple[int, int, int] | tuple[int, int, int, int]
 INK, FAINT, WHITE = (40, 40, 40), (205, 205, 205), (255, 255, 255)
-# Okabe and Ito's palette, which colour-blind people can tell apart.
+# Okabe and Ito's palette, which colour-blind people can distinguish.
 BLUE, ORANGE, GREEN, RED, PURPLE = (0, 114, 178), (230, 159, 0), (0, 158, 115), (213, 94, 0), (204, 121, 167)
 PALETTE = (BLUE, ORANGE, GREEN, RED, PURPLE)
 SMALL, NORMAL, LARGE = 11, 13, 16
@@ -23,19 +23,19 @@ SMALL, NORMAL, LARGE = 11, 13, 16
 
 @dataclass(frozen=True)
 class Span:
-    """An axis: its ends and where it has ticks."""
+    """An axis: its ends and its ticks."""
 
     low: float
     high: float
     ticks: Sequence[float] = ()
 
     def share(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Where values are between the ends, as shares."""
+        """The positions of values between the ends, as shares."""
         return (values - self.low) / (self.high - self.low)
 
 
 class Chart:
-    """A white page of so many pixels."""
+    """A white page of a size in pixels."""
 
     def __init__(self, width: int, height: int) -> None:
         self.page = Image.new("RGB", (width * SCALE, height * SCALE), WHITE)
@@ -49,7 +49,7 @@ class Chart:
         self.draw.text((at[0] * SCALE, at[1] * SCALE), words, ink, font, anchor)
 
     def legend(self, at: tuple[float, float], names: Sequence[str], step: float) -> None:
-        """Names in a row, each after a stroke of its colour."""
+        """Names in a row, each after a line of its colour."""
         for index, (name, colour) in enumerate(zip(names, PALETTE, strict=False)):
             x = at[0] + index * step
             self.draw.line([x * SCALE, at[1] * SCALE, (x + 18) * SCALE, at[1] * SCALE], colour, 3 * SCALE)
@@ -64,7 +64,7 @@ class Chart:
 
 
 class Panel:
-    """A plot at (left, top), so wide and high in pixels; nothing is drawn beyond its frame.  `close` puts it down."""
+    """A plot at (left, top) of a width and height in pixels, clipped to its frame; `close` puts it on the page."""
 
     def __init__(self, chart: Chart, box: tuple[float, float, float, float], x: Span, y: Span) -> None:
         self.chart, self.box, self.x, self.y = chart, box, x, y
@@ -89,13 +89,13 @@ class Panel:
             self.draw.ellipse([x - r, y - r, x + r, y + r], fill=colour)
 
     def line(self, points: NDArray[np.float64], colour: Colour, width: float = 1.5) -> None:
-        """A line through those of the points (N,2) that are finite."""
+        """A line through the finite ones of the points (N,2)."""
         finite = points[np.isfinite(points).all(1)]
         places = [(float(x), float(y)) for x, y in self._places(finite).clip(-1e4, 1e4)]
         self.draw.line(places, fill=colour, width=max(1, round(width * SCALE)), joint="curve")
 
     def close(self, title: str = "", below: str = "") -> None:
-        """Put it on the page with frame, ticks, a title above and words below."""
+        """Put it on the page with frame, ticks, a title above and a text below."""
         left, top, width, height = self.box
         self.chart.page.paste(self.inside, (round(left * SCALE), round(top * SCALE)))
         corners = [left * SCALE, top * SCALE, (left + width) * SCALE, (top + height) * SCALE]

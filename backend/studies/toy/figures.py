@@ -20,7 +20,7 @@ from backend.studies.toy.records import Measured, counts, start_name
 COLUMNS, SIDE, GAP, HEAD = 5, 170, 62, 62
 PLANE = Span(-1.75, 1.75)
 DRAWN = 20  # trajectories in Fig. 5
-FADED = 90  # alpha of dots that lie on one another
+FADED = 90  # alpha of overlapping dots
 
 
 def density(side: int = 96) -> NDArray[np.float64]:
@@ -37,7 +37,7 @@ def array(points: Tensor) -> NDArray[np.float64]:
 
 
 def grid(total: int, title: str, subtitle: str) -> tuple[Chart, Iterator[tuple[float, float, float, float]]]:
-    """A page for so many square panels, `COLUMNS` a row, and their boxes."""
+    """A page for `total` square panels, `COLUMNS` per row, and their boxes."""
     columns = min(COLUMNS, total)
     rows = -(-total // columns)
     chart = Chart(max(40 + columns * (SIDE + GAP), 640), HEAD + rows * (SIDE + GAP) + 4)
@@ -57,7 +57,7 @@ def figure_8(file: Path) -> None:
     panel = Panel(chart, (50, 66, 560, 310), Span(0, 1, (0, 0.25, 0.5, 0.75, 1)), Span(0, 4, (0, 1, 2, 3, 4)))
     a = curves["a"]
     for name, colour in zip(names, PALETTE, strict=True):
-        width = {"JSD": 9, "G-JSD": 5}.get(name, 2)  # three lie on one another
+        width = {"JSD": 9, "G-JSD": 5}.get(name, 2)  # three curves coincide
         panel.line(array(torch.stack([a, curves[name]], 1)), colour, width)
     panel.close(below="a")
     chart.save(file)
@@ -65,8 +65,10 @@ def figure_8(file: Path) -> None:
 
 def figure_4(file: Path, found: list[Measured], prior: str) -> None:
     """The control variate over the noise estimate, for the paper's ten steps with guidance."""
-    said = f"{prior}, a class with guidance, first {PAPER_STEPS} steps; x: noise estimate, y: what the rule subtracts"
-    chart, boxes = grid(len(found), "Noise estimate and control variate", said)
+    subtitle = (
+        f"{prior}, a class with guidance, first {PAPER_STEPS} steps; x: noise estimate, y: what the rule subtracts"
+    )
+    chart, boxes = grid(len(found), "Noise estimate and control variate", subtitle)
     for measured, box in zip(found, boxes, strict=True):
         panel = Panel(chart, box, Span(-12, 12, (-10, 0, 10)), Span(-12, 12, (-10, 0, 10)))
         estimate, control = measured.first_pairs()
@@ -81,8 +83,8 @@ def figure_4(file: Path, found: list[Measured], prior: str) -> None:
 def figure_5(file: Path, found: list[Measured], prior: str, annealed: bool) -> None:
     """Trajectories from the first start."""
     levels = "t falls from 0.98 T to 0.02 T" if annealed else "t uniform"
-    said = f"{prior}, no class, {levels}; {DRAWN} seeds from {start_name(0)}; red: where they end"
-    chart, boxes = grid(len(found), "Trajectories from one start", said)
+    subtitle = f"{prior}, no class, {levels}; {DRAWN} seeds from {start_name(0)}; red: where they end"
+    chart, boxes = grid(len(found), "Trajectories from one start", subtitle)
     shade = density()
     for measured, box in zip(found, boxes, strict=True):
         panel = Panel(chart, box, PLANE, PLANE)
@@ -96,14 +98,14 @@ def figure_5(file: Path, found: list[Measured], prior: str, annealed: bool) -> N
 
 
 def _where(points: Tensor) -> str:
-    """How many of the points landed in a mode, and their entropy."""
+    """The share of points that landed in a mode, and their entropy."""
     mode = landed(points)
     share = float((mode >= 0).float().mean())
     return f"{share:.0%} landed, H {entropy(histogram(mode)):.2f}" if share else "none landed"
 
 
 def figure_start(file: Path, found: list[Measured], prior: str, start: int) -> None:
-    """Figs. 10 to 12: where 10, 100, ... seeds end from one start; last with falling t."""
+    """Figs. 10 to 12: the end points of 10, 100, ... seeds from one start; last with falling t."""
     kinds = counts(found[0].free.path.shape[2])
     chart = Chart(110 + (len(kinds) + 1) * 146, HEAD + 20 + len(found) * 164)
     chart.text((20, 12), f"Where points from {start_name(start)} end", LARGE)
@@ -123,10 +125,10 @@ def figure_start(file: Path, found: list[Measured], prior: str, start: int) -> N
 
 
 def figure_14(file: Path, found: list[Measured], prior: str) -> None:
-    """The correlation by noise level: of everything at once, and from draw to draw at one point."""
+    """The correlation by noise level: over all points, and from draw to draw at one point."""
     chart, boxes = grid(len(found), "Correlation of noise estimate and control variate by noise level", "")
-    said = f"{prior}, a class with guidance; x: t as a share of T"
-    chart.text((20, 36), said, SMALL)
+    subtitle = f"{prior}, a class with guidance; x: t as a share of T"
+    chart.text((20, 36), subtitle, SMALL)
     chart.legend((330, 43), ["over all points", "at one point, from draw to draw"], 130)
     for measured, box in zip(found, boxes, strict=True):
         panel = Panel(chart, box, Span(0, 1, (0, 0.5, 1)), Span(-1, 1, (-1, 0, 1)))
@@ -143,11 +145,11 @@ def figure_14(file: Path, found: list[Measured], prior: str) -> None:
 
 
 def draw_figures(folder: Path, found: list[Measured], prior: str) -> None:
-    """All of one prior, as fig04-PRIOR.png and so on."""
-    said = {"trained": "trained network", "exact": "exact score"}[prior]
-    figure_4(folder / f"fig04-{prior}.png", found, said)
-    figure_5(folder / f"fig05-{prior}.png", found, said, annealed=False)
-    figure_5(folder / f"fig05-{prior}-annealed.png", found, said, annealed=True)
+    """Draw all figures of one prior, as fig04-PRIOR.png and so on."""
+    label = {"trained": "trained network", "exact": "exact score"}[prior]
+    figure_4(folder / f"fig04-{prior}.png", found, label)
+    figure_5(folder / f"fig05-{prior}.png", found, label, annealed=False)
+    figure_5(folder / f"fig05-{prior}-annealed.png", found, label, annealed=True)
     for start in range(len(STARTS)):
-        figure_start(folder / f"fig{10 + start}-{prior}.png", found, said, start)
-    figure_14(folder / f"fig14-{prior}.png", found, said)
+        figure_start(folder / f"fig{10 + start}-{prior}.png", found, label, start)
+    figure_14(folder / f"fig14-{prior}.png", found, label)

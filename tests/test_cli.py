@@ -104,7 +104,7 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(tmp_path, arguments, name,
         ({"splats": {"lr_means": "fast"}}, "recipe.splats.lr_means"),
     ],
 )
-def test_mistyped_jobs_are_named(tmp_path, recipe, name, capsys):
+def test_mistyped_fields_are_named(tmp_path, recipe, name, capsys):
     (tmp_path / "job.json").write_text(json.dumps({"prompt": "a cup", "recipe": recipe}))
     assert run("--job", tmp_path / "job.json", "--out", tmp_path / "out") == 2
     assert name in capsys.readouterr().err

@@ -185,7 +185,7 @@ def test_a_step_with_a_nan_is_repeated_and_reported(objective, number):
     assert not same(run.scene.splats(), good)
 
 
-def test_ten_spoilt_steps_in_a_row_are_too_many_and_nine_are_not():
+def test_ten_failed_steps_in_a_row_end_the_run_and_nine_do_not():
     for count, steps in ((9, 6), (10, 3)):
         run = make_run()
         list(distill(run, 3))

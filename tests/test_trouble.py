@@ -70,7 +70,7 @@ def test_what_is_printed_can_be_pasted_into_a_shell(tmp_path, quick):
         ("C:\\a b\\", '"C:\\a b\\\\"'),
     ],
 )
-def test_on_windows_too(path, given):
+def test_commands_can_be_pasted_on_windows(path, given):
     assert pasteable(["--continue", path], windows=True) == f"--continue {given}"
 
 

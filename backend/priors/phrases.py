@@ -1,7 +1,7 @@
 """Parses a prompt with the vocabulary of a kit: the thing, its descriptions, its colour.
 
 The thing is the head noun of the first phrase: its last word that names objects of the kit, or else the last one that
-is similar to such a word by the word table.  Later phrases describe it or are reported as left out.
+is similar to such a word by the word table.  Later phrases describe it or are reported as ignored.
 """
 
 from __future__ import annotations

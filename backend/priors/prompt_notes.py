@@ -28,7 +28,7 @@ class Draft:
     partly: list[tuple[str, Marks]] = field(default_factory=list)  # descriptions that fit some
     unmatched: list[str] = field(default_factory=list)  # descriptions that fit none of these, but others of the kind
     readings: list[str] = field(default_factory=list)  # words replaced by others
-    ignored: list[str] = field(default_factory=list)  # things and colours that are left out
+    ignored: list[str] = field(default_factory=list)  # things and colours that have no effect
     unknown: list[str] = field(default_factory=list)  # words that the kit does not know
     removed: int = 0  # objects, by the negative prompt
     unmatched_negative: list[str] = field(default_factory=list)  # phrases of the negative prompt that fit nothing

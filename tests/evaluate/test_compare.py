@@ -15,7 +15,7 @@ from backend.studies.compare import finished, one_start, run, within_budget
 from backend.studies.evaluate.references import prior_checksum
 
 
-def test_equal_budgets_and_going_on(tmp_path, capsys, kit):
+def test_equal_budgets_and_continuing(tmp_path, capsys, kit):
     (tmp_path / "prompts.txt").write_text("a red apple\n\nxqzzt wvvkp\na red apple\n", encoding="utf-8-sig")
     command = ["compare", "--prompts", str(tmp_path / "prompts.txt"), "--seeds", "1", "--budget", "48"]
     command += ["--prior", kit, "--quality", "draft", "--no-samples", "--out", str(tmp_path)]
@@ -43,7 +43,7 @@ def test_a_budget_that_buys_no_run_is_refused(budget, kit):
         within_budget({"objective": "sds", "prior": kit, "recipe": {"views": 2}}, ["a red apple"], budget)
 
 
-def test_a_damaged_cell_and_one_of_another_kit_are_run_again(tmp_path, kit):
+def test_damaged_runs_and_runs_with_another_kit_are_repeated(tmp_path, kit):
     job = make_job({"prompt": "a red apple", "objective": "sds", "prior": kit, "recipe": {"steps": 1, "views": 1}})
     folder = JobFolder(tmp_path / "cell")
     assert not finished(folder, job)
@@ -131,7 +131,7 @@ def test_a_run_that_diverges_is_skipped(tmp_path, monkeypatch, capsys, kit):
     assert set(json.loads((tmp_path / "evaluation.json").read_text())["objectives"]) == {"sds"}
 
 
-def test_seeds_of_one_start_differ_in_their_noise_alone(tmp_path, kit):
+def test_seeds_of_one_start_differ_only_in_their_noise(tmp_path, kit):
     """The same splats before the first step, all objects that fit, and other splats after it."""
     fields = {"objective": "sds", "prior": kit, "quality": "draft", "recipe": {"steps": 1, "views": 1}}
     firsts, lasts, drawn = [], [], []

@@ -18,7 +18,7 @@ def pictures():
     return wave.float().view(2, 32, 32, 3) / 2 + 0.5
 
 
-def test_as_the_authors_code(image_reward_folder, pictures):
+def test_scores_are_those_of_the_authors_code(image_reward_folder, pictures):
     assert image_reward(str(image_reward_folder))(pictures, "a red apple").tolist() == pytest.approx(AUTHORS, abs=1e-5)
 
 

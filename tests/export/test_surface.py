@@ -125,7 +125,7 @@ def test_closing_takes_nothing_away_and_keeps_a_sheet_thin():
     assert np.ptp(np.argwhere(solid.values > 0)[:, 2]) <= 4
 
 
-def test_every_body_of_note_is_kept():
+def test_every_large_body_is_kept():
     """A wheel beside its frame, as it were: the splats between them are too thin for a voxel."""
     splats = together(sphere(0.5, 4000, centre=(0.3, 0, 0)), sphere(0.2, 1000, centre=(-0.7, 0, 0)))
     surface = extract_mesh(splats, resolution=80, faces=4000)
@@ -182,7 +182,7 @@ RING = ((0, 0), (-1, 0), (-1, 1), (-1, 2), (0, 2), (1, 2), (1, 1))  # its ends m
 
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("cells", [((0, 0), (1, 1)), RING])
-def test_pinched_mesh_is_untied(cells, seed):
+def test_pinched_edges_are_separated(cells, seed):
     """Four faces meet in an edge, and which comes first must not decide whether the mesh is closed."""
     pinched = blocks(*cells)
     pinched.faces = np.random.default_rng(seed).permutation(pinched.faces)
@@ -194,7 +194,7 @@ def test_pinched_mesh_is_untied(cells, seed):
     assert len(untied.vertices) == len(pinched.vertices) + 1
 
 
-def test_a_flap_goes_and_what_it_hangs_on_stays_closed():
+def test_a_flap_is_removed_and_the_rest_stays_closed():
     box = trimesh.creation.box()
     tip = [*box.faces[0][:2], len(box.vertices)]
     flapped = trimesh.Trimesh([*box.vertices, (2, 2, 2)], [*box.faces, tip, tip[::-1]], process=False)

@@ -31,7 +31,7 @@ RED, WOOD, BLACK, WHITE, BLUE = (200, 20, 25), (150, 110, 70), (20, 20, 22), (24
         ([(1000, BLACK, (0.5, 1)), (100, BLUE, (0.6, 1))], BLACK, 0.91),
     ],
 )
-def test_the_colour_that_people_would_say(patches, expected, share):
+def test_the_colour_that_people_would_name(patches, expected, share):
     colour, found = main_colour(pictures(*patches))
     hue, right = oklab(np.array([colour])), oklab(np.array([expected]) / 255)
     assert np.abs(hue - right)[0, 1:].max() < 0.03

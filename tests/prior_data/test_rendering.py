@@ -130,7 +130,7 @@ def test_a_worker_without_blender_says_where_to_look(tmp_path: Path) -> None:
     assert "no Blender here" in (tmp_path / "worker.log").read_text()
 
 
-def test_what_is_there_or_rendered_is_skipped(tmp_path: Path) -> None:
+def test_existing_and_rendered_objects_are_skipped(tmp_path: Path) -> None:
     jobs = some_jobs("paint", "paint", "paint")
     save(tmp_path / "out", jobs[0].record, *paint(0))
     there = tmp_path / "there"

@@ -179,7 +179,7 @@ def test_bad_files_are_refused_in_one_sentence(tmp_path, name, content, says):
 def test_too_many_faces_and_bytes_are_refused(tmp_path, monkeypatch):
     trimesh.creation.icosphere(subdivisions=3).export(tmp_path / "ball.ply")
     monkeypatch.setattr(meshes, "MOST_FACES", 1000)
-    with pytest.raises(InitialError, match="1280 faces"):
+    with pytest.raises(InitialError, match="1,280 faces"):
         from_mesh(tmp_path / "ball.ply", 100, generator())
     with (tmp_path / "huge.ply").open("wb") as file:
         file.truncate(meshes.MOST_BYTES + 1)  # sparse: takes no room on the disk

@@ -124,7 +124,7 @@ def test_splats_are_copies_and_harmonics_are_filled_up():
 
 
 @pytest.mark.parametrize("where", ["value", "gradient"])
-def test_numbers_that_are_none_are_noticed(where):
+def test_nan_and_infinite_values_are_noticed(where):
     scene = SplatScene(sphere(20, 0.4, generator()), SplatSettings(), 10)
     scene.render(orbit(1), 16, 16, torch.ones(1, 3)).rgb.mean().backward()
     assert scene.finite()

@@ -134,6 +134,6 @@ def test_damaged_credits_are_reported(tmp_path, damage):
     assert "cannot be read" in credits(JobFolder(tmp_path))[0]
 
 
-def test_metrics_without_credits_have_none(tmp_path):
+def test_metrics_without_credits_give_none(tmp_path):
     (tmp_path / "metrics.json").write_bytes(b'{"steps": 4}')
     assert credits(JobFolder(tmp_path)) == ()

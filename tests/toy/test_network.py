@@ -43,7 +43,7 @@ def test_training_is_decided_by_its_seed():
     assert not torch.equal(first, other)
 
 
-def test_a_kept_network_is_taken_up_only_with_its_settings(tmp_path, short):
+def test_a_saved_network_is_reused_only_with_its_settings(tmp_path, short):
     file = tmp_path / "network.safetensors"
     assert load(file, 60, 0) is None
     save(short[0], file, 60, 0)

@@ -27,7 +27,7 @@ def read_frames(pipe: IO[bytes]) -> list[bytearray] | None:
         return None
     (count,) = struct.unpack("<I", head)
     if not 1 <= count <= MOST_FRAMES:
-        raise ProtocolError(f"{count} frames are no message")
+        raise ProtocolError(f"{count} is not a number of frames")
     lengths = _read(pipe, 8 * count)
     frames = []
     for size in struct.unpack(f"<{count}Q", lengths) if lengths else ():

@@ -79,4 +79,4 @@ def test_other_weights_are_reported_in_a_sentence(spoil, reason, image_reward_fo
     spoil(image_reward_folder)
     assert OptionalJudges.load(None, None, None, str(image_reward_folder)).reward is None
     printed = " ".join(capsys.readouterr().err.split())
-    assert re.match(f"Skipped: ImageReward, for .* cannot be loaded as its weights .*{reason}", printed)
+    assert re.match(f"Skipped: ImageReward, as .* cannot be loaded as its weights .*{reason}", printed)

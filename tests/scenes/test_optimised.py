@@ -147,8 +147,8 @@ def test_a_render_without_gradient_needs_no_backward():
         (lambda s: s.pop("splats.means"), "lacks splats"),
         (lambda s: s.update({"splats.sh0": s["splats.sh0"][:7]}), "splats.sh0 is"),
         (lambda s: s.update({"adam.means.exp_avg": s["adam.means.exp_avg"][:7]}), "adam.means.exp_avg is"),
-        (lambda s: s["splats.scales"].fill_(float("inf")), "splats.scales holds"),
-        (lambda s: s["adam.quats.exp_avg_sq"].fill_(float("nan")), "adam.quats.exp_avg_sq holds"),
+        (lambda s: s["splats.scales"].fill_(float("inf")), "splats.scales has NaN"),
+        (lambda s: s["adam.quats.exp_avg_sq"].fill_(float("nan")), "adam.quats.exp_avg_sq has NaN"),
     ],
 )
 def test_spoilt_checkpoints_are_refused_and_change_nothing(change, says):

@@ -91,7 +91,7 @@ def test_job_files(tmp_path):
     with pytest.raises(JobError, match="not JSON"):
         read_job(file)
     file.write_text("[1]")
-    with pytest.raises(JobError, match="no JSON object"):
+    with pytest.raises(JobError, match="not a JSON object"):
         read_job(file)
     file.write_text(json.dumps({"prompt": "a cup", "objective": "sds"}))
     assert make_job(read_job(file)).objective == "sds"

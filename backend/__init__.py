@@ -2,6 +2,6 @@
 
 import os
 
-# Before torch loads OpenMP: its idle threads would spin, and on a busy machine a step of many small tensors then
-# waits for them twenty times as long as it computes.
+# Must be set before torch loads OpenMP, whose idle threads would spin: on a busy machine a step of many small tensors
+# then waits for them twenty times as long as it computes.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -1,4 +1,4 @@
-"""Cameras around the object, and the conventions of the whole house.
+"""Cameras around the object, and the conventions that all modules share.
 
 World: Blender's.  Z is up, -Y is the front, lengths in metres; the object lives in the unit ball around the
 origin.  Cameras are OpenCV's: x right, y down, z forward; `viewmats` are world-to-camera.  Azimuth 0° looks
@@ -114,7 +114,7 @@ class CameraRange(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
 
 def within(cameras: Cameras, window: CameraRange) -> Cameras:
-    """Those that stand in the window's azimuths and elevations; where there is none, the one nearest to its middle."""
+    """The cameras within the window's azimuths and elevations; if there are none, the one nearest to its middle."""
     azimuths, (low, high) = window.azimuth, window.elevation
     above = (cameras.elevation > 45) & (cameras.elevation <= 80) & (window.overhead_share > 0)
     inside = ((cameras.azimuth - azimuths[0]) % 360 <= azimuths[1] - azimuths[0]) & (

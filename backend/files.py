@@ -16,7 +16,7 @@ LONGEST = 40  # characters of a text in a file's name
 
 
 class ExportError(UserError):
-    """Something that cannot be written, or a file that is not what it should be; one sentence for the user."""
+    """A file that cannot be written, or that is not what it should be; one sentence for the user."""
 
 
 @contextmanager
@@ -41,10 +41,10 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 def slug(text: str, gap: str = "-") -> str:
-    """A prompt as part of a file's name; where it does not go in whole, with a digest: no two prompts share one.
+    """A prompt as part of a file name; one that is long or has other characters gets a digest, so no two share a name.
 
-    `gap` stands between its words.  Plain words have no underscores in a row, so that none of them is another text with
-    its digest.
+    `gap` stands between the words.  Plain prompts have no underscores in a row, so none of them looks like another
+    prompt with its digest.
     """
     if len(text) <= LONGEST and re.fullmatch("[a-z0-9]+( [a-z0-9]+)*", text):
         return text.replace(" ", gap)

@@ -23,7 +23,7 @@ def moments(adam: torch.optim.Optimizer, parameter: Tensor) -> dict[str, Tensor]
 
 
 def set_moments(adam: torch.optim.Optimizer, parameter: Tensor, kept: Mapping[str, Tensor]) -> None:
-    """Give an Adam copies of moments, where all are there; the step counter lies where its kind wants it."""
+    """Give an Adam copies of the moments, if all are there; the step counter goes to the device that its kind needs."""
     if not all(key in kept for key in MOMENTS):
         return
     group = next(group for group in adam.param_groups if any(p is parameter for p in group["params"]))

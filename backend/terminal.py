@@ -1,4 +1,4 @@
-"""What a command tells its user on stderr, a line a sentence, and what it does at Ctrl-C."""
+"""Messages for the user on stderr, one sentence a line, and Ctrl-C."""
 
 from __future__ import annotations
 
@@ -23,48 +23,48 @@ BESIDE = Path(__file__).resolve().parents[1]  # the repository's root, or site-p
 # Where we run from the repository, its root: only there is the add-on beside us.  None where pip installed us.
 CHECKOUT = BESIDE if (BESIDE / "blender_addon").is_dir() else None
 COMMAND = "splatsmith"  # what pip makes; pyproject.toml has its name too
-STOPPED = 130  # the exit code of who was asked to stop, and did
-HARMLESS = re.compile(r"[\w./:\\+=@,-]+", re.ASCII)  # to cmd and PowerShell
+STOPPED = 130  # exit code after Ctrl-C
+UNQUOTED = re.compile(r"[\w./:\\+=@,-]+", re.ASCII)  # needs no quotes in cmd and PowerShell
 
-# Markup is off: "[bold]" may be a folder.  So are emoji codes: ":gear:" may be a part of a prompt.
+# No markup: "[bold]" may be a folder.  No emoji codes: ":gear:" may be part of a prompt.
 console = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
-def tell(text: str, mark: str = "", style: str = "yellow") -> None:
-    """One line, not broken; `mark` stands before it in colour."""
+def say(text: str, mark: str = "", style: str = "yellow") -> None:
+    """Print one line, not wrapped, with `mark` in colour before it."""
     console.print(Text.assemble((f"{mark} ", style), text) if mark else Text(text), soft_wrap=True)
 
 
 def note(text: str) -> None:
-    """What the user should know; the work goes on."""
-    tell(text, "Note:")
+    """Something the user should know; the work goes on."""
+    say(text, "Note:")
 
 
-def left_out(text: str) -> None:
-    """What the work goes on without."""
-    tell(text, "Left out:")
+def skipped(text: str) -> None:
+    """Something that is skipped; the work goes on without it."""
+    say(text, "Skipped:")
 
 
 def pasteable(words: Sequence[str], windows: bool = os.name == "nt") -> str:
-    """A command as one types it: for a POSIX shell, or for cmd and PowerShell."""
+    """A command line to paste: for a POSIX shell, or for cmd and PowerShell."""
     return " ".join(_for_windows(word) for word in words) if windows else shlex.join(words)
 
 
-def ours(arguments: Sequence[str], windows: bool = os.name == "nt") -> str:
-    """Our own command line with these arguments: by the Python that runs now, or the command that pip installed."""
+def own_command(arguments: Sequence[str], windows: bool = os.name == "nt") -> str:
+    """The backend's command line with these arguments, run by the current Python, or the command that pip installed."""
     return pasteable([*(_python(windows) if CHECKOUT else _installed(windows)), *arguments], windows)
 
 
-def by(arguments: Sequence[str]) -> str:
-    """The end of a sentence: " with: " and our command, and before them where to call it, if that is not here."""
+def with_command(arguments: Sequence[str]) -> str:
+    """The end of a sentence: " with: " and our command; before it the folder to run it in, if not the current one."""
     elsewhere = CHECKOUT and Path.cwd() != CHECKOUT
-    return f"{f', in {CHECKOUT},' if elsewhere else ''} with: {ours(arguments)}"
+    return f"{f', in {CHECKOUT},' if elsewhere else ''} with: {own_command(arguments)}"
 
 
 def _python(windows: bool) -> list[str]:
     python = sys.executable
-    # Before a program in quotes PowerShell wants an &, and cmd wants none.
-    if not python or (windows and not HARMLESS.fullmatch(python)):
+    # PowerShell needs an & before a quoted program, and cmd does not take one.
+    if not python or (windows and not UNQUOTED.fullmatch(python)):
         python = "python"
     return [python, "-m", "backend"]
 
@@ -76,12 +76,12 @@ def _installed(windows: bool) -> list[str]:
     if found and Path(found).resolve().parent == Path(scripts).resolve():
         return [COMMAND]
     path = shutil.which(COMMAND, path=scripts)
-    return [path] if path and (not windows or HARMLESS.fullmatch(path)) else _python(windows)
+    return [path] if path and (not windows or UNQUOTED.fullmatch(path)) else _python(windows)
 
 
 def _for_windows(word: str) -> str:
-    """In double quotes, which both know; as the C runtime reads backslashes before them."""
-    if HARMLESS.fullmatch(word):
+    """In double quotes, which both shells know, with backslashes before them as the C runtime reads them."""
+    if UNQUOTED.fullmatch(word):
         return word
     quoted = subprocess.list2cmdline([word])
     return quoted if quoted.startswith('"') else f'"{quoted}"'
@@ -89,7 +89,7 @@ def _for_windows(word: str) -> str:
 
 @contextmanager
 def stop_key() -> Iterator[list[float]]:
-    """A list that is filled when a stop is asked for.  Asked once more, KeyboardInterrupt."""
+    """Yields a list that is no longer empty after Ctrl-C or SIGTERM; the second time raises KeyboardInterrupt."""
     pressed: list[float] = []
 
     def press(_number: int, _frame: FrameType | None) -> None:

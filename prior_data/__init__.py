@@ -1,1 +1,1 @@
-"""Photographs the objects of the kit that ships; see README.md."""
+"""Photographs the objects of the shipped kit; see README.md."""

@@ -1,7 +1,7 @@
-"""Writes the attribution that goes with the kit that ships.
+"""Writes the attribution of the shipped kit.
 
 CC-BY 3.0 (section 4b) asks for the creator's name, the title of the work, the licence's address, the copyright notice
-that came with it and word of what was changed.
+that came with it and a note on what was changed.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ This file is written by `python -m prior_data.ship`; do not edit it.
 
 
 def attribution(things: Iterable[KitObject]) -> str:
-    """The Markdown text; ValueError for an unknown licence, or a CC-BY work without its creator."""
+    """The Markdown text; ValueError for an unknown licence, or a CC-BY work without a creator."""
     by_licence: dict[str, list[KitObject]] = {licence: [] for licence in LICENCES}
     for thing in things:
         if thing.licence not in LICENCES:

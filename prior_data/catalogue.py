@@ -1,4 +1,4 @@
-"""What is in Debian's `sweethome3d-furniture`: five catalogues of OBJ files, CC0 and CC-BY 3.0.
+"""Reads Debian's `sweethome3d-furniture`: five catalogues of OBJ files, CC0 and CC-BY 3.0.
 
 The package is fetched with apt-get and unpacked without being installed.  A catalogue is a zip (`.sh3f`) of models
 and a Java properties file, `name#7=Armchair` and so on, that names them.
@@ -22,8 +22,8 @@ LICENCES = {
     "Reallusion": "CC-BY-3.0-US",
     "Scopia": "CC-BY-3.0",
 }
-# Parts of buildings, paint on the ground, and three dozen boxes on a wall.
-LEFT_OUT = re.compile(
+# Parts of buildings, ground markings, and three dozen boxes on a wall.
+EXCLUDED = re.compile(
     r"\b(plug|socket|switch|intercom|arrow|parking slot|crossing|rails|railing|entry|elevator|escalator)\b",
     re.IGNORECASE,
 )
@@ -32,7 +32,7 @@ ESCAPES = {"t": "\t", "n": "\n", "r": "\r", "f": "\f"}
 
 @dataclass(frozen=True)
 class Model:
-    """One entry of a catalogue; `rotation` is the 3x3 matrix, row by row in Y-up, that stands the model up, or ""."""
+    """One entry of a catalogue; `rotation` is the 3x3 matrix, row by row in Y-up, that turns it upright, or ""."""
 
     catalogue: str
     name: str
@@ -63,7 +63,7 @@ def _unescape(match: re.Match[str]) -> str:
 
 
 def models_of(catalogue: str, properties: dict[str, str]) -> list[Model]:
-    """The models of a catalogue that are things of their own: no doors, windows, stairs, wall plugs."""
+    """The models of a catalogue that are separate objects: no doors, windows, stairs, wall plugs."""
     found = []
     for key, path in properties.items():
         if not key.startswith("model#"):
@@ -73,7 +73,7 @@ def models_of(catalogue: str, properties: dict[str, str]) -> list[Model]:
             for field in ("name", "category", "doorOrWindow", "creator", "modelRotation")
         )
         building = door == "true" or category in ("Doors and windows", "Staircases")
-        if name and not building and not LEFT_OUT.search(name):
+        if name and not building and not EXCLUDED.search(name):
             found.append(Model(catalogue, name, category, creator, path.lstrip("/"), rotation))
     return found
 
@@ -95,7 +95,7 @@ def fetch(folder: Path) -> Path:
 
 
 def models(catalogues: Path) -> list[Model]:
-    """All that are worth a picture, in the order of the catalogues."""
+    """All models to be photographed, in the order of the catalogues."""
     found = []
     for listing in sorted(catalogues.glob(f"*/{LISTING}")):
         found += models_of(listing.parent.name, parse_properties(listing.read_text(encoding="latin-1")))

@@ -3,9 +3,9 @@
     python -m prior_data.distill_words --minilm FOLDER --kit backend/priors/objects --out backend/priors/objects
 
 Every whole word among the first 20,000 entries of MiniLM's vocabulary, every word of the lexicon and of a kit's names,
-and things that people ask for are embedded, each said alone; the mean is taken away and the 64 strongest directions are
-kept.  More directions tell little more (couch/sofa .84 with 64 and with 128, cat/dog .63 and .58).  It runs in the
-backend's environment, in two minutes on one core.
+and common things are embedded, each on its own; the mean is subtracted and the 64 principal directions are kept.  More
+directions add little (couch/sofa .84 with 64 and with 128, cat/dog .63 and .58).  It runs in the backend's environment,
+in two minutes on one core.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from backend.priors.words import WordTable
 
 DIM = 64
 VOCABULARY = 20_000
-# Things that people ask for and that MiniLM's vocabulary has in pieces only.
-ASKED = (
+# Common things that MiniLM's vocabulary has only in pieces.
+COMMON = (
     "pear plum peach cherry melon watermelon pumpkin tomato carrot cucumber avocado octopus squid crab lobster turtle "
     "tortoise giraffe zebra hippo rhino penguin owl parrot duckling hamster squirrel hedgehog dinosaur unicorn teapot "
     "saucer goblet jug pitcher kettle wok skillet spatula ladle recliner ottoman rocker chandelier lantern lampshade "
@@ -48,20 +48,20 @@ def vocabulary(folder: Path, first: int = VOCABULARY) -> list[str]:
 
 
 def lexicon() -> list[str]:
-    """All words that the lexicon has something to say of."""
+    """All words of the lexicon."""
     kinds = [word for kind, others in KINDS.items() for word in (kind, *others)]
     return sorted({*ROOTS, *ROOTS.values(), *kinds, *ADJECTIVES, *COMPOUNDS})
 
 
 def names(folder: Path) -> list[str]:
     """All words of a kit's names."""
-    said = {word for known in Kit(folder).objects for word in re.findall("[a-z]{3,}", known.name.lower())}
-    return sorted({*said, *map(singular, said)})
+    words = {word for known in Kit(folder).objects for word in re.findall("[a-z]{3,}", known.name.lower())}
+    return sorted({*words, *map(singular, words)})
 
 
 @torch.no_grad()
 def embed(folder: Path, words: list[str], batch: int = 256) -> Tensor:
-    """MiniLM's sentence embedding (V, 384) of each word said alone."""
+    """MiniLM's sentence embedding (V, 384) of each word on its own."""
     tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
     rows = []
     for start in range(0, len(words), batch):
@@ -79,7 +79,7 @@ def main() -> None:
     parser.add_argument("--kit", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
-    words = list(dict.fromkeys([*vocabulary(args.minilm), *lexicon(), *names(args.kit), *ASKED]))
+    words = list(dict.fromkeys([*vocabulary(args.minilm), *lexicon(), *names(args.kit), *COMMON]))
     vectors = embed(args.minilm, words)
     vectors = vectors - vectors.mean(0)
     axes = torch.linalg.svd(vectors, full_matrices=False)[2]

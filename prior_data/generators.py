@@ -15,12 +15,12 @@ from infinigen.core.util.math import FixedSeed  # type: ignore[import-not-found]
 from prior_data import studio
 from prior_data.workers import Job, Views
 
-FRONT = 90.0  # degrees: infinigen's objects look along +X
+FRONT = 90.0  # degrees: infinigen's objects face +X
 CONFIGS = ["infinigen_examples/configs_indoor", "infinigen_examples/configs_nature"]
 
 
 def make_renderer() -> Callable[[Job], Views]:
-    """Give infinigen its settings, then the function that renders its jobs."""
+    """Configure infinigen and return the function that renders a job."""
     logging.disable(logging.WARNING)
     gin.add_config_file_search_path(Path(infinigen.__file__).parent.parent)
     init.apply_gin_configs(CONFIGS, skip_unknown=True)

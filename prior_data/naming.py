@@ -1,8 +1,8 @@
-"""What people ask for an object by: the names of catalogues and generators, put right.
+"""Corrects the names of catalogues and generators to those that people would use in prompts.
 
-`names.json` was written by somebody who looked at the pictures: {source: name}, without the package's name, and of
-infinigen {"infinigen/GENERATOR": name}; null for what nobody asks for.  A name ends in the thing that it is, for the
-last word decides what is drawn; before that come style and material, never the colour, which is measured.
+`names.json` was written by a person from the pictures: {source: name} without the package's name, for infinigen
+{"infinigen/GENERATOR": name}; null for objects that are not used.  A name ends in the thing itself, as the last word
+decides what is drawn; style and material come before it, never the colour, which is measured.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ NAMES: dict[str, str | None] = json.loads(Path(__file__).with_name("names.json")
 
 
 def plain_name(source: str, title: str) -> str | None:
-    """The name of an object whose creator calls it `title`; None where it is to be left out."""
+    """The name of an object whose creator calls it `title`; None if it is not used."""
     package, rest = source.split("/", 1)
     key = rest if package == PACKAGE else source.rsplit("/", 1)[0]
     name = NAMES.get(key, title)

@@ -1,6 +1,6 @@
-"""One rendered object: what is known about it, and its pictures, in a file of its own.
+"""One rendered object, with its metadata and pictures, in a file of its own.
 
-The file of an object stands at its `source` below the output folder, so a look at the folder says what is done.
+An object's file is at its `source` below the output folder, so the folder shows what is done.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-LEAST_COVER = 0.02  # share of the picture that an object must cover to be seen at all
+LEAST_COVER = 0.02  # share of the picture that an object must cover to count as visible
 
 
 class Unusable(ValueError):
-    """The object is of no use: there is nothing to see."""
+    """The object cannot be used: it is not visible."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """What is known of an object.
+    """The metadata of an object.
 
-    `source` is unique: "infinigen/GENERATOR/SEED".  `front_known`: it has a front, and that is at azimuth 0.
+    `source` is unique: "infinigen/GENERATOR/SEED".  `front_known`: it has a front, which is at azimuth 0.
     """
 
     name: str
@@ -46,7 +46,7 @@ def save(folder: Path, record: Record, rgba: NDArray[np.uint8], camera: NDArray[
     """
     seen = (rgba[..., 3] / 255).mean((1, 2)) >= LEAST_COVER
     if 2 * seen.sum() < len(seen):
-        raise Unusable(f"{record.source} covers under {LEAST_COVER:.0%} of the picture in most views; leave it out")
+        raise Unusable(f"{record.source} covers under {LEAST_COVER:.0%} of the picture in most views; skip it")
     file = file_of(folder, record.source)
     file.parent.mkdir(parents=True, exist_ok=True)
     half = file.with_suffix(".half")
@@ -62,12 +62,12 @@ def load(file: Path) -> tuple[Record, NDArray[np.uint8], NDArray[np.float32]]:
 
 
 def sources_in(folders: Iterable[Path]) -> set[str]:
-    """The sources that the `objects*.json` of these folders name; ValueError for a folder without any."""
+    """The sources in the `objects*.json` of these folders; ValueError for a folder without any."""
     sources: set[str] = set()
     for folder in folders:
         listings = sorted(folder.glob("objects*.json"))
         if not listings:
-            raise ValueError(f"--have {folder} holds no objects*.json: name a folder of atlases")
+            raise ValueError(f"--have {folder} has no objects*.json: name a folder of atlases")
         for listing in listings:
             sources |= {entry["source"] for entry in json.loads(listing.read_text(encoding="utf-8"))}
     return sources

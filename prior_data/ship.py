@@ -1,8 +1,8 @@
-"""Joins what was photographed into the kit that ships, without doubles, by the names that people ask by.
+"""Joins photographed objects into the shipped kit, without doubles and with corrected names.
 
     python -m prior_data.ship --from work/sweethome --from work/infinigen --out backend/priors/objects
 
-The same pictures give the same kit.  Of a source in two folders the first is taken.
+The same pictures give the same kit.  If a source is in two folders, the first one counts.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from backend.kits.colour import main_colour
 from backend.kits.make import RESERVED
 from backend.priors.kit import KitObject, new_index, read_atlas, write_atlas, write_index
 from prior_data.attribution import attribution
-from prior_data.doubles import Looks
+from prior_data.doubles import DoubleFinder
 from prior_data.naming import plain_name
 from prior_data.shots import Shot, taken
 
@@ -24,17 +24,17 @@ MOST_BYTES = 48 * 10**6
 
 
 def ship(shots: list[Shot], out: Path) -> list[KitObject]:
-    """Write the kit and its ATTRIBUTION.md; prints what is left out.  ValueError where it gets too large."""
+    """Write the kit and its ATTRIBUTION.md; prints what is skipped.  ValueError where it gets too large."""
     out.mkdir(parents=True, exist_ok=True)
-    looks, things = Looks(), list[KitObject]()
+    doubles, things = DoubleFinder(), list[KitObject]()
     for shot in shots:
         name = plain_name(shot.source, shot.name)
         if name is None:
             continue
         views = shot.views()
-        double = looks.double_of(views)
+        double = doubles.double_of(views)
         if double is not None:
-            print(f"{shot.source} ({name}) is left out, it looks like {things[double].source} ({things[double].name})")
+            print(f"{shot.source} ({name}) is skipped, it looks like {things[double].source} ({things[double].name})")
             continue
         things.append(_shipped(shot, name, out / f"{len(things):04d}.webp"))
     for file in out.glob("*.webp"):
@@ -45,7 +45,7 @@ def ship(shots: list[Shot], out: Path) -> list[KitObject]:
     size = sum((out / thing.file).stat().st_size for thing in things)
     print(f"{len(things)} objects, {size / 1e6:.1f} MB")
     if size > MOST_BYTES:
-        raise ValueError(f"{out} holds {size / 1e6:.1f} MB of pictures, more than {MOST_BYTES / 1e6:.0f}")
+        raise ValueError(f"{out} has {size / 1e6:.1f} MB of pictures; the limit is {MOST_BYTES / 1e6:.0f}")
     return things
 
 
@@ -57,8 +57,8 @@ def _shipped(shot: Shot, name: str, file: Path) -> KitObject:
             shutil.copyfile(shot.atlas, half)
     colour, share = main_colour(read_atlas(file))
     title = shot.name if shot.creator else ""
-    said = {"licence": shot.licence, "creator": shot.creator, "title": title}
-    return KitObject(file=file.name, name=name, source=shot.source, colour=colour, share=share, **said)
+    credits = {"licence": shot.licence, "creator": shot.creator, "title": title}
+    return KitObject(file=file.name, name=name, source=shot.source, colour=colour, share=share, **credits)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The pictures that were taken, wherever they lie: in a kit, in files of one object each, or in a folder of atlases.
+"""Reads photographed objects from a kit, from files of one object each, or from a folder of atlases.
 
 KIT/kit.json + *.webp           by `prior_data.sweethome`
 FOLDER/**/*.npz                 by `prior_data.procedural`: rgba (48,128,128,4), cameras, and the record
@@ -22,7 +22,7 @@ from prior_data.record import load
 
 @dataclass(frozen=True)
 class Shot:
-    """An object that was photographed; `views` reads its pictures (48,128,128,4), `atlas` is what to ship as it is."""
+    """A photographed object; `views` reads its pictures (48,128,128,4), `atlas` is a file to be copied unchanged."""
 
     source: str
     name: str
@@ -33,12 +33,12 @@ class Shot:
 
 
 def taken(folders: list[Path]) -> list[Shot]:
-    """Those of all folders by source, of a source in two folders that of the first; ValueError for a folder of none."""
+    """The shots of all folders by source; the first folder with a source counts.  ValueError if one has none."""
     shots: dict[str, Shot] = {}
     for folder in folders:
         found = list(_of(folder))
         if not found:
-            raise ValueError(f"{folder} holds no pictures: name a folder that sweethome or procedural has written")
+            raise ValueError(f"{folder} has no pictures: name a folder that sweethome or procedural has written")
         shots = {shot.source: shot for shot in found} | shots
     return [shots[source] for source in sorted(shots)]
 
@@ -57,7 +57,7 @@ def _of(folder: Path) -> Iterator[Shot]:
         for file in sorted(folder.rglob("*.npz")):
             record, _, cameras = load(file)
             if not np.allclose(cameras, grid(), atol=1e-3):
-                raise ValueError(f"{file} was photographed from another grid of cameras: render it again")
+                raise ValueError(f"{file} was photographed from other cameras: render it again")
             yield Shot(record.source, record.name, record.licence, record.creator, partial(_rendered, file))
 
 

@@ -1,4 +1,4 @@
-"""The Blender scene in which every object is photographed: Cycles at 128 px, a white world, one soft sun, one camera.
+"""The Blender scene for photographing objects: Cycles at 128 px, a white world, one soft sun, one camera.
 
 The light is the same for all views, so that shading can be baked into splats.
 """
@@ -23,14 +23,14 @@ SAMPLES = 8
 
 
 def clear() -> None:
-    """An empty Blender file, as if just started."""
+    """Reset Blender to an empty file."""
     bpy.ops.wm.read_factory_settings(use_empty=True)
 
 
 def photograph(front: float) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Pictures rgba (48,128,128,4), straight alpha, sRGB, and cameras (48,3) of all that the scene shows.
+    """Pictures rgba (48,128,128,4), straight alpha, sRGB, and cameras (48,3) of everything in the scene.
 
-    `front` is the azimuth at which the object's front stands; the cameras' azimuths count from there.
+    `front` is the azimuth of the object's front; the cameras' azimuths are relative to it.
     """
     centre, radius = _bounding_sphere()
     _set_renderer()
@@ -66,7 +66,7 @@ def _bounding_sphere() -> tuple[NDArray[np.float64], float]:
             shown.to_mesh_clear()
     points = np.concatenate(parts)
     if len(points) == 0 or not np.isfinite(points).all() or np.ptp(points, axis=0).max() == 0:
-        raise Unusable("the scene shows no mesh of any size; leave the object out")
+        raise Unusable("the scene has no visible mesh; skip the object")
     centre = (points.min(0) + points.max(0)) / 2
     return centre, float(np.linalg.norm(points - centre, axis=1).max())
 

@@ -1,8 +1,7 @@
 """Renders a list of objects in a worker process that may hang or crash: it costs one object, not the run.
 
-The worker does one object at a time and says how it went through a pipe.  One that takes too long is ended, one that
-died is replaced.  What failed is written to `failures.jsonl` and not tried again; delete the line
-to try again.
+The worker does one object at a time and reports through a pipe.  A worker that takes too long is ended, one that died
+is replaced.  Failures are written to `failures.jsonl` and not tried again; delete their lines to try again.
 """
 
 from __future__ import annotations
@@ -27,14 +26,14 @@ from numpy.typing import NDArray
 from prior_data.record import Record, file_of, save
 
 Views = tuple[NDArray[np.uint8], NDArray[np.float32]]
-STUCK = 60  # times its patience by the clock: hardly any machine is so busy that it waits so long
+STUCK = 60  # times its patience in wall-clock time: enough for very busy machines
 OBJECTS_PER_WORKER = 150  # Blender's memory grows with what it has seen
-GIVE_UP = 2  # a family that has failed so often, and more often than not, is left alone
+GIVE_UP = 2  # failures after which a family is skipped, if most of its jobs failed
 
 
 @dataclass(frozen=True)
 class Job:
-    """An object to render: `family` names what fails together, `what` is for the renderer alone."""
+    """An object to render: jobs of one `family` fail together, `what` is passed to the renderer."""
 
     record: Record
     family: str
@@ -44,7 +43,7 @@ class Job:
 class Worker:
     """A process that renders; `make` is called in it and returns the function that renders a job.
 
-    An object may take `patience` seconds of processor time, not of the clock: on a busy machine a niced process
+    An object may take `patience` seconds of processor time, not of wall-clock time: on a busy machine a niced process
     waits for minutes without being stuck.
     """
 
@@ -59,10 +58,10 @@ class Worker:
         try:
             self._pipe.recv()
         except EOFError:
-            raise ChildProcessError(f"the worker did not start: {folder / 'worker.log'} says why") from None
+            raise ChildProcessError(f"the worker did not start: see {folder / 'worker.log'}") from None
 
     def render(self, job: Job) -> str:
-        """Why it failed, or "" where the object's file is written."""
+        """Render a job; returns why it failed, or "" if the object's file was written."""
         self._done += 1
         try:
             self._pipe.send(job)
@@ -75,15 +74,15 @@ class Worker:
             return f"the worker died with exit code {self._process.exitcode}"
         self._process.kill()
         self._process.join()
-        return f"silent for {STUCK * self._patience:.0f} s"
+        return f"no answer for {STUCK * self._patience:.0f} s"
 
     @property
     def alive(self) -> bool:
-        """False where the process has ended or has done its share."""
+        """Whether the process is running and has not done its share of objects."""
         return self._process.is_alive() and self._done < OBJECTS_PER_WORKER
 
     def end(self) -> None:
-        """Stop the process, whatever it does."""
+        """Kill the process."""
         self._process.kill()
         self._process.join()
         self._pipe.close()
@@ -91,28 +90,28 @@ class Worker:
 
 def _serve(pipe: Connection, make: Callable[[], Callable[[Job], Views]], folder: Path, patience: float) -> None:
     """The worker's side: render what comes through the pipe until it closes."""
-    noise = os.open(folder / "worker.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    os.dup2(noise, 1)
-    os.dup2(noise, 2)
+    log = os.open(folder / "worker.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
     render = make()
     pipe.send("started")
     with contextlib.suppress(EOFError):
         while True:
             job: Job = pipe.recv()
-            # Past this the system sends SIGXCPU, which ends the process.
+            # Beyond this limit the system sends SIGXCPU, which ends the process.
             until = math.ceil(time.process_time() + patience)
             resource.setrlimit(resource.RLIMIT_CPU, (until, resource.RLIM_INFINITY))
             try:
                 save(folder, job.record, *render(job))
                 pipe.send("")
-            except Exception as error:  # the border: generators fail in every way there is
+            except Exception as error:  # generators may raise anything
                 pipe.send(f"{type(error).__name__}: {error}"[:300])
 
 
 def left_to_do(jobs: Sequence[Job], folder: Path, have: set[str]) -> list[Job]:
     """The jobs that are neither in `have`, nor rendered, nor failed before."""
-    gone = have | {failure["source"] for failure in _failures(folder)}
-    return [job for job in jobs if job.record.source not in gone and not file_of(folder, job.record.source).exists()]
+    done = have | {failure["source"] for failure in _failures(folder)}
+    return [job for job in jobs if job.record.source not in done and not file_of(folder, job.record.source).exists()]
 
 
 def run(
@@ -123,10 +122,9 @@ def run(
     minutes: float,
     patience: float,
 ) -> None:
-    """Render in order what is left to do into `folder`; prints source, seconds, outcome.
+    """Render the remaining jobs in order into `folder`; prints source, seconds, outcome.
 
-    No object is begun after so many `minutes`; one that takes more than `patience` seconds
-    of processor time has failed.
+    No object is begun after `minutes`; one that takes more than `patience` seconds of processor time has failed.
     """
     folder.mkdir(parents=True, exist_ok=True)
     end = time.monotonic() + 60 * minutes

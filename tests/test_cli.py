@@ -1,4 +1,4 @@
-"""The command line as a person uses it: a whole small job, bad input, Ctrl-C and going on."""
+"""The command line as a person uses it: a whole small job, bad input, Ctrl-C and --continue."""
 
 import json
 import signal
@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from backend.cli.job_fields import job_fields
 from backend.cli.main import main
-from backend.cli.options import parser
+from backend.cli.options import build_parser
 from backend.scenes.ply import read_ply
 
 ROOT = Path(__file__).parents[1]
@@ -41,7 +41,7 @@ def test_a_whole_job_leaves_every_file(tmp_path, job, capsys):
     cube.apply_translation((3, 0, 0))
     cube.export(tmp_path / "cube.ply")
     out = tmp_path / "out"
-    said = [
+    options = [
         "--prompt",
         "a red box with a flurble",
         "--objective",
@@ -51,7 +51,7 @@ def test_a_whole_job_leaves_every_file(tmp_path, job, capsys):
         "--init-mesh",
         tmp_path / "cube.ply",
     ]
-    assert run("--job", job, *said, "--out", out) == 0
+    assert run("--job", job, *options, "--out", out) == 0
     names = {path.name for path in out.iterdir()}
     assert names == {"job.json", "events.jsonl", "checkpoint.safetensors", "splats.ply", "mesh.glb", "turntable.png",
                      "turntable.webp", "metrics.json"}  # fmt: skip
@@ -104,7 +104,7 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(tmp_path, arguments, name,
         ({"splats": {"lr_means": "fast"}}, "recipe.splats.lr_means"),
     ],
 )
-def test_mistyped_jobs_are_named(tmp_path, recipe, name, capsys):
+def test_mistyped_fields_are_named(tmp_path, recipe, name, capsys):
     (tmp_path / "job.json").write_text(json.dumps({"prompt": "a cup", "recipe": recipe}))
     assert run("--job", tmp_path / "job.json", "--out", tmp_path / "out") == 2
     assert name in capsys.readouterr().err
@@ -146,9 +146,9 @@ def test_a_full_disk_is_one_sentence(tmp_path, job, capsys, monkeypatch):
     assert "No space left on device" in error
 
 
-def test_stop_and_go_on_gives_the_same_splats(tmp_path, job):
-    said = ["--job", job, "--prompt", "a red apple", "--objective", "vdm", "--steps", "14"]
-    command = [sys.executable, "-m", "backend", "generate", *said, "--out", tmp_path / "stopped"]
+def test_stop_and_continue_gives_the_same_splats(tmp_path, job):
+    options = ["--job", job, "--prompt", "a red apple", "--objective", "vdm", "--steps", "14"]
+    command = [sys.executable, "-m", "backend", "generate", *options, "--out", tmp_path / "stopped"]
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     events = tmp_path / "stopped" / "events.jsonl"
     while not events.exists() or events.read_text().count('"progress"') < 3:
@@ -160,13 +160,13 @@ def test_stop_and_go_on_gives_the_same_splats(tmp_path, job):
     assert f"--continue {tmp_path / 'stopped'}" in error.replace("\n", "")
     assert (tmp_path / "stopped" / "splats.ply").exists()
     assert run("--continue", tmp_path / "stopped") == 0
-    assert run(*said, "--out", tmp_path / "straight") == 0
+    assert run(*options, "--out", tmp_path / "straight") == 0
     one, other = (read_ply(tmp_path / name / "splats.ply") for name in ("stopped", "straight"))
     for key, value in vars(one).items():
         torch.testing.assert_close(value, getattr(other, key), atol=1e-6, rtol=0)
 
 
-def test_going_on_for_more_steps_and_past_the_end(tmp_path, job, capsys):
+def test_continuing_for_more_steps_and_past_the_end(tmp_path, job, capsys):
     out = tmp_path / "out"
     assert run("--job", job, "--prompt", "a cup", "--objective", "sds", "--steps", 2, "--out", out) == 0
     assert run("--continue", out) == 2
@@ -182,9 +182,9 @@ def test_going_on_for_more_steps_and_past_the_end(tmp_path, job, capsys):
     assert run("--continue", tmp_path / "nowhere") == 2
 
 
-def test_mix_is_of_the_recipe_and_goes_over_the_job_file(tmp_path):
+def test_mix_overrides_the_recipe_of_the_job_file(tmp_path):
     file = tmp_path / "job.json"
     file.write_text(json.dumps({"prompt": "a chair", "recipe": {"steps": 7, "catalogue": {"mix": 0.9, "objects": 3}}}))
-    args = parser().parse_args(["generate", "--job", str(file), "--mix", "0.1", "--out", str(tmp_path / "out")])
+    args = build_parser().parse_args(["generate", "--job", str(file), "--mix", "0.1", "--out", str(tmp_path / "out")])
     assert job_fields(args)["recipe"] == {"steps": 7, "catalogue": {"mix": 0.1, "objects": 3}}
     assert main(["generate", "--prompt", "a chair", "--mix", "2", "--out", str(tmp_path / "out")]) == 2

@@ -1,4 +1,4 @@
-"""The loop: what it yields, that it stops in time, that it goes on to the last bit, that it learns."""
+"""The loop: what it yields, that it stops in time, that it resumes to the last bit, that it learns."""
 
 from collections import Counter
 
@@ -12,7 +12,7 @@ from backend.job.recipe import Backgrounds, Recipe, Stage
 from backend.priors.analytic import Analytic
 from backend.priors.base import Counted
 from backend.run.assemble import make_objective
-from backend.run.distill import DivergedError, Laps, Run, backgrounds_of, distill, draw_backgrounds, draw_cameras
+from backend.run.distill import DivergedError, Run, Timings, distill, draw_backgrounds, draw_cameras, sample_backgrounds
 from backend.run.events import Preview, Snapshot, StepDone, Warning
 from backend.run.prompts import Prompts
 from backend.scenes.initial import sphere
@@ -50,7 +50,7 @@ def test_events_come_in_order_and_nothing_is_done_ahead():
     assert run.step == 5
 
 
-def test_progress_tells_how_far_and_what():
+def test_progress_has_the_step_and_the_metrics():
     events = list(distill(make_run(), 3))
     assert [(event.step, event.of) for event in events] == [(1, 3), (2, 3), (3, 3)]
     assert events[-1].seconds_left == 0
@@ -87,7 +87,7 @@ def test_seeds_differ_and_repeat():
     assert not same(splats[0], splats[2])
 
 
-def test_it_turns_towards_the_priors_picture():
+def test_a_run_moves_towards_the_priors_picture():
     run = make_run(steps=120, cameras=CameraRange(elevation=(0.0, 0.0)), backgrounds=Backgrounds(white=1.0))
     before = picture_error(run)
     list(distill(run, 120))
@@ -99,7 +99,7 @@ def picture_error(run):
     return float((run.prior.encode(render.rgb) - run.prior.prior.means).pow(2).mean())
 
 
-def test_a_number_that_is_none_stops_the_run_before_it_spoils_anything():
+def test_a_nan_stops_the_run_before_it_spoils_the_scene():
     run = make_run()
     list(distill(run, 3))
     good, predict = run.scene.splats(), run.prior.prior.predict
@@ -112,12 +112,12 @@ def test_a_number_that_is_none_stops_the_run_before_it_spoils_anything():
 
 def test_backgrounds_come_by_their_shares():
     generator = torch.Generator().manual_seed(0)
-    colours = backgrounds_of(Backgrounds(white=2, black=1, grey=1, colour=0), 4000, generator)
+    colours = sample_backgrounds(Backgrounds(white=2, black=1, grey=1, colour=0), 4000, generator)
     assert (colours == 1).all(1).float().mean().item() == pytest.approx(0.5, abs=0.03)
     assert (colours == 0).all(1).float().mean().item() == pytest.approx(0.25, abs=0.03)
     assert bool((colours == colours[:, :1]).all())
-    assert (backgrounds_of(Backgrounds(white=0, middle=1), 5, generator) == 0.5).all()
-    mixed = backgrounds_of(Backgrounds(white=0, colour=1), 100, generator)
+    assert (sample_backgrounds(Backgrounds(white=0, middle=1), 5, generator) == 0.5).all()
+    mixed = sample_backgrounds(Backgrounds(white=0, colour=1), 100, generator)
     assert float((mixed[:, 0] - mixed[:, 1]).abs().min()) > 0
 
 
@@ -152,20 +152,20 @@ def test_a_prior_that_knows_some_cameras_is_shown_no_others():
     assert set(counts.values()) == {2, 3}  # none a third time before all were taken twice
 
 
-def test_laps_add_up_to_the_run():
+def test_timings_add_up_to_the_run():
     run = make_run()
-    run.laps = Laps(measure=True)
+    run.timings = Timings(measure=True)
     list(distill(run, 4))
-    assert set(run.laps.seconds) == {"render", "encode", "objective", "backward", "optimiser"}
-    assert all(value > 0 for value in run.laps.seconds.values())
+    assert set(run.timings.seconds) == {"render", "encode", "objective", "backward", "optimiser"}
+    assert all(value > 0 for value in run.timings.seconds.values())
     quiet = make_run()
     list(distill(quiet, 1))
-    assert quiet.laps.seconds == {}
+    assert quiet.timings.seconds == {}
 
 
 @pytest.mark.parametrize("objective", ["sds", "vdm", "vsd", "lods"])
 @pytest.mark.parametrize("number", [torch.nan, torch.inf])
-def test_a_step_that_would_spoil_the_scene_is_taken_again_and_told(objective, number):
+def test_a_step_with_a_nan_is_repeated_and_reported(objective, number):
     """Three in a row, then all is well: the run has all its steps, and what learns beside it is whole too."""
     run = make_run(objective)
     list(distill(run, 3))
@@ -178,14 +178,14 @@ def test_a_step_that_would_spoil_the_scene_is_taken_again_and_told(objective, nu
     run.prior.prior.predict = spoilt
     events = list(distill(run, 6))
     assert [event.step for event in events if isinstance(event, StepDone)] == [4, 5, 6]
-    told = [event.text for event in events if isinstance(event, Warning)]
-    assert told[0] == "Step 3: a number became infinite or NaN; the step is taken again."
-    assert run.whole()
+    warnings = [event.text for event in events if isinstance(event, Warning)]
+    assert warnings[0] == "Step 3: a number became infinite or NaN; the step is repeated."
+    assert run.resumable()
     assert run.scene.splats().finite()
     assert not same(run.scene.splats(), good)
 
 
-def test_ten_spoilt_steps_in_a_row_are_too_many_and_nine_are_not():
+def test_ten_failed_steps_in_a_row_end_the_run_and_nine_do_not():
     for count, steps in ((9, 6), (10, 3)):
         run = make_run()
         list(distill(run, 3))
@@ -200,15 +200,15 @@ def test_ten_spoilt_steps_in_a_row_are_too_many_and_nine_are_not():
             with pytest.raises(DivergedError, match=r"Step 3: .* 10 times in a row"):
                 list(distill(run, 6))
         else:
-            told = [event for event in distill(run, 6) if isinstance(event, Warning)]
-            assert len(told) == 4  # the first, the second, the fourth, the eighth
+            warnings = [event for event in distill(run, 6) if isinstance(event, Warning)]
+            assert len(warnings) == 4  # the first, the second, the fourth, the eighth
         assert run.step == steps
-        assert run.whole()
+        assert run.resumable()
 
 
-def test_growth_that_was_cut_short_leaves_nothing_to_go_on_from():
+def test_a_run_is_not_resumable_after_growth_was_cut_short():
     run = make_run()
     list(distill(run, 2))
-    assert run.whole()
+    assert run.resumable()
     run.scene.params["means"] = torch.nn.Parameter(run.scene.params["means"].detach()[:-1])
-    assert not run.whole()
+    assert not run.resumable()

@@ -1,4 +1,4 @@
-"""A job's folder: refused when used, whole files only, damage told in one sentence."""
+"""A job's folder: refused when used, whole files only, damage reported in one sentence."""
 
 import json
 
@@ -20,7 +20,7 @@ def folder(tmp_path):
     return folder
 
 
-def test_used_folders_are_refused_unless_told(folder, tmp_path):
+def test_used_folders_are_refused_without_overwrite(folder, tmp_path):
     with pytest.raises(JobError, match=r"out: .* is not empty"):
         folder.refuse_if_used(overwrite=False)
     folder.refuse_if_used(overwrite=True)
@@ -31,7 +31,7 @@ def test_used_folders_are_refused_unless_told(folder, tmp_path):
         JobFolder(tmp_path / "file").refuse_if_used(overwrite=True)
 
 
-def test_beginning_again_takes_our_files_away_and_no_others(folder):
+def test_begin_removes_our_files_and_no_others(folder):
     for name in ("splats.ply", "metrics.json", "notes.txt"):
         (folder / name).write_text("old")
     folder.begin(JOB)
@@ -57,7 +57,7 @@ def test_checkpoints_round_trip(folder):
     assert all(torch.equal(loaded[key], state[key]) for key in state)
 
 
-def test_damaged_checkpoints_are_told(folder):
+def test_damaged_checkpoints_are_reported(folder):
     with pytest.raises(JobError, match="does not exist"):
         folder.load()
     folder.save({"scene.means": torch.randn(1000)})
@@ -70,6 +70,6 @@ def test_damaged_checkpoints_are_told(folder):
         folder.load()
 
 
-def test_only_a_jobs_folder_can_go_on(tmp_path):
+def test_only_a_jobs_folder_can_be_continued(tmp_path):
     with pytest.raises(JobError, match=r"no job\.json"):
         JobFolder(tmp_path).job()

@@ -1,4 +1,4 @@
-"""What is said for each view, and Perp-Neg's weights."""
+"""The prompt for each view, and Perp-Neg's weights."""
 
 import math
 
@@ -27,7 +27,7 @@ def cameras(azimuths, elevation=0.0):
     return Cameras(rows, torch.full_like(rows, elevation), torch.ones_like(rows), torch.full_like(rows, 40.0))
 
 
-def test_each_view_hears_its_word():
+def test_each_view_gets_its_word():
     conditions = Prompts(Speller(), "a cup", "ugly").conditions(cameras([0, 90, 180]))
     assert [read(conditions.y, row) for row in range(3)] == [
         "a cup, front view",
@@ -47,17 +47,17 @@ def test_without_view_words_or_negative():
 
 
 @pytest.mark.parametrize(
-    ("azimuth", "said", "away", "weights"),
+    ("azimuth", "word", "away", "weights"),
     [
         (0, "front", ("front", "side"), (4 * math.exp(-0.5) - 2.426, 4 - 2.426)),
         (-180, "back", ("side", "front"), (1 - 0.606, 1 + 0.967)),
     ],
 )
-def test_perp_neg_at_the_ends(azimuth, said, away, weights):
+def test_perp_neg_at_the_ends(azimuth, word, away, weights):
     conditions = Prompts(Speller(), "a cup", perp_neg=True).conditions(cameras([azimuth]))
-    assert read(conditions.y, 0) == f"a cup, {said} view"
-    for (condition, weight), word, expected in zip(conditions.perp, away, weights, strict=True):
-        assert read(condition, 0) == f"a cup, {word} view"
+    assert read(conditions.y, 0) == f"a cup, {word} view"
+    for (condition, weight), away_word, expected in zip(conditions.perp, away, weights, strict=True):
+        assert read(condition, 0) == f"a cup, {away_word} view"
         assert float(weight) == pytest.approx(-expected, abs=1e-5)
 
 

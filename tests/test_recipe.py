@@ -13,7 +13,7 @@ from backend.job.job import Job, JobError, make_job, read_job
 from backend.job.recipe import Recipe, Stage
 from backend.job.tuning import QUALITIES, default_recipe
 from backend.priors.kit import EMBEDDED
-from backend.run.assemble import load_prior, unused
+from backend.run.assemble import load_prior, unused_settings
 
 
 def test_missing_fields_take_the_recipe_of_objective_and_prior():
@@ -91,7 +91,7 @@ def test_job_files(tmp_path):
     with pytest.raises(JobError, match="not JSON"):
         read_job(file)
     file.write_text("[1]")
-    with pytest.raises(JobError, match="no JSON object"):
+    with pytest.raises(JobError, match="not a JSON object"):
         read_job(file)
     file.write_text(json.dumps({"prompt": "a cup", "objective": "sds"}))
     assert make_job(read_job(file)).objective == "sds"
@@ -102,9 +102,9 @@ def test_qualities_differ_in_length_and_splats():
     assert draft.steps < normal.steps < high.steps
     assert high.steps > 2 * normal.steps
     assert high.splats.initial_count > normal.splats.initial_count == draft.splats.initial_count
-    said = {"prompt": "a cup", "quality": "draft", "recipe": {"steps": 7, "splats": {"initial_count": 99}}}
-    assert make_job(said).recipe.steps == 7
-    assert make_job(said).recipe.splats.initial_count == 99
+    fields = {"prompt": "a cup", "quality": "draft", "recipe": {"steps": 7, "splats": {"initial_count": 99}}}
+    assert make_job(fields).recipe.steps == 7
+    assert make_job(fields).recipe.splats.initial_count == 99
 
 
 def test_a_kept_shape_learns_slowly_from_low_levels_and_only_with_a_mesh():
@@ -122,7 +122,7 @@ def test_a_kept_shape_learns_slowly_from_low_levels_and_only_with_a_mesh():
     assert make_job(msgspec.json.decode(msgspec.json.encode(job))) == job
 
 
-def test_what_a_prior_has_no_use_for_is_told(tmp_path):
+def test_settings_that_a_prior_ignores_are_reported(tmp_path):
     fields = {"prompt": "a chair", "prior": str(make_small_kit(tmp_path / "kit"))}
     cpu = torch.device("cpu")
     assert not any("Not used" in note for note in load_prior(make_job(fields), cpu)[1])
@@ -130,4 +130,4 @@ def test_what_a_prior_has_no_use_for_is_told(tmp_path):
     notes = load_prior(make_job({**fields, "recipe": recipe}), cpu)[1]
     assert notes[-1].startswith("Not used: recipe.backgrounds, recipe.cameras.fov; ")
     large = make_job({"prompt": "a chair", "prior": "some/model", "recipe": {"catalogue": {"mix": 0.1}}})
-    assert unused(large, ["catalogue"], "it is no kit") == ["Not used: recipe.catalogue; it is no kit."]
+    assert unused_settings(large, ["catalogue"], "it is no kit") == ["Not used: recipe.catalogue; it is no kit."]

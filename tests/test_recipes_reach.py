@@ -9,10 +9,10 @@ import torch
 from kits import small_catalogue
 
 from backend.job.job import make_job
-from backend.priors.authors import makers
+from backend.priors.authors import authors
 from backend.priors.catalogue import CataloguePrior
 from backend.run.assemble import assemble
-from backend.run.credits import seen_by
+from backend.run.credits import encoded_views
 from backend.run.distill import distill
 
 STEPS = 100  # half of a draft
@@ -29,6 +29,6 @@ def test_one_object_comes_out_as_itself(objective, least, catalogue):
     prior = CataloguePrior(catalogue, job.prompt, settings=job.recipe.catalogue)
     run, _ = assemble(job, prior, torch.device("cpu"))
     list(distill(run, STEPS))
-    made = makers(prior, seen_by(prior, run.scene.splats(), 64))
+    made = authors(prior, encoded_views(prior, run.scene.splats(), 64))
     assert float(made.psnr[0]) > least
     assert float(made.psnr_rgba[0]) > least - 4

@@ -12,7 +12,7 @@ import trimesh
 
 from backend.cli.main import main
 from backend.job.job import make_job
-from backend.run.events import Made, Warning
+from backend.run.events import ResultReady, Warning
 from backend.run.folder import JobFolder
 from backend.run.session import Session
 from backend.scenes.ply import read_ply
@@ -72,8 +72,8 @@ def test_a_servers_results_lie_in_the_ball_and_are_sent_with_their_matrix(tmp_pa
 def test_a_box_that_keeps_its_shape_is_as_large_after_a_run(tmp_path):
     """A whole draft: 200 steps; before, the box grew by up to a tenth and lost its lid."""
     start, out = box(tmp_path / "box.ply"), tmp_path / "out"
-    said = ["--prompt", "a red box", "--quality", "draft", "--init-mesh", start, "--keep-shape", 1, "--out", out]
-    assert run(*said) == 0
+    options = ["--prompt", "a red box", "--quality", "draft", "--init-mesh", start, "--keep-shape", 1, "--out", out]
+    assert run(*options) == 0
     mesh = trimesh.load(out / "mesh.glb", force="mesh").vertices @ [[1, 0, 0], [0, 0, 1], [0, -1, 0]]
     assert np.abs(np.ptp(mesh, axis=0) / SIZE - 1).max() < 0.04
 
@@ -91,12 +91,12 @@ def done(tmp_path, quick):
     return JobFolder(out)
 
 
-def test_what_was_made_of_earlier_splats_goes_with_them(done, capsys):
+def test_results_of_earlier_splats_are_removed(done, capsys):
     """Continued and cancelled: the splats are of the step that was reached, and nothing there is of another one."""
     session = session_of(done)
-    for _ in takewhile(lambda event: not isinstance(event, Made) and session.run.step < 4, session.steps(9)):
+    for _ in takewhile(lambda event: not isinstance(event, ResultReady) and session.run.step < 4, session.steps(9)):
         pass
-    assert session.save() == ["scene.blend is of the splats before these; it is kept as scene-1.blend."]
+    assert session.save() == ["scene.blend belongs to earlier splats; it was kept as scene-1.blend."]
     names = {path.name for path in done.path.iterdir()}
     assert names == {"job.json", "events.jsonl", "checkpoint.safetensors", "splats.ply", "scene-1.blend"}
     assert (done / "scene-1.blend").read_bytes() == b"a day's work"
@@ -108,7 +108,7 @@ def test_what_was_made_of_earlier_splats_goes_with_them(done, capsys):
     assert "already at its last step" in capsys.readouterr().err
 
 
-def test_without_a_mesh_there_is_no_older_one(done):
+def test_where_no_mesh_is_made_the_older_one_is_removed(done):
     """Splats too faint for a surface: no mesh, and not that of the step before."""
     assert (done / "mesh.glb").exists()
     session = session_of(done)
@@ -116,8 +116,8 @@ def test_without_a_mesh_there_is_no_older_one(done):
     with torch.no_grad():
         session.run.scene.params["opacities"].fill_(-12.0)
     session.save()
-    told = [event.text for event in session.results() if isinstance(event, Warning)]
-    assert any("No mesh was made" in text for text in told)
+    warnings = [event.text for event in session.results() if isinstance(event, Warning)]
+    assert any("No mesh was made" in text for text in warnings)
     assert not (done / "mesh.glb").exists()
     assert (done / "turntable.png").exists()
 
@@ -141,12 +141,12 @@ def test_overwriting_keeps_a_scene_that_somebody_worked_in(done, quick, capsys):
     assert "kept as scene-1.blend" in capsys.readouterr().err
 
 
-def test_going_on_needs_no_mesh_file(tmp_path, quick):
+def test_resuming_needs_no_mesh_file(tmp_path, quick):
     """Everything is in the checkpoint: the result is that of the run which was not interrupted."""
     start = box(tmp_path / "box.ply")
     for name in ("straight", "stopped"):
-        said = ["--job", quick, "--init-mesh", start, "--steps", 4 if name == "straight" else 2, "--out"]
-        assert run(*said, tmp_path / name) == 0
+        options = ["--job", quick, "--init-mesh", start, "--steps", 4 if name == "straight" else 2, "--out"]
+        assert run(*options, tmp_path / name) == 0
     before = time.time()
     shutil.move(start, tmp_path / "elsewhere.ply")
     job = (tmp_path / "stopped" / "job.json").read_text().replace('"steps": 2', '"steps": 4')

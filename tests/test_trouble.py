@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from backend.cli.main import main
-from backend.errors import said_of
-from backend.terminal import left_out, pasteable
+from backend.errors import sentence_of
+from backend.terminal import pasteable, skipped
 
 ROOT = Path(__file__).parents[1]
 ODD = "[bold] it's [/x] :gear: $HOME"
@@ -48,8 +48,8 @@ def test_what_is_printed_can_be_pasted_into_a_shell(tmp_path, quick):
     process = started("--job", quick, "--steps", 100_000, "--out", out)
     error = interrupted(process, out / "checkpoint.safetensors")
     assert process.returncode == 130
-    (line,) = [line for line in error.splitlines() if "Go on with: " in line]
-    command = line.partition("Go on with: ")[2]
+    (line,) = [line for line in error.splitlines() if "Continue with: " in line]
+    command = line.partition("Continue with: ")[2]
     assert shlex.split(command)[-2:] == ["--continue", str(out)]
     job = json.loads((out / "job.json").read_text())
     job["recipe"]["steps"] = 2  # so that it is at its end
@@ -61,7 +61,7 @@ def test_what_is_printed_can_be_pasted_into_a_shell(tmp_path, quick):
 
 
 @pytest.mark.parametrize(
-    ("path", "said"),
+    ("path", "given"),
     [
         (r"C:\out\apple", r"C:\out\apple"),
         (r"C:\My Files\a & b", r'"C:\My Files\a & b"'),
@@ -70,18 +70,18 @@ def test_what_is_printed_can_be_pasted_into_a_shell(tmp_path, quick):
         ("C:\\a b\\", '"C:\\a b\\\\"'),
     ],
 )
-def test_on_windows_too(path, said):
-    assert pasteable(["--continue", path], windows=True) == f"--continue {said}"
+def test_commands_can_be_pasted_on_windows(path, given):
+    assert pasteable(["--continue", path], windows=True) == f"--continue {given}"
 
 
-def test_nothing_that_is_told_is_read_as_markup(capsys):
+def test_messages_are_not_read_as_markup(capsys):
     for text in ("a/[bold]/b", "x[/y]", "[red]", ":warning:", "x" * 300):
-        left_out(text)
-        assert capsys.readouterr().err == f"Left out: {text}\n"
+        skipped(text)
+        assert capsys.readouterr().err == f"Skipped: {text}\n"
 
 
-def test_all_commands_tell_by_the_same_means():
-    """No console of one's own, which has markup, but for the tables of `bench`."""
+def test_all_commands_print_through_terminal():
+    """No console with markup of its own, except for the tables of `bench`."""
     for file in (ROOT / "backend").rglob("*.py"):
         names = {alias.name for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.ImportFrom)
                  and node.module == "rich.console" for alias in node.names}  # fmt: skip
@@ -94,7 +94,7 @@ def test_ctrl_c_while_the_results_are_made_stops_and_the_rest_can_be_made(tmp_pa
     error = interrupted(process, out / "turntable.png")
     assert process.returncode == 130
     assert "Traceback" not in error
-    assert "Make the rest with: " in error
+    assert "Make the other results with: " in error
     assert (out / "splats.ply").exists()
     assert not (out / "metrics.json").exists()
     assert main(["generate", "--continue", str(out)]) == 0
@@ -114,7 +114,7 @@ def test_a_second_ctrl_c_stops_at_once_without_a_traceback(tmp_path, quick):
 
 
 @pytest.mark.parametrize(
-    ("said", "flags"),
+    ("given", "flags"),
     [
         (["--quality", "high"], "--quality"),
         (["--prompt", "a cup", "--seed", "0"], "--prompt, --seed"),
@@ -122,12 +122,12 @@ def test_a_second_ctrl_c_stops_at_once_without_a_traceback(tmp_path, quick):
         (["--mix", "0", "--overwrite", "--out", "x"], "--mix, --out, --overwrite"),
     ],
 )
-def test_what_a_run_that_goes_on_has_no_use_for_is_refused(tmp_path, said, flags, capsys):
-    assert main(["generate", "--continue", str(tmp_path), *said]) == 2
-    assert f"without {flags};" in capsys.readouterr().err
+def test_options_that_continue_cannot_use_are_refused(tmp_path, given, flags, capsys):
+    assert main(["generate", "--continue", str(tmp_path), *given]) == 2
+    assert f"cannot be used with {flags};" in capsys.readouterr().err
 
 
-def test_too_little_memory_is_a_sentence_and_leaves_a_state_to_go_on_from(tmp_path):
+def test_out_of_memory_is_a_sentence_and_leaves_a_resumable_state(tmp_path):
     """A process that may have 4 GiB, and a step that needs some ten."""
     recipe = {**QUICK, "views": 64, "stages": [{"side": 1024}], "steps": 3}
     (tmp_path / "large.json").write_text(json.dumps({"prompt": "a red cup", "objective": "sds", "recipe": recipe}))
@@ -167,11 +167,12 @@ def test_an_error_of_the_system_names_its_own_file_and_reason(tmp_path, quick, c
     assert "events.jsonl: cannot be written or read (Is a directory)." in capsys.readouterr().err
     full = OSError(errno.ENOSPC, "No space left on device", "/x/out/.splats-12.ply")
     assert (
-        said_of(full, "/x/out") == "/x/out: the disk is full (No space left on device): make room on it and try again."
+        sentence_of(full, "/x/out")
+        == "/x/out: the disk is full (No space left on device): free some space and try again."
     )
-    assert "disk" not in said_of(PermissionError(errno.EACCES, "Permission denied", "/x/font"), "/x/out")
-    assert said_of(PermissionError(errno.EACCES, "Permission denied", "/x/font"), "/x/out").startswith("/x/font: ")
-    network = said_of(ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused"), "/x/out")
+    assert "disk" not in sentence_of(PermissionError(errno.EACCES, "Permission denied", "/x/font"), "/x/out")
+    assert sentence_of(PermissionError(errno.EACCES, "Permission denied", "/x/font"), "/x/out").startswith("/x/font: ")
+    network = sentence_of(ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused"), "/x/out")
     assert "/x/out" not in network
     assert "network" in network
 

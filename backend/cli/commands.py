@@ -1,4 +1,4 @@
-"""What each command does with its options; what a command needs is imported when it runs, for torch takes a while."""
+"""What each command does with its options.  Commands import what they need when they run, as torch takes a while."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import argparse
 
 
 def generate(args: argparse.Namespace) -> int:
-    """A new job, or with --continue one that goes on."""
+    """A new job, or with --continue a stopped one."""
     from backend.cli import generate as runs
     from backend.cli.job_fields import checked_steps, layered, refuse_beside_continue
     from backend.job.job import JobError, make_job
     from backend.terminal import note
 
-    if args.go_on is not None:
+    if args.continue_from is not None:
         refuse_beside_continue(args)
-        return runs.go_on(args.go_on, checked_steps(args.steps))
+        return runs.continue_run(args.continue_from, checked_steps(args.steps))
     if args.out is None:
         raise JobError("out: name the folder for the results with --out DIR.")
     fields, notes = layered(args)
@@ -25,14 +25,14 @@ def generate(args: argparse.Namespace) -> int:
 
 
 def serve(args: argparse.Namespace) -> int:
-    """The server, until it is told to stop."""
+    """The server, until it is stopped."""
     from backend.service import serve as service
 
     return service.serve(args.listen or f"127.0.0.1:{args.port}", args.jobs, tuple(args.prior), args.kits)
 
 
 def kit(args: argparse.Namespace) -> int:
-    """A prior of anybody's own objects."""
+    """A kit: a prior of the user's own objects."""
     from backend.kits import command
     from backend.run.assemble import choose_device
 

@@ -1,4 +1,4 @@
-"""`generate`: one job from its sentence to its folder, with a progress bar."""
+"""`generate`: runs one job into its folder, with a progress bar."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from backend.job.job import Job, JobError
 from backend.run import events
 from backend.run.distill import DivergedError
 from backend.run.folder import JobFolder
-from backend.run.memory import is_out_of_memory, what_helps
+from backend.run.memory import is_out_of_memory, memory_advice
 from backend.run.session import Session
-from backend.terminal import STOPPED, by, console, note, stop_key, tell
+from backend.terminal import STOPPED, console, note, say, stop_key, with_command
 
 FAILED = 1
-LAST = events.Made("metrics.json")
+LAST = events.ResultReady("metrics.json")
 
 
 def generate(job: Job, out: Path, overwrite: bool = False) -> int:
@@ -29,8 +29,8 @@ def generate(job: Job, out: Path, overwrite: bool = False) -> int:
     return _drive(Session.begin(job, folder), job.recipe.steps)
 
 
-def go_on(out: Path, more: int | None) -> int:
-    """Go on with a stopped run: to its end, or `more` steps from where it is; or with results that are missing."""
+def continue_run(out: Path, more: int | None) -> int:
+    """Continue a stopped run to its end, or by `more` steps, and make the results that are missing."""
     folder = JobFolder(out)
     session = Session.resume(folder)
     at = session.run.step
@@ -41,20 +41,20 @@ def go_on(out: Path, more: int | None) -> int:
 
 
 def _drive(session: Session, until: int) -> int:
-    """Take the events one by one; save at the end, and when asked to stop.  The exit code."""
+    """Take the steps, save, and make the results, until Ctrl-C; the exit code."""
     try:
         with stop_key() as stopped:
             return _results(session, until, stopped) if _steps(session, until, stopped) else STOPPED
     except DivergedError as error:
-        return _broken_off(session, str(error))
+        return _stopped_by_error(session, str(error))
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        return _broken_off(session, what_helps(session.job))
+        return _stopped_by_error(session, memory_advice(session.job))
 
 
 def _steps(session: Session, until: int, stopped: list[float]) -> bool:
-    """All steps, or those until a stop was asked for; whether all were taken."""
+    """Take all steps, or those until Ctrl-C; whether all were taken."""
     run = session.run
     with _bar(session.job, run.step, until) as bar:
         for event in session.steps(until):
@@ -64,7 +64,7 @@ def _steps(session: Session, until: int, stopped: list[float]) -> bool:
     for text in session.save():
         note(text)
     if run.step < until:
-        tell(f"Stopped after step {run.step}. Go on{_continuing(session, until)}")
+        say(f"Stopped after step {run.step}. Continue{_continue_hint(session, until)}")
     return run.step >= until
 
 
@@ -72,31 +72,31 @@ def _results(session: Session, until: int, stopped: list[float]) -> int:
     for event in session.results():
         _show(event)
         if stopped and event != LAST:
-            tell(f"Stopped; the splats are there. Make the rest{_continuing(session, until)}")
+            say(f"Stopped; the splats are saved. Make the other results{_continue_hint(session, until)}")
             return STOPPED
-    tell(f"Done in {time.time() - session.began:.0f} s: {session.folder.path}")
+    say(f"Done in {time.time() - session.began:.0f} s: {session.folder.path}")
     return 0
 
 
-def _broken_off(session: Session, why: str) -> int:
-    """Save what can be gone on from, and tell."""
+def _stopped_by_error(session: Session, why: str) -> int:
+    """Save what the run can be continued from, and say what was saved."""
     kept, folder = session.rescue(), session.folder
     for text in kept or ():
         note(text)
     if kept is not None:
-        tell(f"{why} The run stopped; step {session.run.step} is in {folder.path}.")
+        say(f"{why} The run stopped; step {session.run.step} is in {folder.path}.")
     elif (folder / "checkpoint.safetensors").exists():
-        tell(f"{why} The run stopped; its last checkpoint is in {folder.path}.")
+        say(f"{why} The run stopped; its last checkpoint is in {folder.path}.")
     else:
-        tell(f"{why} The run stopped before its first checkpoint.")
+        say(f"{why} The run stopped before its first checkpoint.")
     return FAILED
 
 
-def _continuing(session: Session, until: int) -> str:
-    """By which command to go on to where this one would have gone."""
+def _continue_hint(session: Session, until: int) -> str:
+    """The command that takes the steps that this one did not."""
     left = until - session.run.step
     steps = ["--steps", str(left)] if left > 0 and until != session.job.recipe.steps else []
-    return by(["generate", "--continue", str(session.folder.path.absolute()), *steps])
+    return with_command(["generate", "--continue", str(session.folder.path.absolute()), *steps])
 
 
 def _show(event: events.Event, bar: Callable[[events.StepDone], None] | None = None) -> None:
@@ -108,7 +108,7 @@ def _show(event: events.Event, bar: Callable[[events.StepDone], None] | None = N
 
 @contextmanager
 def _bar(job: Job, start: int, until: int) -> Iterator[Any]:
-    """A progress bar with steps a second, seconds left, and the numbers of the step."""
+    """A progress bar with steps per second, time left, and the metrics of the step."""
     columns = (TextColumn("{task.description}"), BarColumn(20), TextColumn("{task.completed}/{task.total}"))
     numbers = (TextColumn("{task.fields[rate]}"), TimeRemainingColumn(), TextColumn("{task.fields[numbers]}"))
     with Progress(*columns, *numbers, console=console) as progress:

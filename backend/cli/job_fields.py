@@ -1,4 +1,4 @@
-"""A job's fields from a command line: those of its options over those of a job file."""
+"""A job's fields from a command line: its options over the fields of a job file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from backend.job.job import JobError, read_job
 from backend.job.layers import over
 
-SAID = ("prompt", "negative_prompt", "objective", "prior", "quality", "seed", "keep_shape", "device")
+OPTIONS = ("prompt", "negative_prompt", "objective", "prior", "quality", "seed", "keep_shape", "device")
 
 
 def job_fields(args: argparse.Namespace) -> dict[str, Any]:
@@ -17,9 +17,9 @@ def job_fields(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def layered(args: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
-    """`job_fields`, and what to tell of fields of the file that were not kept."""
-    said = {name: getattr(args, name) for name in SAID}
-    later = {name: value for name, value in said.items() if value is not None}
+    """`job_fields`, and sentences on fields of the file that were not kept or that override an option."""
+    given = {name: getattr(args, name) for name in OPTIONS}
+    later = {name: value for name, value in given.items() if value is not None}
     if args.init_mesh is not None:
         later["init_mesh"] = str(args.init_mesh.expanduser().absolute())
     recipe: dict[str, Any] = {} if args.steps is None else {"steps": args.steps}
@@ -29,25 +29,25 @@ def layered(args: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
         later["recipe"] = recipe
     fields, notes = over(read_job(args.job) if args.job else {}, later)
     if "prompt" not in fields:
-        raise JobError("prompt: say what to make with --prompt, or in the job file.")
+        raise JobError("prompt: is missing; describe what to make with --prompt, or in the job file.")
     return fields, notes
 
 
 def refuse_beside_continue(args: argparse.Namespace) -> None:
-    """JobError where something is said that a run which goes on has no use for."""
-    names = (*SAID, "mix", "init_mesh", "job", "out", "overwrite")
-    # 0 is something said, and equal to False.
+    """JobError where an option was given that --continue cannot use."""
+    names = (*OPTIONS, "mix", "init_mesh", "job", "out", "overwrite")
+    # Compared with `is`: a given 0 equals False.
     given = [name for name in names if getattr(args, name) is not None and getattr(args, name) is not False]
     if given:
         flags = ", ".join("--" + name.replace("_", "-") for name in given)
         raise JobError(
-            f"continue: a run goes on as it began, without {flags}; for other settings start a new one with --job "
-            f"{args.go_on / 'job.json'} and --out."
+            f"continue: cannot be used with {flags}; for other settings start a new run with --job "
+            f"{args.continue_from / 'job.json'} and --out."
         )
 
 
 def checked_steps(steps: int | None) -> int | None:
-    """JobError where so many steps are none."""
+    """JobError where the number of steps is below 1."""
     if steps is not None and steps < 1:
-        raise JobError(f"steps: {steps} is too few; 1 is the least.")
+        raise JobError(f"steps: {steps} is too few; use 1 or more.")
     return steps

@@ -15,63 +15,65 @@ COMMANDS = "generate | serve | kit | image | evaluate | compare | toy | bench"
 Subparsers = Any  # argparse's own class for them is private
 
 
-def parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
     """The whole command line; the chosen command is in `run`."""
-    whole = argparse.ArgumentParser(
+    root = argparse.ArgumentParser(
         prog="python -m backend", description=f"The backend's command line: python -m backend {COMMANDS}."
     )
-    all_commands = whole.add_subparsers(required=True)
+    all_commands = root.add_subparsers(required=True)
     for add in (_add_generate, _add_serve, _add_image, _add_evaluate, _add_compare, _add_kit, _add_bench, _add_toy):
         add(all_commands)
-    return whole
+    return root
 
 
 def _add_generate(all_commands: Subparsers) -> None:
-    generate = all_commands.add_parser("generate", help="from a sentence to splats and a textured mesh")
+    generate = all_commands.add_parser("generate", help="make splats and a textured mesh from a prompt")
     generate.set_defaults(run=commands.generate)
     generate.add_argument("--prompt")
     generate.add_argument("--negative-prompt")
     generate.add_argument("--objective", help=", ".join(RULES))
     generate.add_argument("--prior", help="'embedded', the folder of a kit or of a diffusers model, or a hub id")
-    generate.add_argument("--mix", type=float, help="0: things of the kit as they are, 1: new ones of their parts")
+    generate.add_argument("--mix", type=float, help="0: objects of the kit as they are, 1: new ones from their parts")
     generate.add_argument("--quality", help="draft, normal or high")
     generate.add_argument("--seed", type=int)
-    generate.add_argument("--steps", type=int, help="of the run; with --continue: how many more")
+    generate.add_argument("--steps", type=int, help="number of steps; with --continue: how many more")
     generate.add_argument("--device", help="auto, cpu, cuda, cuda:1, ...")
     generate.add_argument("--init-mesh", type=Path, help="start from this mesh file")
     generate.add_argument("--keep-shape", type=float, help="0 to 1: how closely to keep to that mesh")
-    generate.add_argument("--job", type=Path, help="a job.json; the other options go over it")
+    generate.add_argument("--job", type=Path, help="a job.json; the other options override it")
     generate.add_argument("--out", type=Path, help="folder for the results")
     generate.add_argument("--overwrite", action="store_true", help="replace the results in a folder that is not empty")
-    generate.add_argument("--continue", dest="go_on", type=Path, metavar="DIR", help="go on with a stopped run")
+    generate.add_argument("--continue", dest="continue_from", type=Path, metavar="DIR", help="continue a stopped run")
 
 
 def _add_serve(all_commands: Subparsers) -> None:
-    serve = all_commands.add_parser("serve", help="answer the add-on in Blender")
+    serve = all_commands.add_parser("serve", help="serve the add-on in Blender")
     serve.set_defaults(run=commands.serve, out=None)
     where = serve.add_mutually_exclusive_group()
-    where.add_argument("--port", type=int, default=DEFAULT_PORT, help="on this machine alone; 0 takes a free one")
-    where.add_argument("--listen", metavar="HOST:PORT", help="for other machines too; prints the key that they need")
+    where.add_argument("--port", type=int, default=DEFAULT_PORT, help="for this machine only; 0 takes a free one")
+    where.add_argument("--listen", metavar="HOST:PORT", help="for other machines too; prints the key they need")
     serve.add_argument("--jobs", type=Path, metavar="DIR", help="folder for the jobs and their results")
-    serve.add_argument("--kits", type=Path, metavar="DIR", help="folder whose kits are offered; the user's own")
-    serve.add_argument("--prior", action="append", default=[], help="offer this diffusers folder or hub id as well")
+    serve.add_argument(
+        "--kits", type=Path, metavar="DIR", help="folder whose kits are offered; by default the user's own"
+    )
+    serve.add_argument("--prior", action="append", default=[], help="also offer this diffusers folder or hub id")
 
 
 def _add_image(all_commands: Subparsers) -> None:
-    image = all_commands.add_parser("image", help="text-to-2D: every objective on a plain picture, and a sheet of all")
+    image = all_commands.add_parser("image", help="text-to-2D: pictures by every objective, and a contact sheet")
     image.set_defaults(run=commands.image)
     image.add_argument("--prompt", action="append", required=True, help="may be given several times")
-    image.add_argument("--objective", action="append", default=[], help="may be given several times; all of them")
+    image.add_argument("--objective", action="append", default=[], help="may be given several times; by default all")
     image.add_argument("--steps", type=int, default=150)
-    image.add_argument("--count", type=int, default=4, help="pictures of a prompt, which differ in their noise")
+    image.add_argument("--count", type=int, default=4, help="pictures per prompt, which differ in their noise")
     image.add_argument("--seed", type=int, default=0)
-    image.add_argument("--out", type=Path, required=True, help="folder; pictures that are there already are kept")
+    image.add_argument("--out", type=Path, required=True, help="folder; existing pictures are kept")
 
 
 def _add_bench(all_commands: Subparsers) -> None:
     bench = all_commands.add_parser("bench", help="time the renderer, the steps and the mesh")
     bench.set_defaults(run=commands.bench, out=None)
-    bench.add_argument("--json", type=Path, help="write the figures there too")
+    bench.add_argument("--json", type=Path, help="also write the figures to this file")
 
 
 def _add_toy(all_commands: Subparsers) -> None:
@@ -79,50 +81,54 @@ def _add_toy(all_commands: Subparsers) -> None:
     toy.set_defaults(run=commands.toy)
     toy.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the pictures and toy.json")
     toy.add_argument("--overwrite", action="store_true", help="replace the results there; its trained network is kept")
-    toy.add_argument("--objective", action="append", default=[], help="this one only; may be given several times")
+    toy.add_argument("--objective", action="append", default=[], help="only this one; may be given several times")
     toy.add_argument("--seeds", type=int, default=1000, help="trajectories from each start, 1000 at most")
-    toy.add_argument("--steps", type=int, default=100, help="of each trajectory; the paper's ten are reported as well")
+    toy.add_argument("--steps", type=int, default=100, help="of each trajectory; the paper's ten are also reported")
     toy.add_argument("--epochs", type=int, default=1000, help="of the network's training")
 
 
 def _add_kit(all_commands: Subparsers) -> None:
-    kit = all_commands.add_parser("kit", help="make a prior of your own objects, from mesh files")
+    kit = all_commands.add_parser("kit", help="make a prior of your own objects from mesh files")
     kit.set_defaults(run=commands.kit)
     kit.add_argument("files", type=Path, nargs="+", metavar="FILES", help="glb, gltf, obj, ply, stl, off, or folders")
-    kit.add_argument("--out", type=Path, required=True, metavar="KIT", help="folder; a kit that is there is added to")
-    kit.add_argument("--name", default="", help="of the kit; that of the folder")
-    kit.add_argument("--split", action="store_true", help="each object of a file by itself, under its own name")
-    kit.add_argument("--overwrite", action="store_true", help="in place of what is in the kit, not in addition to it")
+    kit.add_argument("--out", type=Path, required=True, metavar="KIT", help="folder; an existing kit is added to")
+    kit.add_argument("--name", default="", help="of the kit; by default that of the folder")
+    kit.add_argument("--split", action="store_true", help="each object of a file separately, under its own name")
+    kit.add_argument(
+        "--overwrite", action="store_true", help="replace the objects of the kit instead of adding to them"
+    )
     kit.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ...")
-    kit.add_argument("--json", action="store_true", help="a line of JSON an event, in place of the progress bar")
+    kit.add_argument("--json", action="store_true", help="print one line of JSON per event instead of the progress bar")
 
 
 def _add_compare(all_commands: Subparsers) -> None:
-    compare = all_commands.add_parser("compare", help="every objective, the same prompts, seeds and budget")
+    compare = all_commands.add_parser("compare", help="compare objectives at equal prompts, seeds and budget")
     compare.set_defaults(run=commands.compare)
-    compare.add_argument("--prompts", type=Path, help="a file with a prompt a line; eight of the embedded prior's own")
-    compare.add_argument("--objective", action="append", default=[], help="may be given several times; all of them")
-    compare.add_argument("--variants", type=Path, help="a JSON object: what a job of each variant sets, by its name")
-    compare.add_argument("--seeds", type=int, default=4)
-    compare.add_argument("--budget", type=int, default=1200, help="pictures through the prior a run")
-    compare.add_argument("--prior", default=EMBEDDED, help="where a variant names none: 'embedded', a kit, a model")
-    compare.add_argument("--quality", default="normal", help="draft, normal or high, where a variant does not say")
     compare.add_argument(
-        "--one-start", action="store_true", help="all seeds from the same splats, and with all objects that fit"
+        "--prompts", type=Path, help="a file with one prompt per line; by default eight that suit the embedded prior"
     )
-    compare.add_argument("--no-samples", action="store_true", help="without FID, KID and Janus")
+    compare.add_argument("--objective", action="append", default=[], help="may be given several times; by default all")
+    compare.add_argument("--variants", type=Path, help="a JSON object: the job settings of each variant, by its name")
+    compare.add_argument("--seeds", type=int, default=4)
+    compare.add_argument("--budget", type=int, default=1200, help="pictures through the prior per run")
+    compare.add_argument("--prior", default=EMBEDDED, help="unless a variant sets it: 'embedded', a kit, a model")
+    compare.add_argument("--quality", default="normal", help="draft, normal or high, unless a variant sets it")
+    compare.add_argument(
+        "--one-start", action="store_true", help="the same initial splats and all matching objects for every seed"
+    )
+    compare.add_argument("--no-samples", action="store_true", help="skip FID, KID and Janus")
     compare.add_argument("--out", type=Path, required=True)
 
 
 def _add_evaluate(all_commands: Subparsers) -> None:
     evaluate = all_commands.add_parser(
-        "evaluate", help="judge finished jobs: agreement, diversity, quality, second faces"
+        "evaluate", help="evaluate finished jobs: agreement, diversity, quality, second faces"
     )
     evaluate.set_defaults(run=commands.evaluate)
     evaluate.add_argument("folders", type=Path, nargs="+", help="results of `generate`")
     evaluate.add_argument("--out", type=Path, default=Path("evaluation"), help="folder for table, JSON and sheets")
     evaluate.add_argument(
-        "--no-samples", action="store_true", help="without what needs the prior's own pictures: FID, KID, Janus"
+        "--no-samples", action="store_true", help="skip what needs samples of the prior: FID, KID, Janus"
     )
     evaluate.add_argument("--clip", metavar="PATH", help="a CLIP model in transformers' format")
     evaluate.add_argument("--dino", metavar="PATH", help="a DINO or DINOv2 model in transformers' format")

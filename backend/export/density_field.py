@@ -1,8 +1,8 @@
 """The splats as a scalar field on a grid: D(x) = sum_i o_i exp(-d' S_i^-1 d / 2), d = x - mean_i.
 
 The field of DreamGaussian (Tang et al. 2023, section 3.2), with one change: S_i is the splat's covariance plus that
-of a ball of half a voxel.  Discs thinner than the grid would otherwise fall between its points (the low-pass filter
-of EWA splatting, Zwicker et al. 2001, in space).
+of a ball of half a voxel.  Otherwise discs thinner than the grid's spacing would fall between its points (this is the
+low-pass filter of EWA splatting, Zwicker et al. 2001, in space).
 """
 
 # mypy: disable-error-code="untyped-decorator"
@@ -21,7 +21,7 @@ from backend.scenes.splats import Splats
 
 CUTOFF = 3.0  # a Gaussian ends at 3 sigma, where it has 1 % of its height
 LOW_PASS = 0.5  # sigma of the added ball, in voxels
-MARGIN = 8  # empty voxels around the box, so that surfaces close and `solid.closed` has room
+MARGIN = 8  # empty voxels around the box, so that surfaces are closed and `solid.closed` has room
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Field:
 
 
 def extent(splats: Splats) -> tuple[Array, Array]:
-    """Lower and upper corner (3,), (3,) of the box that holds every splat to the cutoff."""
+    """Lower and upper corner (3,), (3,) of the box that contains every splat up to the cutoff."""
     half = CUTOFF * np.sqrt(
         np.einsum("nij,nj->ni", rotation_matrices(splats.quats).numpy() ** 2, np.exp(2 * splats.log_scales.numpy()))
     )
@@ -75,7 +75,7 @@ def _accumulate(means: Array, precisions: Array, half: Array, opacities: Array, 
             first, last = math.ceil(means[g, 1] - half[g, 1]), math.floor(means[g, 1] + half[g, 1])
             for j in range(max(0, first), min(ny - 1, last) + 1):
                 y = j - means[g, 1]
-                # Along z the exponent is a parabola: a z^2 + 2 b z + c.  Visit only where it is inside the cutoff.
+                # Along z the exponent is a parabola: a z^2 + 2 b z + c.  Visit only the part inside the cutoff.
                 a, b = p[2, 2], p[0, 2] * x + p[1, 2] * y
                 c = p[0, 0] * x * x + p[1, 1] * y * y + 2 * p[0, 1] * x * y
                 root = b * b - a * (c - CUTOFF * CUTOFF)

@@ -17,16 +17,16 @@ from skimage.measure import marching_cubes
 
 from backend.export.density_field import Field, density_field, extent
 from backend.export.silhouettes import Silhouettes, surface_level
-from backend.export.solid import bodies_of_note, closed
+from backend.export.solid import closed, large_bodies
 from backend.export.views import Array
 from backend.files import ExportError
 from backend.scenes.splats import Splats
 
 COARSE = 64  # points along the box that finds the object among stray splats
-FAINT = 0.2  # splats whose pictures do not reach this alpha have no surface worth the name
-POOR_FIT = 0.85  # silhouettes that overlap less than this are worth a warning
-LOOSE_SHARE = 0.02  # so are crumbs with more than this share of the volume
-SPLINTER = 12  # faces: what pinches cut off has fewer, a body more
+FAINT = 0.2  # splats whose pictures do not reach this alpha have no surface
+POOR_FIT = 0.85  # overlap of silhouettes below which there is a warning
+LOOSE_SHARE = 0.02  # share of the volume in loose crumbs above which there is a warning
+SPLINTER = 12  # faces: pieces cut off at pinches have fewer, bodies more
 TAUBIN_STEPS = 10
 
 
@@ -36,7 +36,7 @@ class SurfaceError(ExportError):
 
 @dataclass(frozen=True)
 class Surface:
-    """vertices (V,3) float32 in metres, faces (F,3) int64 wound outwards, and what the user should know."""
+    """vertices (V,3) float32 in metres, faces (F,3) int64 wound outwards, and sentences for the user."""
 
     vertices: Array
     faces: NDArray[np.int64]
@@ -49,26 +49,28 @@ def extract_mesh(splats: Splats, resolution: int = 128, faces: int = 10_000) -> 
     Args:
         splats: N splats on the CPU, the object in the unit ball; opacity and shape matter, colour does not.
         resolution: grid points along the longest side of the object.
-        faces: the budget; fewer when the grid gives fewer, and a handful more where pinches are untied.
+        faces: the most triangles; a handful more where pinched edges are separated.
 
     Raises:
-        SurfaceError: no splats, a NaN, or so transparent that there is nothing to see.
+        SurfaceError: no splats, NaN values, or splats that are too transparent.
     """
     field, warnings = solid_field(splats, resolution)
     return as_surface(decimated(triangulated(field), faces), warnings)
 
 
 def solid_field(splats: Splats, resolution: int) -> tuple[Field, tuple[str, ...]]:
-    """A field that is above 0 in solid bodies, on a grid fitted to them, and sentences on what was left out."""
+    """A field that is above 0 in solid bodies, on a grid fitted to them, and warnings for the user."""
     if len(splats) == 0 or not splats.finite():
-        raise SurfaceError("there is no surface: the splats are empty or hold a NaN; export an earlier state.")
+        raise SurfaceError(
+            "there is no surface: there are no splats, or they have NaN or infinite values; export an earlier state."
+        )
     silhouettes = Silhouettes.of(splats)
     if silhouettes.opacity < FAINT:
         raise SurfaceError(
             f"the splats are too transparent for a surface: their pictures reach an alpha of {silhouettes.opacity:.2f}"
             f" and {FAINT} is needed; train for more steps."
         )
-    # A single splat far off would stretch the grid; a coarse body tells where the object is.
+    # A single splat far away would stretch the grid; a coarse body shows where the object is.
     body, loose, _ = _body(density_field(splats, *extent(splats), COARSE), silhouettes)
     index = np.argwhere(body.values > 0)
     low, high = (body.origin + body.spacing * edge for edge in (index.min(0) - 1, index.max(0) + 1))
@@ -77,20 +79,20 @@ def solid_field(splats: Splats, resolution: int) -> tuple[Field, tuple[str, ...]
 
 
 def _body(field: Field, silhouettes: Silhouettes) -> tuple[Field, float, float]:
-    """The bodies of note, the share of loose volume, and how well its silhouettes fit the pictures."""
+    """The large bodies, the share of loose volume, and how well the silhouettes fit the pictures."""
     level, _ = surface_level(field, silhouettes)
     solid = closed(field, level)
     # Without its pinholes the shell can be thinner and still cover the pictures.
     erosion, fit = surface_level(solid, silhouettes)
-    return *bodies_of_note(solid, max(erosion, 0.0)), fit
+    return *large_bodies(solid, max(erosion, 0.0)), fit
 
 
 def _shortfalls(loose: float, fit: float) -> list[str]:
     warnings = []
     if loose > LOOSE_SHARE:
-        warnings.append(f"Crumbs of the splats, {loose:.0%} of the volume in all, are not in the mesh.")
+        warnings.append(f"Small loose parts, {loose:.0%} of the volume, are not in the mesh.")
     if fit < POOR_FIT:
-        warnings.append(f"The mesh covers the splats' pictures only to {fit:.0%}: they are partly transparent.")
+        warnings.append(f"The mesh matches only {fit:.0%} of the splats' outline: they are partly transparent.")
     return warnings
 
 
@@ -102,7 +104,7 @@ def triangulated(field: Field) -> trimesh.Trimesh:
 
 
 def decimated(mesh: trimesh.Trimesh, faces: int) -> trimesh.Trimesh:
-    """At most `faces` triangles, but for the few that untie what pinches; no two vertices in one place."""
+    """At most `faces` triangles, plus a few that separate pinched edges; no two vertices at one place."""
     if len(mesh.faces) > faces:
         vertices, triangles = fast_simplification.simplify(
             mesh.vertices.astype(np.float32), mesh.faces.astype(np.int32), target_count=faces
@@ -116,10 +118,10 @@ def decimated(mesh: trimesh.Trimesh, faces: int) -> trimesh.Trimesh:
 def unpinched(mesh: trimesh.Trimesh) -> trimesh.Trimesh:
     """The same surface without edges that four faces share, and without pieces of a few faces.
 
-    Collapsing edges leaves such pinches.  Nothing is open there: every half-edge a->b is paired with one half-edge b->a
-    (as in Gueziec et al. 2001).  Of the pairs along one edge the first keeps it, each other one gets a vertex of
-    its own on it, so that no edge has more than two faces, even after all vertices in one place have been welded.
-    Two faces back to back go.  A mesh with a real hole is returned as it is.
+    Collapsing edges leaves such pinches.  They are not open: every half-edge a->b is paired with one half-edge b->a (as
+    in Gueziec et al. 2001).  The first pair along an edge keeps it, each further pair gets an additional vertex on it,
+    so that no edge has more than two faces, even after vertices at one place are merged.  Two faces back to back are
+    removed.  A mesh with a real hole is returned unchanged.
     """
     faces = _without_flaps(mesh.faces)
     halves = faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
@@ -128,7 +130,7 @@ def unpinched(mesh: trimesh.Trimesh) -> trimesh.Trimesh:
     one, two = order[forward[order]], order[~forward[order]]
     if len(one) != len(two) or (halves[one] != halves[two, ::-1]).any():
         return mesh
-    vertices, faces = _untied(np.asarray(mesh.vertices), faces, halves, one, two)
+    vertices, faces = _separated(np.asarray(mesh.vertices), faces, halves, one, two)
     pieces = trimesh.Trimesh(vertices, faces, process=False).split(only_watertight=False)
     most = max(len(piece.faces) for piece in pieces)
     kept: trimesh.Trimesh = trimesh.util.concatenate([p for p in pieces if len(p.faces) >= min(most, SPLINTER)])
@@ -147,10 +149,10 @@ def _without_flaps(faces: NDArray[np.int64]) -> NDArray[np.int64]:
     return kept
 
 
-def _untied(
+def _separated(
     vertices: Array, faces: NDArray[np.int64], halves: NDArray[np.int64], one: NDArray[np.int64], two: NDArray[np.int64]
 ) -> tuple[Array, NDArray[np.int64]]:
-    """Vertices and faces with a further vertex on the edge of every pair of half-edges but the first along it."""
+    """Vertices and faces, with an additional vertex on the edge for every pair of half-edges except the first."""
     _, first, edge = np.unique(halves[one], axis=0, return_index=True, return_inverse=True)
     rank = np.arange(len(one)) - first[edge.ravel()]  # the pairs along an edge follow each other
     rows = np.flatnonzero(rank > 0)
@@ -164,7 +166,7 @@ def _untied(
 
 
 def _fan(face: NDArray[np.int64], on_side: list[int | None]) -> list[list[int]]:
-    """A triangle with further vertices on some of its sides, as triangles around the first of those."""
+    """A triangle with additional vertices on some sides, as a fan of triangles around the first of them."""
     ring = [corner for i in range(3) for corner in (int(face[i]), on_side[i]) if corner is not None]
     start = next(i for i, corner in enumerate(ring) if corner in on_side)
     ring = ring[start:] + ring[:start]
@@ -172,9 +174,9 @@ def _fan(face: NDArray[np.int64], on_side: list[int | None]) -> list[list[int]]:
 
 
 def as_surface(mesh: trimesh.Trimesh, warnings: tuple[str, ...] = ()) -> Surface:
-    """The arrays of a mesh; a further warning when it is not watertight."""
+    """The arrays of a mesh; with another warning if it is not watertight."""
     if not mesh.is_watertight:
         _, counts = np.unique(mesh.edges_sorted, axis=0, return_counts=True)
         open_edges = int((counts != 2).sum())
-        warnings += (f"The mesh is not watertight: edges that do not lie between exactly two faces: {open_edges}.",)
+        warnings += (f"The mesh is not watertight: {open_edges} edges do not lie between exactly two faces.",)
     return Surface(np.asarray(mesh.vertices, np.float32), np.asarray(mesh.faces, np.int64), warnings)

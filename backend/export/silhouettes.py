@@ -1,11 +1,10 @@
-"""Where the object ends, by the splats' own pictures: the level of a field is measured, not chosen.
+"""Finds the level of the density field whose silhouettes fit the splats' own pictures.
 
-A fixed level of the density field is off as soon as the opacity or the overlap of the splats changes.  But the
-pictures of the splats say what is object and what is background.  The silhouette of {F > l} consists of the rays
-on which max F > l, so one sort of the rays' maxima gives the overlap (intersection over union) of both
-silhouettes for every l at once, and the level with the best overlap is taken.  For a lone splat
-the answer is known: its footprint in a picture is the largest density on the ray, so the level is the alpha at
-which the outline is drawn.
+A fixed level would be wrong as soon as the opacity or the overlap of the splats changes, but the pictures of the splats
+show what is object and what is background.  The silhouette of {F > l} consists of the rays on which max F > l, so one
+sort of the rays' maxima gives the overlap (intersection over union) of both silhouettes for every l at once, and the
+level with the best overlap is chosen.  For a single splat the answer is known: its footprint in a picture is the
+largest density on the ray, so the level is the alpha at which the outline is drawn.
 """
 
 # mypy: disable-error-code="untyped-decorator"
@@ -29,7 +28,7 @@ VIEWS, PIXELS, SUPERSAMPLING = 8, 128, 2
 
 @dataclass(frozen=True)
 class Silhouettes:
-    """cameras (B); solid (B,P,P), true where the object is; opacity, the alpha that its pictures reach."""
+    """cameras (B); solid (B,P,P), true inside the object; opacity, the alpha that its pictures reach."""
 
     cameras: Cameras
     solid: NDArray[np.bool_]
@@ -39,11 +38,10 @@ class Silhouettes:
     def of(cls, splats: Splats) -> Silhouettes:
         """Photograph the splats from all around.
 
-        Object is what has an alpha above 0.5, or above half of what the more opaque pixels reach: glass has an
-        outline too.
+        The object is where alpha is above 0.5, or above half of what the more opaque pixels reach, as with glass.
         """
         cameras = all_around(VIEWS)
-        # The renderer widens splats by half a pixel; in larger pictures, thinned out, that is less.
+        # The renderer widens splats by half a pixel; larger pictures, subsampled, make that smaller.
         alpha = photograph(splats, cameras, PIXELS * SUPERSAMPLING, 0.0).alpha[:, ::SUPERSAMPLING, ::SUPERSAMPLING]
         visible = alpha[alpha > 0.02]
         opacity = float(np.quantile(visible, 0.95)) if visible.size else 0.0
@@ -62,7 +60,7 @@ def surface_level(field: Field, silhouettes: Silhouettes) -> tuple[float, float]
 
 
 def ray_maxima(field: Field, cameras: Cameras) -> Array:
-    """Largest value of the field (B,P,P) on the rays through the pixels of `Silhouettes`; its least for a miss."""
+    """Largest value of the field (B,P,P) on the rays through the pixels of `Silhouettes`; its minimum for a miss."""
     size = PIXELS * SUPERSAMPLING
     pixel = np.arange(0, size, SUPERSAMPLING) + 0.5 - size / 2
     y, x = np.meshgrid(pixel, pixel, indexing="ij")
@@ -96,7 +94,7 @@ def _march(values: Array, start: Array, rays: Array, maxima: Array) -> None:
 def _trilinear(values: Array, point: Array) -> float:
     """The field at a point (3,) in voxels, inside the grid."""
     i, j, k = math.floor(point[0]), math.floor(point[1]), math.floor(point[2])
-    i, j, k = max(i, 0), max(j, 0), max(k, 0)  # -1e-17 is on the border too
+    i, j, k = max(i, 0), max(j, 0), max(k, 0)  # -1e-17 counts as on the border
     u, v, w = point[0] - i, point[1] - j, point[2] - k
     total = 0.0
     for a in range(2):

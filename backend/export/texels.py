@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 Array = NDArray[np.float32]
 Index = NDArray[np.int32]
 
-GRAZING = 0.15  # cosine below which a picture says little about a texel
-FAINT = 0.05  # alpha below which it shows background
-SHARPNESS = 4  # power of that cosine in the blend: frontal pictures win, and neighbours still agree
+GRAZING = 0.15  # cosine of the viewing angle below which a picture is not used for a texel
+FAINT = 0.05  # alpha below which a picture shows background
+SHARPNESS = 4  # power of that cosine in the blend: frontal pictures dominate, and transitions stay smooth
 
 
 @numba.njit(cache=True)
 def rasterise(corners: Array, height: int, width: int) -> tuple[Index, Array, Array]:
-    """Triangles (F,3,3) of x and y in pixels and nearness 1/z -> the nearest at every pixel centre.
+    """Triangles (F,3,3) of x and y in pixels and nearness 1/z -> the nearest triangle at every pixel centre.
 
     Returns the index of the face (height,width), -1 where there is none, its barycentric weights
     (height,width,3) on the screen, and the nearness (height,width), 0 where there is none.  1/z is linear on the
@@ -60,9 +60,9 @@ def blend(
         points, normals: texels on the surface (T,3), (T,3) in the world.
         viewmats: world to camera (V,4,4); focal: in pixels, the principal point in the middle.
         pictures: (V,S,S,5): rgb, alpha and depth, all times alpha, so that alpha takes part in the weight.
-        depths: (V,S,S), z of the nearest surface around each pixel; a texel further away by more than
-            `tolerance` is hidden there.  As far may a picture's own depth be off before it counts for less: where
-            splats have gaps it shows what is behind.
+        depths: (V,S,S), z of the nearest surface around each pixel; a texel farther away by more than
+            `tolerance` is hidden.  A picture counts for less where its own depth differs by more than that, as in gaps
+            between splats, where it shows what is behind.
     """
     size = pictures.shape[1]
     total = np.zeros((len(points), 4), np.float32)

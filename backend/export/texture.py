@@ -1,8 +1,8 @@
-"""A surface painted with what the splats look like, and its way into a GLB.
+"""Bakes the splats' colours into a texture of the surface, and writes both as a GLB.
 
-UVs by xatlas.  Then every texel of the atlas becomes a point and a normal on the surface, once; each of many views
-all around renders the splats, and each texel takes the mean of the pictures that see it, weighted by the angle it
-is seen at and by the splats' alpha (as in Debevec et al. 1996, view-dependent texture mapping).  Texels that no
+xatlas makes the UVs.  Every texel of the atlas gets its point and normal on the surface; the splats are rendered from
+many views all around, and each texel gets the mean of the pictures that show it, weighted by the viewing angle and by
+the splats' alpha (as in Debevec et al. 1996, view-dependent texture mapping).  Texels that no
 view sees take the colour of the splats around them, weighted by density.
 """
 
@@ -30,9 +30,9 @@ from backend.render import rotation_matrices
 from backend.scenes.splats import Splats
 
 VIEWS, PIXELS = 32, 512
-PADDING = 4  # texels between islands, so that none takes the other's colour
-TOLERANCE = 0.01  # share of the object's diagonal by which a texel may lie behind the depth buffer
-LEAST_WEIGHT = 0.02  # a texel with less than this from all views together counts as unseen
+PADDING = 4  # texels between islands, so that colours do not bleed
+TOLERANCE = 0.01  # share of the object's diagonal by which a texel may be behind the depth buffer
+LEAST_WEIGHT = 0.02  # total weight of all views below which a texel counts as unseen
 NEIGHBOURS = 8
 Y_UP = np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]], np.float32)  # Blender's (x, y, z) -> glTF's (x, z, -y)
 
@@ -58,13 +58,13 @@ class TexturedMesh:
     seen: float
 
     def placed(self, matrix: Array) -> TexturedMesh:
-        """The same moved and made larger by a matrix (4,4) that turns nothing."""
+        """The mesh moved and scaled by a matrix (4,4) without rotation."""
         vertices = self.shape.vertices * matrix[0, 0] + matrix[:3, 3]
         return replace(self, shape=replace(self.shape, vertices=vertices.astype(np.float32)))
 
 
 def unwrap(surface: Surface, size: int = 1024) -> Unwrapped:
-    """UVs for a texture of `size` texels.  Seams duplicate vertices but keep their normals, so they do not show."""
+    """UVs for a texture of `size` texels.  Seams duplicate vertices but keep their normals, so they are invisible."""
     atlas = xatlas.Atlas()
     atlas.add_mesh(surface.vertices, surface.faces.astype(np.uint32))
     options = xatlas.PackOptions()
@@ -78,22 +78,22 @@ def unwrap(surface: Surface, size: int = 1024) -> Unwrapped:
 
 
 def bake(shape: Unwrapped, splats: Splats, size: int = 1024) -> TexturedMesh:
-    """Paint the splats' colours into a texture of size x size; the space between the islands is filled as well."""
+    """Paint the splats' colours into a texture of size x size; the space between islands is filled too."""
     inside, points, normals = texel_points(shape, size)
-    total = _seen(shape, splats, points, normals)
+    total = _blended(shape, splats, points, normals)
     visible = total[:, 3] > LEAST_WEIGHT
     colours = total[:, :3] / np.maximum(total[:, 3:], LEAST_WEIGHT)
     colours[~visible] = splat_colours(splats, points[~visible])
     picture = np.zeros((size, size, 3), np.float32)
     picture[inside] = colours
-    # Gutters: a renderer that filters across an island's border, or shrinks the texture, finds the same colour there.
+    # Gutters: filtering across an island's border, or in mipmaps, finds the same colour there.
     nearest = distance_transform_edt(~inside, return_distances=False, return_indices=True)
     texture = np.rint(255 * picture[tuple(nearest)].clip(0, 1)).astype(np.uint8)
     return TexturedMesh(shape, texture, float(visible.mean()))
 
 
 def texel_points(shape: Unwrapped, size: int) -> tuple[NDArray[np.bool_], Array, Array]:
-    """Which texels (size,size) lie on an island, and the points (T,3) and unit normals (T,3) they stand for."""
+    """Which texels (size,size) are on an island, and their points (T,3) and unit normals (T,3) on the surface."""
     uvs = shape.uvs[shape.faces]
     flat = np.stack([uvs[..., 0] * size, (1 - uvs[..., 1]) * size, np.ones_like(uvs[..., 0])], -1)
     faces, weights, _ = rasterise(flat.astype(np.float32), size, size)
@@ -103,8 +103,8 @@ def texel_points(shape: Unwrapped, size: int) -> tuple[NDArray[np.bool_], Array,
     return inside, points, normals / np.linalg.norm(normals, axis=1, keepdims=True).clip(1e-6)
 
 
-def _seen(shape: Unwrapped, splats: Splats, points: Array, normals: Array) -> Array:
-    """`blend` of pictures from all around, a few at a time: it is a sum over them."""
+def _blended(shape: Unwrapped, splats: Splats, points: Array, normals: Array) -> Array:
+    """`blend` of pictures from all around, a few at a time, as it is a sum over them."""
     cameras = all_around(VIEWS)
     focal = float(cameras.intrinsics(PIXELS, PIXELS)[0, 0, 0])
     tolerance = TOLERANCE * float(np.linalg.norm(np.ptp(shape.vertices, axis=0)))
@@ -119,10 +119,10 @@ def _seen(shape: Unwrapped, splats: Splats, points: Array, normals: Array) -> Ar
 
 
 def depth_buffers(shape: Unwrapped, cameras: Cameras, size: int) -> Array:
-    """z of the surface (B,size,size), infinite where it is not.
+    """z of the surface (B,size,size), infinite outside it.
 
-    Each pixel holds the least z of its neighbourhood: texels right behind an edge would otherwise take colour from
-    the thing in front, which a splat smears over the edge.
+    Each pixel has the least z of its neighbourhood: otherwise texels right behind an edge would get the colour of the
+    part in front, as splats extend over its edge.
     """
     focal = float(cameras.intrinsics(size, size)[0, 0, 0])
     buffers = np.empty((len(cameras), size, size), np.float32)
@@ -150,10 +150,9 @@ def splat_colours(splats: Splats, points: Array) -> Array:
 def write_glb(mesh: TexturedMesh, path: str | Path, name: str, copyright: str = "") -> None:
     """Write a GLB with one object `name`, its normals, and a rough, non-metallic material with the texture.
 
-    `copyright` goes where glTF keeps it, into the asset's own field.
+    `copyright` is written to glTF's `asset.copyright`.
 
-    glTF is Y-up with the front at +Z; Blender's importer turns it to Z-up with the front at -Y, which is where the
-    surface came from.
+    glTF is Y-up with the front at +Z; Blender's importer turns it back to Z-up with the front at -Y.
 
     Raises:
         OSError: the disk is full or the folder cannot be written.

@@ -24,7 +24,7 @@ def turntable_png(splats: Splats, path: str | Path, views: int = 8, size: int = 
 
 
 def turntable_webp(splats: Splats, path: str | Path, frames: int = 48, size: int = 320) -> None:
-    """One turn in four seconds, for ever, on white."""
+    """An endless loop of one turn in four seconds, on white."""
     first, *others = map(Image.fromarray, _pictures(splats, frames, size))
     with replacing(path) as temporary:
         first.save(

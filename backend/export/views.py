@@ -13,7 +13,7 @@ from backend.cameras import Cameras
 from backend.scenes.splats import Splats, render_splats
 
 Array = NDArray[np.float32]
-CHUNK = 8  # cameras rendered together: bounds the memory of a call at 512 px to some 50 MB
+CHUNK = 8  # cameras rendered together: limits a call's memory at 512 px to some 50 MB
 
 
 def all_around(count: int, fov: float = 40.0, framing: float = 1.08) -> Cameras:
@@ -27,7 +27,7 @@ def all_around(count: int, fov: float = 40.0, framing: float = 1.08) -> Cameras:
 
 @dataclass(frozen=True)
 class Pictures:
-    """rgb (B,S,S,3) not clamped; alpha (B,S,S); depth (B,S,S), the splats' z weighted by what they add to alpha."""
+    """rgb (B,S,S,3) not clamped; alpha (B,S,S); depth (B,S,S), the splats' z weighted by their part in alpha."""
 
     rgb: Array
     alpha: Array

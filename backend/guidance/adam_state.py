@@ -1,4 +1,4 @@
-"""An Adam's moments as flat tensors, "adam.<i>.<key>", so that what learns beside a run goes on to the last bit."""
+"""An Adam's moments as flat tensors, "adam.<i>.<key>", so that training beside a run resumes exactly."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def saved(adam: torch.optim.Adam) -> dict[str, Tensor]:
 
 
 def restore(adam: torch.optim.Adam, state: Mapping[str, Tensor]) -> None:
-    """Take up what `saved` gave, from among other tensors of a state."""
+    """Restore what `saved` gave, from a state that may have other tensors too."""
     for index, parameter in enumerate(_parameters(adam)):
         set_moments(adam, parameter, below(state, f"{PREFIX}{index}."))
 
 
 def step(adam: torch.optim.Adam) -> None:
-    """One step, but for gradients that are no numbers: from the moments these would never go away."""
+    """One step, skipped if a gradient is NaN or infinite, which the moments would keep forever."""
     gradients = [p.grad for p in _parameters(adam) if p.grad is not None]
     if torch.isfinite(torch.nn.utils.get_total_norm(gradients)):
         adam.step()

@@ -1,8 +1,8 @@
-"""What every rule starts from: the batch that it is given, the settings that all have, and the score that it returns.
+"""The base of every rule: the batch it is given, the settings that all have, and the score it returns.
 
-A rule is a class with `Options` and `gradient`.  `gradient` reads as its equation does: noise is drawn, the batch is
-noised, the prior is asked, and the difference that the rule is made of is scored.  It is the gradient with respect to
-x; the Jacobian of the U-Net is never taken, as x comes without gradient.  A rule that learns asks for its own.
+A rule is a class with `Options` and `gradient`.  `gradient` follows its equation: draw noise, add it to the batch, call
+the prior, and score the difference that defines the rule.  The result is the gradient with respect to x without the
+Jacobian of the U-Net, as x has no gradient.  A rule that trains something takes gradients of its own.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from backend.priors.base import Prior, alpha_sigma
 Weight = Literal["one", "sigma^2", "alpha/sigma", "sigma/alpha"]
 Guidance = Annotated[float, Meta(ge=0, le=1000, description="How strongly the prompt pulls")]
 Weighing = Annotated[Weight, Meta(description="How much each noise level counts")]
-Level = Annotated[int, Meta(ge=0, le=1000)]  # of 1000, whatever the prior's schedule has
+Level = Annotated[int, Meta(ge=0, le=1000)]  # of 1000, whatever the length of the prior's schedule
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -34,7 +34,7 @@ Settings = TypeVar("Settings", bound=Options)
 
 @dataclass(frozen=True)
 class Score:
-    """gradient (B,C,h,w) with respect to x, numbers worth a curve, and the two terms that the toy compares."""
+    """gradient (B,C,h,w) with respect to x, metrics to plot, and the two terms that the toy compares."""
 
     gradient: Tensor
     metrics: dict[str, float] = field(default_factory=dict)
@@ -44,7 +44,7 @@ class Score:
 
 @dataclass(frozen=True)
 class Batch:
-    """Views of a scene, and the level at which a rule is to judge them."""
+    """Encoded views of a scene, and the noise level for the rule."""
 
     prior: Prior
     x: Tensor  # (B,C,h,w), clean and without gradient
@@ -64,11 +64,11 @@ class Batch:
         return len(self.prior.alphas_cumprod)
 
     def at(self, t: Tensor) -> Batch:
-        """The same views at levels t (B,), which may differ where nothing else asks for one level."""
+        """The same views at levels t (B,); these may differ, unless the rule needs a single level."""
         return replace(self, t=t)
 
     def above(self, level: int) -> Tensor:
-        """Whether t is above this level of 1000, (B,1,1,1); in integers, for a card divides with an error."""
+        """Whether t is above this level of 1000, (B,1,1,1); in integers, as division on a GPU is inexact."""
         return self.t.view(-1, 1, 1, 1) * 1000 > level * self.total
 
     def below(self, level: int) -> Tensor:
@@ -97,20 +97,20 @@ class Batch:
 
 
 class Objective(Protocol):
-    """What the loop asks of a rule."""
+    """The interface of a rule for the loop."""
 
     def gradient(self, batch: Batch) -> Score:
-        """The gradient of each view (B,C,h,w) with respect to x, to be averaged by the loop."""
+        """The gradient of each view (B,C,h,w) with respect to x, which the loop averages."""
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Everything that the next step depends on, flat."""
+        """Everything that the next step depends on, as flat tensors."""
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Take up what `state_dict` gave."""
+        """Restore what `state_dict` gave."""
 
 
 class Rule(ABC, Generic[Settings]):
-    """An objective that keeps nothing between steps; one that does has both `state_dict`s of its own."""
+    """An objective without state; rules that keep some override both `state_dict` methods."""
 
     Options: ClassVar[type[msgspec.Struct]]
 
@@ -126,7 +126,7 @@ class Rule(ABC, Generic[Settings]):
         return {}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Nothing to take up."""
+        """Nothing to restore."""
 
 
 def weight(name: Weight, alpha: Tensor, sigma: Tensor) -> Tensor:
@@ -140,7 +140,7 @@ def weight(name: Weight, alpha: Tensor, sigma: Tensor) -> Tensor:
 
 
 def between(start: float, end: float, progress: float) -> float:
-    """From start to end, as straight as a line, while progress goes from 0 to 1 (and no further)."""
+    """Linear from start to end as progress goes from 0 to 1, constant beyond."""
     return start + (end - start) * min(progress, 1.0)
 
 
@@ -150,7 +150,7 @@ def correlation(a: Tensor, b: Tensor) -> float:
 
 
 def scored(gradient: Tensor, eps_hat: Tensor, control: Tensor, **more: float) -> Score:
-    """The gradient with the two curves that every rule shows, and `more`.
+    """The gradient with the two metrics that every rule has, and `more`.
 
     "gradient_norm" is the mean over views; "corr" says how well the control variate, which the rule subtracts,
     follows the guided estimate eps_hat: the higher, the less noise is left in the gradient.

@@ -1,4 +1,4 @@
-"""What a rule asks the prior: conditions, noise, classifier-free guidance with Perp-Neg.
+"""How rules call the prior: conditions, noise, classifier-free guidance with Perp-Neg.
 
 Conventions: x_t = alpha_t x + sigma_t eps; guidance is
 eps_hat = eps_away + s (eps_y - eps_away), where "away" is the negative prompt if there is one, else no prompt.
@@ -20,11 +20,11 @@ class Conditions:
     """The conditions of one batch of views."""
 
     y: Condition  # the view-dependent prompt
-    null: Condition  # nothing said
+    null: Condition  # no prompt
     neg: Condition | None = None  # the negative prompt
     perp: tuple[tuple[Condition, Tensor], ...] = ()  # Perp-Neg: prompts of other views, weights (B,)
-    rescale: float = 0.0  # how much of the contrast that guidance adds is taken back: see `Directed.hat`
-    plain: Condition | None = None  # the prompt of no particular view: without view words, without camera
+    rescale: float = 0.0  # share of guidance's added contrast that is removed: see `Estimates.hat`
+    plain: Condition | None = None  # the prompt without view words and without camera
 
     @property
     def away(self) -> Condition:
@@ -53,11 +53,11 @@ def predict_rows(prior: Prior, rows: Sequence[Row]) -> list[Tensor]:
 
 
 @dataclass(frozen=True)
-class Directed:
-    """What the prior says of x_t, each (B,C,h,w).
+class Estimates:
+    """The prior's noise estimates for x_t, each (B,C,h,w).
 
-    `direction` is eps_y - eps_away with Perp-Neg (2304.04968) where `conditions.perp` asks for it: each of its
-    directions loses its part along the prompt's own direction before it is weighed.
+    `direction` is eps_y - eps_away, with Perp-Neg (2304.04968) where `conditions.perp` is set: the part of each of its
+    directions along the prompt's own direction is removed before it is weighted.
     """
 
     eps_y: Tensor
@@ -71,48 +71,48 @@ class Directed:
     def hat(self, scale: float) -> Tensor:
         """eps_hat = eps_away + s direction: classifier-free guidance.
 
-        With `rescale` phi > 0 the clean picture that eps_hat means gets the contrast of the one that eps_y means, by a
-        share of phi (Lin et al., 2305.08891, eq. 15 and 16): else strong guidance asks for colours beyond all pictures.
+        With `rescale` phi > 0 the clean picture of eps_hat gets the contrast of that of eps_y, by a share of phi (Lin
+        et al., 2305.08891, eq. 15 and 16): otherwise strong guidance leads to colours outside the range of pictures.
         """
         eps_hat = self.eps_away + scale * self.direction
         if not self.rescale:
             return eps_hat
         alpha, sigma = self.scales
-        wanted, plain = ((self.x_t - sigma * eps) / alpha for eps in (eps_hat, self.eps_y))
-        less = plain.std((1, 2, 3), keepdim=True) / wanted.std((1, 2, 3), keepdim=True)
-        return (self.x_t - alpha * (1 + self.rescale * (less - 1)) * wanted) / sigma
+        guided_x, plain_x = ((self.x_t - sigma * eps) / alpha for eps in (eps_hat, self.eps_y))
+        ratio = plain_x.std((1, 2, 3), keepdim=True) / guided_x.std((1, 2, 3), keepdim=True)
+        return (self.x_t - alpha * (1 + self.rescale * (ratio - 1)) * guided_x) / sigma
 
 
-def directed(prior: Prior, x_t: Tensor, t: Tensor, conditions: Conditions, *more: Row) -> Directed:
-    """One forward: the prompt, what to leave, Perp-Neg's prompts, and further rows of a rule's own."""
-    asked = [conditions.y, conditions.away, *(condition for condition, _ in conditions.perp)]
-    eps = predict_rows(prior, [*((x_t, t, condition) for condition in asked), *more])
+def estimate_all(prior: Prior, x_t: Tensor, t: Tensor, conditions: Conditions, *more: Row) -> Estimates:
+    """One forward for the prompt, what guidance moves away from, Perp-Neg's prompts, and further rows of the rule."""
+    used = [conditions.y, conditions.away, *(condition for condition, _ in conditions.perp)]
+    eps = predict_rows(prior, [*((x_t, t, condition) for condition in used), *more])
     eps_y, eps_away = eps[:2]
     towards = eps_y - eps_away
     direction = towards
-    for eps_other, (_, weights) in zip(eps[2 : len(asked)], conditions.perp, strict=True):
+    for eps_other, (_, weights) in zip(eps[2 : len(used)], conditions.perp, strict=True):
         direction = direction + weights.to(towards).view(-1, 1, 1, 1) * _perpendicular(eps_other - eps_away, towards)
-    more_eps = tuple(eps[len(asked) :])
-    return Directed(eps_y, eps_away, direction, more_eps, x_t, alpha_sigma(prior, t), conditions.rescale)
+    more_eps = tuple(eps[len(used) :])
+    return Estimates(eps_y, eps_away, direction, more_eps, x_t, alpha_sigma(prior, t), conditions.rescale)
 
 
 def guided(prior: Prior, x_t: Tensor, t: Tensor, conditions: Conditions, scale: float) -> tuple[Tensor, Tensor]:
-    """(eps_hat, eps_y), in one forward; of the prompt alone where the scale is 1, and eps_hat is eps_y."""
+    """(eps_hat, eps_y) in one forward; for scale 1 without Perp-Neg both are eps_y, of the prompt alone."""
     if scale == 1 and not conditions.perp:
         eps_y = prior.predict(x_t, t, conditions.y)
         return eps_y, eps_y
-    said = directed(prior, x_t, t, conditions)
-    return said.hat(scale), said.eps_y
+    estimates = estimate_all(prior, x_t, t, conditions)
+    return estimates.hat(scale), estimates.eps_y
 
 
-def directed_and_null(prior: Prior, x_t: Tensor, t: Tensor, conditions: Conditions) -> tuple[Directed, Tensor]:
-    """`directed` and eps_null, in one forward; what guidance leaves is no prompt where there is no negative one."""
+def estimate_with_null(prior: Prior, x_t: Tensor, t: Tensor, conditions: Conditions) -> tuple[Estimates, Tensor]:
+    """`estimate_all` and eps_null in one forward; without a negative prompt eps_null is eps_away."""
     more = [] if conditions.neg is None else [(x_t, t, conditions.null)]
-    said = directed(prior, x_t, t, conditions, *more)
-    return said, said.more[0] if said.more else said.eps_away
+    estimates = estimate_all(prior, x_t, t, conditions, *more)
+    return estimates, estimates.more[0] if estimates.more else estimates.eps_away
 
 
 def _perpendicular(a: Tensor, b: Tensor) -> Tensor:
-    """The part of a (B,...) that is at right angles to b, row by row."""
+    """The part of a (B,...) that is perpendicular to b, row by row."""
     along = (a * b).sum((1, 2, 3), keepdim=True) / (b * b).sum((1, 2, 3), keepdim=True).clamp(min=1e-12)
     return a - along * b

@@ -5,12 +5,12 @@ the noise estimate and changes its share:
 
     x_t = alpha_t x_0 + sigma_t eps(x_s, s),    x_0 = (x_s - sigma_s eps(x_s, s)) / alpha_s
 
-The grid is counted back from t in strides of T/steps and ends at the clean sample, whose signal scale is 1:
-t = 980 of 1000 with 10 steps gives clean, 80, 180, ..., 980.  The first step upwards is therefore the short one; it
-adds some noise to the clean sample, and where that comes from is a choice:
+The grid goes down from t in strides of T/steps and ends at the clean sample, whose signal scale is 1: t = 980 of 1000
+with 10 steps gives clean, 80, 180, ..., 980.  The first step upwards is therefore the short one; it adds some noise to
+the clean sample, from one of two sources:
 
-    "estimate"   eps at level 0, the lowest that the prior knows.  The papers' way.
-    "noise"      drawn.  A prior that predicts the clean picture knows next to nothing of eps at level 0, where its
+    "estimate"   eps at level 0, the lowest that the prior knows, as in the papers.
+    "noise"      drawn.  A prior that predicts the clean picture hardly knows eps at level 0, where its
                  error is divided by sigma_0 = 0.03: with a small U-Net the noise found had std 0.55 on renders
                  and 1.6 on real views.  With a drawn start and the rest inverted: 0.98 to 1.01 at every level.
 
@@ -42,7 +42,7 @@ CLEAN = -1  # the level below level 0, where there is no noise at all
 
 
 def levels(t: int, steps: int, total: int) -> list[int]:
-    """Upwards from CLEAN to t, total/steps apart, where `total` is the number T of the prior's levels."""
+    """The levels from CLEAN up to t, total/steps apart, where `total` is the number T of the prior's levels."""
     strides = (round(t - i * total / steps) for i in range(1, steps))
     return [CLEAN, *sorted({t, *(level for level in strides if level > 0)})]
 
@@ -55,7 +55,7 @@ def single_level(t: Tensor) -> int:
 
 
 def estimate(prior: Prior, x_t: Tensor, level: int, conditions: Conditions, scale: float) -> Tensor:
-    """eps_hat (B,C,h,w), or for scale 1 the plain conditional eps_y, at half the price."""
+    """eps_hat (B,C,h,w), or for scale 1 the conditional eps_y, at half the cost."""
     t = torch.full((len(x_t),), max(level, 0), device=x_t.device)
     if scale == 1:
         return prior.predict(x_t, t, conditions.y)
@@ -68,8 +68,8 @@ def ddim_inversion(
     """From the clean batch up to its level t: (x_t, eps_inv), both (B,C,h,w), x_t = alpha_t x + sigma_t eps_inv.
 
     With eta > 0 each step receives fresh noise of eta times DDPM's posterior standard deviation between its two
-    levels.  It is added on top: nothing is taken from the direction term, so x_t is a little too noisy.  That is what
-    the released code of SDI and of JSD does.  The first step starts from clean, where that deviation is zero.
+    levels.  It is added without reducing the direction term, so x_t is a little too noisy, as in the released code of
+    SDI and of JSD.  The first step starts from clean, where that deviation is zero.
     """
     prior, x_t = batch.prior, batch.x
     for lower, upper in pairwise(levels(single_level(batch.t), steps, batch.total)):

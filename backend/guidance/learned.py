@@ -1,4 +1,4 @@
-"""What a rule learns beside the run: tensors, their Adam, the noise levels they are taught at, and exact resuming."""
+"""What a rule trains beside the run: tensors, their Adam, the noise levels of training, and exact resuming."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PREFIX = "learned."
 
 
 class LearnedOptions(Options, frozen=True):
-    """What these rules have in common, and how the learned part learns."""
+    """Settings that these rules share, and those of training."""
 
     guidance_scale: Guidance = 7.5
     weight: Weighing = "sigma^2"
@@ -31,14 +31,14 @@ class LearnedOptions(Options, frozen=True):
 
 
 class Learned:
-    """Tensors that need gradients, by name, and an Adam that moves them in place."""
+    """Trained tensors by name, and the Adam that updates them in place."""
 
     def __init__(self, parameters: Mapping[str, Tensor], learning_rate: float) -> None:
         self.parameters = dict(parameters)
         self.adam = torch.optim.Adam(self.parameters.values(), lr=learning_rate, fused=True)
 
     def step(self, twin: Twin, loss: Tensor) -> float:
-        """One step of Adam on a loss that was made from one `twin.predict`; the loss before it."""
+        """One step of Adam on a loss computed from one `twin.predict`; returns the loss before the step."""
         parameters = list(self.parameters.values())
         for parameter, gradient in zip(parameters, twin.gradients(loss, parameters), strict=True):
             parameter.grad = gradient
@@ -53,14 +53,14 @@ class Learned:
 
     @torch.no_grad()
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Take up what `saved` gave."""
+        """Restore what `saved` gave."""
         for name, value in self.parameters.items():
             value.copy_(state[PREFIX + name])
         adam_state.restore(self.adam, state)
 
 
-class Learner(Rule[Settings]):
-    """For rules that learn: `learned` exists from the first step on, and a restored one as soon as there is a prior."""
+class LearningRule(Rule[Settings]):
+    """A rule that trains something: `learned` is made, or restored, at the first step, when the prior is known."""
 
     def __init__(self, options: Settings) -> None:
         super().__init__(options)
@@ -68,26 +68,26 @@ class Learner(Rule[Settings]):
         self._saved: dict[str, Tensor] = {}
 
     def _begin(self, parameters: Mapping[str, Tensor], learning_rate: float) -> Learned:
-        """What is learned from here on: these tensors, with the values that `load_state_dict` was given, if any."""
+        """Train these tensors from here on, starting from the values that `load_state_dict` was given, if any."""
         self.learned = Learned(parameters, learning_rate)
         if self._saved:
             self.learned.load(self._saved)
         return self.learned
 
     def state_dict(self) -> dict[str, Tensor]:
-        """What was learned, and its Adam; nothing before the first step."""
+        """The trained tensors and their Adam; nothing before the first step."""
         return dict(self._saved) if self.learned is None else self.learned.saved()
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Take up what `state_dict` gave, at the next step."""
+        """Restore what `state_dict` gave, at the next step."""
         self.learned, self._saved = None, dict(state)
 
 
-def lesson(batch: Batch, options: LearnedOptions) -> tuple[Tensor, Tensor, Tensor]:
-    """The batch at fresh levels, one a view, with fresh noise: x_t (B,C,h,w), t (B,), eps."""
+def training_batch(batch: Batch, options: LearnedOptions) -> tuple[Tensor, Tensor, Tensor]:
+    """The batch at random levels, one per view, with fresh noise: x_t (B,C,h,w), t (B,), eps."""
     low = min(int(options.learn_low * batch.total), batch.total - 1)
     high = max(int(options.learn_high * batch.total), low + 1)
-    dice = batch.generator
-    t = torch.randint(low, high, (len(batch.x),), generator=dice, device=dice.device).to(batch.x.device)
+    generator = batch.generator
+    t = torch.randint(low, high, (len(batch.x),), generator=generator, device=generator.device).to(batch.x.device)
     eps = batch.noise()
     return batch.at(t).noised(eps), t, eps

@@ -1,16 +1,16 @@
-"""What VSD and ASD share: a LoRA twin of the prior that learns what the scene's pictures look like.
+"""What VSD and ASD share: a LoRA twin of the prior that is trained on the scene's pictures.
 
     g = w(t) (eps_hat(x_t) - eps_lora(x_t)),    x_t = alpha_t x + sigma_t eps
 
 After each such gradient the LoRA takes one step of Adam on the same pictures, at levels and with noise of its own, as
 in ProlificDreamer's Alg. 1.  Before its first step it predicts what the prior predicts, and g is w (eps_hat - eps_y).
 
-The camera as a condition: the LoRA is told what the prior is told of a view, its camera and its view words where the
-prior understands them.  `camera_dropout` of the time it is taught with the prompt of no particular view instead, the
-whole batch at once as in the released code; so it learns the scene from anywhere, too.
+The camera as a condition: the LoRA gets the same conditions as the prior, camera and view words where the prior uses
+them.  For a share `camera_dropout` of the training steps the whole batch, as in the released code, gets the prompt
+without view instead, so that the LoRA also learns the scene from anywhere.
 
-Levels: ProlificDreamer teaches at all of them.  A prior that predicts the clean picture names noise badly where there
-is hardly any, alpha/sigma times worse than its picture is, and these levels would drown the rest of the loss: recipes
+Levels: ProlificDreamer trains at all of them.  A prior that predicts the clean picture estimates noise badly where
+there is hardly any, with alpha/sigma times the error of its picture, and these levels would dominate the loss: recipes
 raise `learn_low` for it.
 """
 
@@ -24,28 +24,28 @@ from msgspec import Meta
 from torch import Tensor
 
 from backend.guidance.base import Batch, Score
-from backend.guidance.learned import LearnedOptions, Learner, lesson
+from backend.guidance.learned import LearnedOptions, LearningRule, training_batch
 from backend.priors.base import Condition, Prior, Twin
 
 
 class LoRAOptions(LearnedOptions, frozen=True):
-    """The size of the LoRA and what it is told."""
+    """The size and the conditions of the LoRA."""
 
     rank: Annotated[int, Meta(ge=1, le=256, description="Rank of the LoRA")] = 4
     camera_dropout: Annotated[
-        float, Meta(ge=0, le=1, description="Share of the LoRA's lessons in which it is not told the view")
+        float, Meta(ge=0, le=1, description="Share of the LoRA's training steps without the view")
     ] = 0.1
 
 
-class LoRARule(Learner[LoRAOptions]):
-    """Four U-Net calls a step at least: the guided one, the LoRA's, and the LoRA's lesson there and back."""
+class LoRARule(LearningRule[LoRAOptions]):
+    """At least four U-Net calls a step: the guided one, the LoRA's, and forward and backward of its training."""
 
     def __init__(self, options: LoRAOptions) -> None:
         super().__init__(options)
         self.twin: Twin | None = None
 
     def gradient(self, batch: Batch) -> Score:
-        """The LoRA's prediction is subtracted; then it takes its lesson."""
+        """Subtract the LoRA's prediction, then train the LoRA."""
         o = self.options
         twin = self.twin or self._create(batch)
         with torch.no_grad():
@@ -57,26 +57,26 @@ class LoRARule(Learner[LoRAOptions]):
 
     @abstractmethod
     def loss(self, eps_lora: Tensor, eps: Tensor, prior: Prior, x_t: Tensor, t: Tensor, y: Condition) -> Tensor:
-        """What the LoRA is taught by: a number, from its prediction of eps (B,C,h,w) in x_t at levels t (B,)."""
+        """The LoRA's training loss, from its prediction of eps (B,C,h,w) in x_t at levels t (B,)."""
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Take up what `state_dict` gave, in a twin that is made at the next step."""
+        """Restore what `state_dict` gave, in a twin that is made at the next step."""
         super().load_state_dict(state)
         self.twin = None
 
     def _create(self, batch: Batch) -> Twin:
-        dice = batch.generator
-        seed = 0 if self._saved else int(torch.randint(2**31, (1,), generator=dice, device=dice.device))
+        generator = batch.generator
+        seed = 0 if self._saved else int(torch.randint(2**31, (1,), generator=generator, device=generator.device))
         self.twin = batch.prior.twin(self.options.rank, seed)
         self._begin(self.twin.parameters, self.options.learning_rate)
         return self.twin
 
     def _learn(self, twin: Twin, batch: Batch) -> float:
-        """One lesson; its loss."""
+        """One training step; its loss."""
         assert self.learned is not None
-        x_t, t, eps = lesson(batch, self.options)
+        x_t, t, eps = training_batch(batch, self.options)
         dropped, plain, y = batch.draw() < self.options.camera_dropout, batch.conditions.plain, batch.conditions.y
-        told = plain if dropped and plain is not None else y
+        condition = plain if dropped and plain is not None else y
         with torch.enable_grad():
-            loss = self.loss(twin.predict(x_t, t, told), eps, batch.prior, x_t, t, y)
+            loss = self.loss(twin.predict(x_t, t, condition), eps, batch.prior, x_t, t, y)
         return self.learned.step(twin, loss)

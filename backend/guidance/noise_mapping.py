@@ -1,4 +1,4 @@
-"""M_psi of DreamMapping: a small network that learns, beside the run, which noise a prediction was made from."""
+"""M_psi of DreamMapping: a small network, trained beside the run, that maps a prediction to the noise behind it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from backend.state import below
 
 
 class MappingOptions(Options, frozen=True):
-    """How M_psi starts, what it sees, how it learns."""
+    """Initialisation, input and training of M_psi."""
 
     start: Annotated[
         Literal["residual", "plain"], Meta(description="Start as the identity, or as the paper's bare network")
@@ -31,7 +31,7 @@ class NoiseMapping(nn.Module):
     """M_psi: (B,C,h,w) -> (B,C,h,w) for any h and w; U-Lite and its Adam.
 
     "residual" is M(e) = e + f(e) with f's last convolution zero at first, so that M starts as the identity; "plain"
-    is M(e) = f(e), near zero at first.  `fold` = 2 shows U-Lite 2x2 blocks of pixels as channels.  Sides that are no
+    is M(e) = f(e), near zero at first.  `fold` = 2 shows U-Lite 2x2 blocks of pixels as channels.  Sides that are not a
     multiple of 2**stages are padded by repeating the edge, and cropped again.
     """
 
@@ -47,10 +47,10 @@ class NoiseMapping(nn.Module):
 
     @classmethod
     def create(cls, x: Tensor, options: MappingOptions, generator: torch.Generator) -> NoiseMapping:
-        """One for samples like x (B,C,h,w), its weights drawn from the generator.
+        """A mapping for samples like x (B,C,h,w), its weights drawn from the generator.
 
         From 64 px up there are the paper's five stages.  Smaller samples get fewer, so that 2x2 are left in the
-        bottleneck and its BatchNorm, which goes by the batch at hand, can average even over a single view.
+        bottleneck and its BatchNorm, which uses the batch's statistics, can average even over a single view.
         """
         stages = (min(x.shape[2:]) // options.fold).bit_length() - 2
         seed = int(torch.randint(2**31, (1,), generator=generator, device=generator.device))
@@ -61,7 +61,7 @@ class NoiseMapping(nn.Module):
 
     @classmethod
     def restore(cls, state: dict[str, Tensor], options: MappingOptions, device: torch.device) -> NoiseMapping:
-        """The one that `saved` described."""
+        """The mapping that `saved` gave."""
         channels = state["mapping.conv_in.weight"].shape[1] // options.fold**2
         stages = (state["mapping.bottleneck.norm.weight"].shape[0] // WIDTH).bit_length() - 1
         mapping = cls(channels, stages, options)

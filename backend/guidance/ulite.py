@@ -4,8 +4,8 @@ Dinh, Bui, Nguyen, Tran, Pham, "1M parameters are enough? A lightweight CNN-base
 segmentation" (2306.16103).  Five stages give 878,417 parameters for 3 -> 1 channels, as the paper counts.
 DreamMapping takes the network over as it is, with C -> C channels: 879,252 for the four of a Stable Diffusion latent.
 
-BatchNorm always takes the statistics of the batch at hand.  Each batch has its own noise level, so running
-averages would describe a mixture of levels that never comes up; the network keeps none.
+BatchNorm always uses the statistics of the current batch.  Each batch has its own noise level, so running averages
+would describe a mixture of levels that never occurs; the network keeps none.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ STAGES = 5
 
 
 class Axial(nn.Module):
-    """x + DW_kx1(x) + DW_1xk(x): a depthwise cross of arms in place of a k x k square."""
+    """x + DW_kx1(x) + DW_1xk(x): a depthwise cross in place of a k x k square."""
 
     def __init__(self, channels: int, kernel: int, dilation: int = 1) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class Axial(nn.Module):
 
 
 def batch_norm(channels: int) -> nn.BatchNorm2d:
-    """BatchNorm by the batch at hand, in training and in use."""
+    """BatchNorm with the statistics of the current batch, in training and in use."""
     return nn.BatchNorm2d(channels, track_running_stats=False)
 
 

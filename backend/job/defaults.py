@@ -1,7 +1,7 @@
 """The tuned recipes: one for each objective, on the embedded prior and on Stable Diffusion-like ones ("large").
 
-The large ones start from the papers' settings (DreamMapping's table, the released JSD code) and were not
-tuned here, for want of such a model on the machines this was written on; README says so.
+The large ones start from the papers' settings (DreamMapping's table, the released JSD code).  They were not tuned here:
+no such model was available on the machines this was written on; README says so.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from backend.priors.kit import EMBEDDED
 from backend.priors.settings import CatalogueSettings
 from backend.scenes.settings import SplatSettings
 
-# The grid's cameras, from all heights; of the recipe's range only these are taken.
+# The range selects from the fixed cameras of the grid; this one takes all elevations.
 SMALL_CAMERAS = CameraRange(elevation=(-10.0, 70.0), framing=(1.05, 1.05))
-SMALL_BACKGROUNDS = Backgrounds(middle=1.0, white=0.0)  # the prior reads alpha, and needs no other
-# No regularisers: silhouettes have a gradient of their own, and leave no haze to be held back.
+SMALL_BACKGROUNDS = Backgrounds(middle=1.0, white=0.0)  # the prior reads alpha, so one background is enough
+# No regularisers: the silhouettes' own gradient removes the haze.
 SMALL_SPLATS = SplatSettings(
     initial_count=3000,
     initial_radius=0.6,
@@ -38,7 +38,7 @@ SMALL_SPLATS = SplatSettings(
 )
 # Shapes come from high levels, detail from low ones; the score is exact at all of them.
 HIGH_FIRST = Timesteps(low_start=0.75, high_start=0.98, low_end=0.1, high_end=0.5)
-# At 64 px a step is four times cheaper, and what a thing is is decided there.
+# At 64 px a step is four times cheaper, and the coarse shape is decided there.
 SMALL_STAGES = {
     "draft": (Stage(side=64),),
     "normal": (Stage(side=64), Stage(start=0.6, side=128)),
@@ -59,7 +59,7 @@ LARGE_SPLATS = SplatSettings(
 )
 LARGE_STAGES = (Stage(start=0.0, side=256), Stage(start=0.2, side=512))
 
-# Without guidance: the score of the objects that were asked for leads to them, and more of it to stronger colours.
+# Without guidance: the score of the matching objects leads to them, and guidance above 1 makes colours stronger.
 SMALL = Recipe(
     steps=400,
     views=4,
@@ -68,13 +68,13 @@ SMALL = Recipe(
     backgrounds=SMALL_BACKGROUNDS,
     splats=SMALL_SPLATS,
     timesteps=HIGH_FIRST,
-    view_prompts=False,  # it knows the camera itself
+    view_prompts=False,  # the prior is given the camera itself
     options={"guidance_scale": 1.0, "weight": "sigma^2"},
 )
-# For rules whose views disagree where windows are small, the more so where a twin learns them.
+# For rules whose views disagree when windows are small, above all when a twin learns them.
 WIDE, WHOLE = CatalogueSettings(mix=0.2), CatalogueSettings(mix=0.0)
-# For rules without fresh noise in their gradient: of several objects they cannot choose one, and lay all over each
-# other.  So the seed chooses.
+# For rules without fresh noise in their gradient: they cannot settle on one of several objects and superimpose all.
+# So the seed picks one.
 ONE = CatalogueSettings(mix=0.0, objects=1)
 
 LARGE = Recipe(
@@ -86,19 +86,18 @@ LARGE = Recipe(
     stages=LARGE_STAGES,
 )
 
-# What differs from these two, by objective.
+# The recipes that differ from these two, by objective and kind of prior.
 PLAIN = {EMBEDDED: SMALL, "large": LARGE}
 RECIPES: dict[tuple[str, str], Recipe] = {
-    # The mapping is what this rule learns by, and its jitter what speckles: it learns slowly, after a hundred steps
-    # in which the noise itself is subtracted.  What stays faint is jitter too, and goes: half of the splats do as well.
+    # Jitter of the mapping shows as speckles, so it learns slowly, after a hundred steps in which the noise itself is
+    # subtracted.  Splats that stay faint are jitter too and are pruned: half as many splats do as well.
     ("vdm", EMBEDDED): replace(
         SMALL, splats=replace(SMALL_SPLATS, prune_opacity=0.05),
         options={"guidance_scale": 1.0, "weight": "sigma^2", "fold": 4, "learning_rate": 5e-4, "warm_up": 100},
     ),
-    # Eq. 12.  Every further step of inversion keeps more of what two objects have between them: 31 dB at four, 35 at
-    # two, 37 at one.
+    # Eq. 12.  With more steps of inversion, more of a blend of two objects remains: 31 dB at four, 35 at two, 37 at one.
     ("jsd", EMBEDDED): replace(SMALL, catalogue=WIDE, options={"guidance_scale": 1.0, "weight": "sigma^2", "inversion_steps": 1}),
-    # What the twin learns of a view, it has a dozen steps for.
+    # The twin has only a dozen steps to learn each view.
     ("vsd", EMBEDDED): replace(
         SMALL, catalogue=WHOLE, options={"guidance_scale": 1.0, "learning_rate": 0.1, "learn_low": 0.1, "learn_high": 0.99},
     ),
@@ -108,8 +107,8 @@ RECIPES: dict[tuple[str, str], Recipe] = {
             "guidance_scale": 1.0, "weight": "sigma^2", "gamma": -0.5, "learning_rate": 0.1, "learn_low": 0.1, "learn_high": 0.99,
         },
     ),
-    # An exact score knows what it is shown, with and without a prompt, so that the direction of guidance fades while
-    # there is still much to do.  NFSD's other term, at all levels, does what CSD has no term for.
+    # An exact score recognises the picture with and without a prompt, so the direction of guidance fades too early.
+    # NFSD's other term, here used at all levels, makes up for that; CSD has no such term.
     ("csd", EMBEDDED): replace(SMALL, catalogue=ONE),
     ("nfsd", EMBEDDED): replace(SMALL, catalogue=WIDE, options={"guidance_scale": 1.5, "weight": "sigma^2", "cut_off": 1000}),
     ("lods", EMBEDDED): replace(
@@ -138,14 +137,14 @@ RECIPES: dict[tuple[str, str], Recipe] = {
             "guidance_scale": 1.0, "weight": "sigma^2", "inversion_steps": 4, "inversion_guidance_scale": 1.0, "inversion_eta": 0.0,
         },
     ),
-    # Its level is the lower one of two.
+    # Of the two levels this rule compares, these windows set the lower one.
     ("consistent3d", EMBEDDED): replace(
         SMALL, catalogue=ONE, timesteps=Timesteps(low_start=0.6, high_start=0.8, low_end=0.05, high_end=0.4),
         options={"guidance_scale": 3.0, "guidance_scale_end": 3.0, "weight": "sigma^2"},
     ),
-    # As strong against the regularisers as the others.
+    # Balances the regularisers as in the other recipes.
     ("csd", "large"): replace(LARGE, options={"guidance_scale": 7.5}),
-    # LucidDreamer widens its window by as much, but over the first 1,500 steps alone.
+    # LucidDreamer widens its window by as much, but over the first 1,500 steps only.
     ("ism", "large"): replace(LARGE, timesteps=Timesteps(high_end=0.5)),
     ("sdi", "large"): replace(
         LARGE, steps=10_000, views=1, timesteps=Timesteps(low_start=0.98, high_start=0.98, low_end=0.02, high_end=0.02)

@@ -1,9 +1,9 @@
-"""A job in layers: a job file, and what is said over it.  What is said later wins.
+"""A job file with later settings over it, such as those of the command line.  The later ones win.
 
-A run's own job file holds every setting, so that it gives the same run again.  Which of them somebody chose is in its
-`said`; all others were taken from the tables for its objective, prior, quality and so on, and follow these where they
-are chosen anew.  What was chosen stays: a number of steps is more than a quality.  But the options of one objective are
-nothing to another.
+A run's job file holds every setting, so that it gives the same run again.  Those that the user chose are in its `said`;
+all others come from the tables for its objective, prior, quality and so on, and are looked up again where one of these
+changes.  Chosen settings stay: a number of steps overrides a quality.  But the options of one objective are dropped
+when another objective is chosen.
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ from backend.job.tuning import QUALITIES, default_recipe
 
 Fields = dict[str, Any]
 Path = tuple[str, ...]
-CHOICES = ("objective", "prior", "quality", "keep_shape", "init_mesh")  # what a recipe is taken from the tables for
+CHOICES = ("objective", "prior", "quality", "keep_shape", "init_mesh")  # the keys of the tables of recipes
 
 
 def over(file: Fields, later: Fields) -> tuple[Fields, list[str]]:
-    """The fields of a job file with those said later over them, and sentences on what one may not expect of them."""
+    """The fields of a job file with later ones over them, and sentences on what the user may not expect."""
     recipe = later.get("recipe", {})
     before = {name: file.get(name, _default(name)) for name in CHOICES}
     chosen = {name: later[name] for name in CHOICES if name in later}
     if all(before[name] == value for name, value in chosen.items()) or not isinstance(file.get("recipe", {}), dict):
-        return _laid(file, later, file.get("recipe", {}), file.get("said"), recipe), []
-    said = said_of(file)
-    notes = [*_kept(said, recipe, before, chosen)]
-    if chosen.get("objective", before["objective"]) != before["objective"] and "options" in said:
-        options = ", ".join(f"recipe.options.{name}" for name in said["options"])
-        notes.append(f"Not kept of the job file: {options}; it is of {before['objective']}.")
-        said = {name: value for name, value in said.items() if name != "options"}
-    return _laid(file, later, said, said, recipe), notes
+        return _merged(file, later, file.get("recipe", {}), file.get("said"), recipe), []
+    kept = chosen_settings(file)
+    notes = [*_kept(kept, recipe, before, chosen)]
+    if chosen.get("objective", before["objective"]) != before["objective"] and "options" in kept:
+        options = ", ".join(f"recipe.options.{name}" for name in kept["options"])
+        notes.append(f"Dropped from the job file: {options}, set for {before['objective']}.")
+        kept = {name: value for name, value in kept.items() if name != "options"}
+    return _merged(file, later, kept, kept, recipe), notes
 
 
 def _kept(said: Fields, recipe: Any, before: Fields, chosen: Fields) -> Iterator[str]:
-    """Where the job file sets what a word that is said later is about."""
+    """A sentence where the job file's own settings override a quality or keep_shape that was given later."""
     new = set(dict(_leaves(recipe))) if isinstance(recipe, dict) else set()
     for name, values in (("quality", QUALITIES), ("keep_shape", (0.0, 1.0))):
         if name not in chosen:
@@ -46,11 +46,11 @@ def _kept(said: Fields, recipe: Any, before: Fields, chosen: Fields) -> Iterator
         with_mesh = {**before, **chosen, "init_mesh": "a mesh"}
         about = _differing([_tuned({**with_mesh, name: value}) for value in values])
         if names := [f"recipe.{'.'.join(path)}" for path, _ in _leaves(said) if path in about - new]:
-            yield f"Kept as the job file says, whatever {name} is: {', '.join(names)}."
+            yield f"Kept as set in the job file, whatever the {name}: {', '.join(names)}."
 
 
-def said_of(file: Fields) -> Fields:
-    """What somebody chose of a job file's recipe; of an older file's, all that is not as in the tables."""
+def chosen_settings(file: Fields) -> Fields:
+    """The settings of a job file's recipe that the user chose; for an older file, those that differ from the tables."""
     recipe = file.get("recipe", {})
     if isinstance(said := file.get("said"), dict):
         return said
@@ -60,8 +60,8 @@ def said_of(file: Fields) -> Fields:
     return _nested({path: value for path, value in _leaves(recipe) if path not in tuned or tuned[path] != value})
 
 
-def _laid(file: Fields, later: Fields, below: Any, said: Any, recipe: Any) -> Fields:
-    """The layers on each other; the recipe's, and of what is said in it, one by one."""
+def _merged(file: Fields, later: Fields, below: Any, said: Any, recipe: Any) -> Fields:
+    """The later fields over the file's; `recipe` and `said` are merged setting by setting."""
     fields = {name: value for name, value in {**file, **later}.items() if name not in ("recipe", "said")}
     if below or recipe:
         fields["recipe"] = merged(below, recipe) if isinstance(recipe, dict) else recipe
@@ -75,7 +75,7 @@ def _default(name: str) -> Any:
 
 
 def _tuned(choice: Fields) -> Fields:
-    """The tables' recipe; a choice that there is not is refused elsewhere, by name."""
+    """The tables' recipe; an invalid choice is refused elsewhere, by name."""
     keep = choice["keep_shape"] if choice["init_mesh"] and isinstance(choice["keep_shape"], int | float) else 0.0
     quality = choice["quality"] if choice["quality"] in QUALITIES else _default("quality")
     recipe = default_recipe(str(choice["objective"]), str(choice["prior"]), quality, keep)

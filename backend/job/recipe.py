@@ -1,4 +1,4 @@
-"""A recipe: all settings of a run but what it is a picture of, as frozen structs that are JSON on disk."""
+"""A recipe: all settings of a run except prompt, prior and objective, as frozen structs that are JSON on disk."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST_STEPS = 100_000
 
 
 class Backgrounds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How often a view stands before each kind of background (relative shares)."""
+    """How often a view gets each kind of background (relative shares)."""
 
     white: Annotated[float, Meta(ge=0)] = 1.0
     black: Annotated[float, Meta(ge=0)] = 0.0
@@ -37,7 +37,7 @@ class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 
 class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """All settings of a run but what it is a picture of."""
+    """All settings of a run except prompt, prior and objective."""
 
     steps: Annotated[int, Meta(ge=1, le=MOST_STEPS)] = 600
     views: Annotated[int, Meta(ge=1, le=64)] = 4  # per step
@@ -48,10 +48,10 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     view_prompts: bool = True
     perp_neg: bool = False
     guidance_rescale: Annotated[float, Meta(ge=0, le=1)] = 0.0  # how much of guidance's added contrast is taken back
-    options: dict[str, Any] = {}  # of the objective; what is left out takes the objective's default
+    options: dict[str, Any] = {}  # of the objective; missing ones take its defaults
     splats: SplatSettings = SplatSettings()
     catalogue: CatalogueSettings = CatalogueSettings()
-    # Draws what a run starts from in place of the job's seed: runs of several seeds then differ in their noise alone.
+    # Seeds the initial splats in place of the job's seed: runs of several seeds then differ only in their noise.
     start_seed: Annotated[int, Meta(ge=0, lt=2**62)] | None = None
     checkpoint_every: Annotated[int, Meta(ge=1)] = 100
 

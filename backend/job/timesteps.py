@@ -1,4 +1,4 @@
-"""Which noise level a step looks at: uniform in a window that may move through the run.
+"""The noise level of a step: uniform in a window that may move during the run.
 
 High t decides the shape, low t the detail, so most recipes anneal (DreamTime 2306.12422; the released JSD
 code goes from 0.98 T to 0.25 T with a window of no width).

@@ -1,4 +1,4 @@
-"""The recipe for a job: the tuned one, as long as its quality says, and as close to a mesh as it is to stay."""
+"""The recipe for a job: the tuned one, adapted to the job's quality and to how closely it keeps to a mesh."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ QUALITIES: tuple[str, ...] = get_args(Quality)
 
 @dataclass(frozen=True)
 class Extent:
-    """How long a quality's runs are and how many splats they have, in units of the recipe."""
+    """Steps and number of splats at a quality, as factors on the recipe's."""
 
     steps: float
     splats: float
@@ -29,7 +29,7 @@ EXTENTS = {
     "high": Extent(steps=2.5, splats=2.0),
 }
 SHAPING = ("lr_means", "lr_means_end", "lr_scale", "lr_rotation", "lr_opacity")
-SLOWEST = 0.001  # of the rates of what makes the shape, where it is kept as closely as can be
+SLOWEST = 0.001  # factor on the learning rates of the shape at keep_shape 1
 
 
 def default_recipe(objective: str, prior: str, quality: str = "normal", keep_shape: float = 0.0) -> Recipe:
@@ -38,7 +38,6 @@ def default_recipe(objective: str, prior: str, quality: str = "normal", keep_sha
     `quality` is one of QUALITIES.  `keep_shape` in [0,1] is for runs that start from a mesh: the higher, the less of
     the first, shape-making noise levels they see, and the slower their splats move, turn and change their size.
     """
-    # The tables are data; they need our classes.
     kind = "large" if kit_folder(prior) is None else EMBEDDED
     recipe = RECIPES.get((objective, kind), PLAIN[kind])
     scaled = at_quality(recipe, quality)
@@ -46,7 +45,7 @@ def default_recipe(objective: str, prior: str, quality: str = "normal", keep_sha
 
 
 def for_kit(recipe: Recipe, quality: str) -> Recipe:
-    """The sides of the pictures at this quality, of a prior that is a kit."""
+    """The recipe with the picture sizes of this quality, for a prior that is a kit."""
     return replace(recipe, stages=SMALL_STAGES[quality])
 
 
@@ -59,11 +58,11 @@ def at_quality(recipe: Recipe, quality: str) -> Recipe:
 
 
 def shape_kept(recipe: Recipe, keep: float) -> Recipe:
-    """The recipe for a run that keeps to the mesh it starts from: not at all at 0, almost to the letter at 1.
+    """The recipe for a run that keeps to the mesh it starts from: not at all at 0, almost exactly at 1.
 
-    Places, sizes, turns and covers learn more slowly, fewer splats grow, and there are more of them from the start, for
-    smaller ones follow the mesh more closely.  The window of noise levels, which decides the shape where it is high,
-    starts so much nearer to where it ends.
+    Positions, sizes, orientations and opacities learn more slowly, fewer splats grow, and there are more of them from
+    the start, as smaller ones follow the mesh more closely.  The window of noise levels starts nearer to its end, as
+    high levels change the shape.
     """
     splats, levels, pace = recipe.splats, recipe.timesteps, max(1.0 - keep, SLOWEST)
     rates = {name: pace * getattr(splats, name) for name in SHAPING}

@@ -1,1 +1,1 @@
-"""Kits made of anybody's objects: photographed, told by colour, written to a folder that is a prior."""
+"""Makes kits from the user's objects: photographs them, finds their colours, writes a folder that is a prior."""

@@ -1,8 +1,9 @@
-"""What colour an object is: the one that most of it has, as people would say it.
+"""Finds the main colour of an object: the one that covers most of it, as people would name it.
 
 Pixels are compared in Oklab (Ottosson, 2020).  Shade scales all three of its axes by one factor, so a/L and b/L are
-the same in light and in shade; L itself counts little, enough to tell white from black.  A vivid colour wins over a
-grey one that covers up to twice as much: a red sofa on steel legs is red, a red car with black tyres and panes too.
+the same in light and in shade; L itself counts little, enough to distinguish white from black.  A vivid colour is
+preferred to a grey one that covers up to twice as much: a red sofa on steel legs is red, and so is a red car with black
+tyres and windows.
 """
 
 from __future__ import annotations
@@ -15,19 +16,19 @@ from backend.priors.colours import oklab
 Array = NDArray[np.float64]
 
 PIXELS = 20_000
-SOLID = 128  # least alpha of a pixel that counts
+SOLID = 128  # smallest alpha of a pixel that counts
 DARKEST = 0.25  # L below which hue is noise
-LIGHTNESS = 0.25  # what a step in L counts beside one in a/L
-BINS = 0.025  # of the histogram
-NEAR = 0.075  # pixels so far from the colour have it: of a red in shade that is true, of orange it is not
-VIVID = 0.25  # distance from grey of a colour that stands out
-IN_LIGHT = 0.6  # the colour is that of the pixels lighter than this share of those that have it
+LIGHTNESS = 0.25  # weight of a difference in L relative to one in a/L
+BINS = 0.025  # size of the histogram's bins
+NEAR = 0.075  # distance within which a pixel has the colour: red in shade is closer to red, orange is not
+VIVID = 0.25  # distance from grey of a vivid colour
+IN_LIGHT = 0.6  # the colour is the median of the pixels lighter than this quantile
 
 
 def main_colour(views: NDArray[np.uint8]) -> tuple[tuple[float, float, float], float]:
-    """The colour of most of an object as it is in the light, sRGB in [0,1], and the share of the object that has it.
+    """The main colour of an object in the light, sRGB in [0,1], and the share of the object that has it.
 
-    `views` (C,S,S,4) uint8 are straight alpha.  Pictures in which nothing is seen are grey, with a share of 0.
+    `views` (C,S,S,4) uint8 have straight alpha.  Empty pictures give grey, with a share of 0.
     """
     pixels = views[views[..., 3] >= SOLID][:, :3] / 255
     if len(pixels) == 0:
@@ -42,7 +43,7 @@ def main_colour(views: NDArray[np.uint8]) -> tuple[tuple[float, float, float], f
 
 
 def _peak(places: Array) -> Array:
-    """Where most of the places (N,3) lie, vivid ones counted up to twice."""
+    """The densest place of the points (N,3), where vivid ones count up to twice."""
     _, cell, counts = np.unique(np.round(places / BINS), axis=0, return_inverse=True, return_counts=True)
     centres = np.stack([np.bincount(cell.reshape(-1), axis) / counts for axis in places.T], -1)
     distances = np.linalg.norm(centres[:, None] - centres[None], axis=-1)

@@ -1,12 +1,12 @@
-"""Discs that lie evenly over a surface, layer by layer, and which of them lie too closely under others to be seen.
+"""Spaces discs evenly over a surface, layer by layer, and finds those hidden closely under others.
 
-Models of furniture are full of panels a millimetre thick, white outside and brown within, of doors just before their
-cupboard, of sheets laid twice.  Two things go wrong there.  Points that are thinned out without regard to layers leave
-holes in each; so only points of one layer push each other away.  And splats are sorted by their centres: seen aslant, a
-disc of the lower layer goes over the upper one where its centre is nearer, and the panel is speckled; so a layer nearer
-than `DEEP` spacings under another is left out of views from above it.  What lies deeper is sorted right: discs that
-cover one pixel at an angle a have centres within 1.3 spacings of it, so depths go wrong where h / cos a < 2.6 sin a,
-which is h < 1.3 at most.
+Models of furniture have many panels a millimetre thick, white outside and brown inside, doors just in front of their
+cupboard, and doubled sheets.  Two problems arise.  Thinning out points without regard to layers leaves holes in each;
+so only points of one layer are thinned against each other.  And splats are sorted by their centres: at an angle, a disc
+of the lower layer covers the upper one where its centre is nearer, and the panel is speckled; so a layer less than
+`DEEP` spacings under another is hidden from views from above it.  Deeper layers are sorted correctly: discs that cover
+one pixel at an angle a have centres within 1.3 spacings of it, so depths are wrong where h / cos a < 2.6 sin a, which
+is h < 1.3 at most.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from backend.scenes.meshes import Array
 
 PARALLEL = 0.8  # cosine
 # Heights and distances in units of the spacing of the discs.
-APART = 0.577  # points of a layer are at least so far from each other
-LAYER = 0.15  # what is no higher than this is one layer, which may be curved
+APART = 0.577  # least distance between points of a layer
+LAYER = 0.15  # difference in height within one layer, which may be curved
 DEEP = 1.5
-BESIDE = 1.0  # how far to the side a disc still covers
+BESIDE = 1.0  # sideways distance within which a disc covers another
 TOUCHING = 1e-3
 
 
@@ -40,7 +40,7 @@ def thinned(points: Array, normals: Array, spacing: float) -> NDArray[np.bool_]:
 
 
 def hidden_sides(points: Array, normals: Array, spacing: float) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which discs (N,) are hidden where the normal points, and which from behind; points (N,3), unit normals (N,3)."""
+    """Which discs (N,) are hidden from the side of their normal, and which from behind; points, unit normals (N,3)."""
     reach = spacing * float(np.hypot(DEEP, BESIDE))
     pairs = cKDTree(points).query_pairs(reach, output_type="ndarray")
     upper, lower = np.concatenate([pairs, pairs[:, ::-1]]).T  # each of a pair may cover the other
@@ -49,7 +49,7 @@ def hidden_sides(points: Array, normals: Array, spacing: float) -> tuple[NDArray
     beside = np.einsum("ij,ij->i", offset, offset) - height**2 < BESIDE**2
     along = np.einsum("ij,ij->i", normals[upper], normals[lower])
     covers = beside & (abs(height) < DEEP) & (abs(along) > PARALLEL)
-    # Of two sheets at one place with opposite normals each is seen from its own side.
+    # Two sheets at one place with opposite normals are each visible from their own side.
     lowest = np.where(along < 0, -TOUCHING, LAYER)
     before, behind = np.zeros((2, len(points)), bool)
     before[lower[covers & (height > LAYER)]] = True

@@ -1,8 +1,8 @@
-"""Makes a kit: photographs every object, tells its colour, writes it; a generator that can be stopped and called again.
+"""Makes a kit: photographs every object, finds its colour, writes it; a generator that can be stopped and repeated.
 
-An atlas is named by what it was made from and never written over, and kit.json is replaced whole: so of a process that
-was killed, or a disk that was full, a kit is left, and the next call takes up every atlas that is there.  One object
-at a time is in memory.
+An atlas is named by a digest of what it was made from and never overwritten, and kit.json is replaced whole: so after a
+killed process or a full disk there is still a kit, and the next call reuses every existing atlas.  Only one object at a
+time is in memory.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ from backend.priors.kit import (
 )
 from backend.scenes.meshes import Surface
 
-RESERVED = "embedded"  # the kit that ships
+RESERVED = "embedded"  # the shipped kit
 LONGEST_NAME = 60
-LOOK = 3  # of the pictures: another one whenever the same object would come out otherwise
-SAVE_EVERY = 2.0  # seconds from one writing of kit.json to the next
+LOOK_VERSION = 3  # raise it when changes to the code change the pictures of an object
+SAVE_EVERY = 2.0  # seconds between writes of kit.json
 
 
 @dataclass(frozen=True)
 class Photographed:
-    """An object is in the kit: `done` of `of` files are; `kept` where an earlier call had photographed it.
+    """An object is in the kit, after `done` of `of` files; `kept` if an earlier call photographed it.
 
     `notes` are sentences on colours that could not be read.
     """
@@ -56,8 +56,8 @@ class Photographed:
 
 
 @dataclass(frozen=True)
-class LeftOut:
-    """A file, or one object of it, that could not be read, and why; the rest goes on."""
+class Skipped:
+    """A file, or one object of it, that could not be read, and why; the others are not affected."""
 
     done: int
     of: int
@@ -65,12 +65,12 @@ class LeftOut:
     text: str
 
 
-Event = Photographed | LeftOut
+Event = Photographed | Skipped
 
 
 @dataclass(frozen=True)
 class Camera:
-    """How objects are photographed: on which device, and of what quality the WebP is."""
+    """How objects are photographed: the device, and the quality of the WebP."""
 
     device: torch.device | str = "cpu"
     quality: int = QUALITY
@@ -81,76 +81,76 @@ def make_kit(
 ) -> Generator[Event, None, None]:
     """Photograph every object of the files into the kit `out`; yields an event for each.
 
-    A kit that is there already is added to: objects of the same file are made again where the file has changed, all
-    others are kept.  With `overwrite` the kit holds those of these files alone, and is the old one until all are done.
-    Without a name it is called as its folder.  Not asking for the next event stops: what is done is a kit by then.
+    An existing kit is added to: objects of a given file are made again if the file has changed, all others are kept.
+    With `overwrite` the kit gets only the objects of these files, and stays the old one until all are done.  The name
+    defaults to that of the folder.  To stop, do not ask for the next event: what is done is a kit then.
 
-    Raises KitError in one sentence for a folder that holds something else, a bad name, files of which none can be read,
-    and a disk that is full.
+    Raises KitError in one sentence for a folder with other content, a bad name, files of which none can be read, and a
+    full disk.
     """
-    making = _Making(out, _checked_name(name or out.resolve().name), overwrite)
+    writer = _KitWriter(out, _checked_name(name or out.resolve().name), overwrite)
     try:
-        making.begin()
-        yield from _objects(files, making, camera or Camera())
-        making.finish()
+        writer.begin()
+        yield from _objects(files, writer, camera or Camera())
+        writer.finish()
     except OSError as error:
         raise _unwritten(out, error) from error
     finally:
-        with suppress(OSError):  # of a full disk the sentence is said already
-            making.stop()
+        with suppress(OSError):  # a full disk was reported already
+            writer.stop()
 
 
 def _checked_name(name: str) -> str:
     if not name.strip() or len(name) > LONGEST_NAME or not name.isprintable():
-        raise KitError(f"name: {name!r} is no name for a kit; give one of 1 to {LONGEST_NAME} letters with --name.")
+        raise KitError(f"name: {name!r} cannot be the name of a kit; choose 1 to {LONGEST_NAME} letters with --name.")
     if name.strip().lower() == RESERVED:
-        raise KitError(f"name: {RESERVED!r} is the kit that ships; give yours another one with --name.")
+        raise KitError(f"name: {RESERVED!r} is the shipped kit; choose another name with --name.")
     return name.strip()
 
 
 def _unwritten(out: Path, error: OSError) -> KitError:
     reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)
-    return KitError(f"out: {out} cannot be written ({reason}); mend that and call again, what is done is kept.")
+    return KitError(f"out: {out} cannot be written ({reason}); fix that and try again, finished objects are kept.")
 
 
-class _Making:
-    """The folder of a kit while its objects are made."""
+class _KitWriter:
+    """Writes the folder of a kit while its objects are made."""
 
-    def __init__(self, out: Path, name: str, anew: bool) -> None:
+    def __init__(self, out: Path, name: str, overwrite: bool) -> None:
         self.out, self.name = out, name
-        self._kit_is_there = (out / INDEX).is_file()
-        if not self._kit_is_there and out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise KitError(f"out: {out} holds something that is no kit; give an empty or new folder with --out.")
-        old = read_index(out).objects if self._kit_is_there and not anew else ()
+        self._exists = (out / INDEX).is_file()
+        if not self._exists and out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise KitError(f"out: {out} is not a kit; choose an empty or new folder with --out.")
+        old = read_index(out).objects if self._exists and not overwrite else ()
         self.objects = {thing.source: thing for thing in old}
-        self._only_whole = anew and self._kit_is_there
+        self._only_complete = overwrite and self._exists
         self._saved = 0.0
 
     def begin(self) -> None:
-        """A folder that tells from the start what it is."""
+        """Make the folder a kit from the start."""
         self.out.mkdir(parents=True, exist_ok=True)
-        if not self._kit_is_there:
+        if not self._exists:
             self._save()
 
     def replace(self, subject: Subject, things: Sequence[KitObject]) -> None:
-        """The objects of a file in place of those that it had."""
+        """Replace the objects of a file."""
         old = [source for source in self.objects if subject.owns(source)]
         for source in old:
             del self.objects[source]
         self.objects |= {thing.source: thing for thing in things}
-        if not self._only_whole and time.monotonic() > self._saved + SAVE_EVERY:
+        if not self._only_complete and time.monotonic() > self._saved + SAVE_EVERY:
             self._save()
 
     def stop(self) -> None:
-        """What is done is a kit, unless it was to take the place of another one."""
-        if self._kit_is_there and not self._only_whole and self.objects:
+        """Write what is done, unless it was to replace another kit."""
+        if self._exists and not self._only_complete and self.objects:
             self._save()
 
     def finish(self) -> None:
-        """The kit is whole: atlases that it does not name are taken away."""
+        """Write the complete kit and remove atlases that do not belong to it."""
         if not self.objects:
             raise KitError("FILES: none of the files could be read, so there is no kit; see the notes.")
-        self._only_whole = False
+        self._only_complete = False
         self._save()
         named = {thing.file for thing in self.objects.values()}
         for file in self.out.glob("*.webp"):
@@ -159,36 +159,36 @@ class _Making:
 
     def _save(self) -> None:
         write_index(new_index(self.name, self.objects.values()), self.out)
-        self._kit_is_there, self._saved = True, time.monotonic()
+        self._exists, self._saved = True, time.monotonic()
 
 
-def _objects(files: Sequence[Subject], making: _Making, camera: Camera) -> Iterator[Event]:
+def _objects(files: Sequence[Subject], writer: _KitWriter, camera: Camera) -> Iterator[Event]:
     """An event for each object, and one for each that cannot be read."""
     for done, subject in enumerate(files, 1):
         try:
             digest, parts = subject.digest(), subject.parts()
         except UserError as error:
-            yield LeftOut(done, len(files), subject.name, reason(error))
+            yield Skipped(done, len(files), subject.name, reason(error))
             continue
         things: list[KitObject] = []
         for node, load in parts.items():
             name = subject.name_of(node)
             try:
-                file, kept, notes = _atlas(making.out, f"{digest} {node}", load, camera)
+                file, kept, notes = _atlas(writer.out, f"{digest} {node}", load, camera)
             except UserError as error:
-                yield LeftOut(done, len(files), name, reason(error))
+                yield Skipped(done, len(files), name, reason(error))
                 continue
-            things.append(_told(subject, node, making.out / file))
-            making.replace(subject, things)
+            things.append(_kit_object(subject, node, writer.out / file))
+            writer.replace(subject, things)
             yield Photographed(done, len(files), name, kept, notes)
 
 
 def _atlas(out: Path, made_from: str, load: Callable[[], Surface], camera: Camera) -> tuple[str, bool, tuple[str, ...]]:
-    """The file of an object's atlas, whether it was there already, and what could not be read of its colours.
+    """The file of an object's atlas, whether it existed already, and notes on colours that could not be read.
 
-    UserError where there is nothing to be seen.
+    UserError where nothing is visible.
     """
-    file = f"{hashlib.sha256(f'{made_from} {camera.quality} {LOOK}'.encode()).hexdigest()[:16]}.webp"
+    file = f"{hashlib.sha256(f'{made_from} {camera.quality} {LOOK_VERSION}'.encode()).hexdigest()[:16]}.webp"
     if (out / file).is_file():
         with suppress(KitError):  # damaged: photographed again
             read_atlas(out / file)
@@ -200,8 +200,8 @@ def _atlas(out: Path, made_from: str, load: Callable[[], Surface], camera: Camer
     return file, False, surface.notes
 
 
-def _told(subject: Subject, node: str, file: Path) -> KitObject:
-    """What is known of an object whose atlas is written."""
+def _kit_object(subject: Subject, node: str, file: Path) -> KitObject:
+    """The index entry of an object whose atlas is written."""
     colour, share = main_colour(read_atlas(file))
     return KitObject(
         file=file.name,
@@ -216,5 +216,5 @@ def _told(subject: Subject, node: str, file: Path) -> KitObject:
 
 
 def reason(error: UserError) -> str:
-    """The sentence, which surfaces begin with the name of the job's field."""
+    """The error's sentence without the job's field, with which errors of surfaces begin."""
     return str(error).removeprefix("init_mesh: ")

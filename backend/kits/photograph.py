@@ -1,8 +1,8 @@
-"""Photographs an object: 48 pictures of a surface by the project's own renderer, in a second, without Blender.
+"""Photographs an object: 48 pictures of a surface by our own renderer, in a second, without Blender.
 
-The surface is covered with some 40,000 discs as a run that starts from a mesh has them (`backend/scenes/initial.py`),
-shaded as by one soft light that shines from the front, and rendered at twice the size.  The object's bounding box is
-centred and its farthest vertex lies at distance 1, as everywhere in the house.
+The surface is covered with some 40,000 discs, as in a run that starts from a mesh (`backend/scenes/initial.py`), shaded
+by one soft light from the front, and rendered at twice the size.  The object's bounding box is centred and its farthest
+vertex is at distance 1, as everywhere in the backend.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from backend.scenes.meshes import Array, Surface
 from backend.scenes.splats import Splats, render_splats
 
 DISCS = 40_000
-SPARE = 3  # times as many points are drawn by chance, from which those that crowd are taken away
+OVERSAMPLING = 3  # times as many points are drawn, and then thinned out
 WIDTH = 0.65  # sigma in the plane, in units of the discs' spacing
-FINER = 2  # rendered at so many times the size, then averaged
-LIGHT = (-0.35, -0.55, 0.75)  # where it comes from
-AMBIENT, DIRECT, AWAY = 0.62, 0.38, 0.5  # of the light; what turns away from it gets this part of the direct light
-EMPTY = 1 / 512  # alpha of a pixel that has no colour of its own
+SUPERSAMPLING = 2  # rendered at so many times the size, then averaged
+LIGHT = (-0.35, -0.55, 0.75)  # direction towards it
+AMBIENT, DIRECT, AWAY = 0.62, 0.38, 0.5  # shares of the light; faces turned away get AWAY of the direct light
+EMPTY = 1 / 512  # alpha below which a pixel has no colour
 
 
 @dataclass(frozen=True)
 class _Covered:
-    """Discs in the unit ball, their normals (N,3), and which are hidden from where those point, or from behind."""
+    """Discs in the unit ball, their normals (N,3), and which are hidden from the side of these, or from behind."""
 
     splats: Splats
     normals: Tensor
@@ -47,8 +47,8 @@ class _Covered:
         splats = self.splats.map(lambda values: values.to(device))
         return _Covered(splats, *(t.to(device) for t in (self.normals, self.hidden_before, self.hidden_behind)))
 
-    def seen_by(self, camera: Cameras) -> Splats:
-        """The discs that the camera can see, each lit on the side that it sees."""
+    def visible_from(self, camera: Cameras) -> Splats:
+        """The discs visible from a camera, each lit on its visible side."""
         towards = ((camera.positions.to(self.normals) - self.splats.means) * self.normals).sum(-1)
         hidden = torch.where(towards > 0, self.hidden_before, self.hidden_behind)
         light = F.normalize(self.normals.new_tensor(LIGHT), dim=0)
@@ -59,9 +59,9 @@ class _Covered:
 
 
 def photograph(surface: Surface, device: torch.device | str = "cpu") -> NDArray[np.uint8]:
-    """The pictures (48,128,128,4) of a surface that stands Z up and looks at -Y: RGBA, straight alpha, sRGB.
+    """The pictures (48,128,128,4) of a surface with Z up and its front at -Y: RGBA, straight alpha, sRGB.
 
-    The same surface gives the same pictures, on every device to a rounding.  Bare points are not shaded.
+    The same surface gives the same pictures, on every device up to rounding.  Bare points are not shaded.
     """
     scene = _cover(surface)
     scene = scene.to(device) if isinstance(scene, _Covered) else scene.map(lambda values: values.to(device))
@@ -71,13 +71,13 @@ def photograph(surface: Surface, device: torch.device | str = "cpu") -> NDArray[
 
 
 def _cover(surface: Surface) -> _Covered | Splats:
-    """Discs all over a mesh, a round splat for each of a cloud's points, or the splats of a file; in the unit ball."""
+    """Discs covering a mesh, a round splat for each point of a cloud, or the splats of a file; in the unit ball."""
     centre, radius = surface.bounding_sphere()
     if surface.splats is not None:
         return in_ball(surface.splats, centre, radius)
     apart = math.sqrt(sum(float(mesh.area) for mesh in surface.meshes) / DISCS)
     rng = np.random.default_rng(0)
-    points, normals, colours = averaged(surface, apart).sample(SPARE * DISCS, rng, even=False)
+    points, normals, colours = averaged(surface, apart).sample(OVERSAMPLING * DISCS, rng, even=False)
     points, spacing = (points - centre) / radius, apart / radius
     if normals is None:
         points, colours = points[:DISCS], colours[:DISCS]
@@ -86,15 +86,15 @@ def _cover(surface: Surface) -> _Covered | Splats:
     points, normals, colours = points[kept], normals[kept], colours[kept]
     hidden = [torch.from_numpy(side) for side in hidden_sides(points, normals, spacing)]
     flat = discs(_tensor(points), _tensor(normals), _tensor(colours), opacity=0.95)
-    # As wide as discs of one layer, however near the next one is.
+    # The width for one layer, however near the next one is.
     scales = torch.tensor([1.0, 1.0, DISC_THICKNESS]).log() + math.log(WIDTH * spacing)
     return _Covered(replace(flat, log_scales=scales.expand(len(points), 3)), _tensor(normals), *hidden)
 
 
 def _picture(scene: _Covered | Splats, camera: Cameras) -> NDArray[np.uint8]:
-    """What one camera sees: (1,128,128,4)."""
-    splats = scene.seen_by(camera) if isinstance(scene, _Covered) else scene
-    side = FINER * SIDE
+    """The picture from one camera: (1,128,128,4)."""
+    splats = scene.visible_from(camera) if isinstance(scene, _Covered) else scene
+    side = SUPERSAMPLING * SIDE
     render = render_splats(splats, camera, side, side, torch.zeros(1, 3))
     fine = torch.cat([render.rgb, render.alpha], -1).movedim(-1, 1)
     coarse = F.interpolate(fine, (SIDE, SIDE), mode="area").movedim(1, -1)

@@ -1,4 +1,4 @@
-"""What is to be photographed: files with one object each, or with one at each node."""
+"""What is photographed: files with one object each, or with one per node."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Parts = Mapping[str, Callable[[], Surface]]
 
 
 class Credits(NamedTuple):
-    """Whose an object is."""
+    """Title, creator and licence of an object."""
 
     title: str = ""
     creator: str = ""
@@ -27,8 +27,8 @@ class Credits(NamedTuple):
 class Subject:
     """A file and how it is read.
 
-    `parts` gives what reads each object, by the name of its node, "" for the whole file; both may raise UserError in
-    one sentence.  `read_as` tells two ways of reading one file apart.
+    `parts` returns a function for each object that reads it, by the name of its node, "" for the whole file; both may
+    raise UserError in one sentence.  `read_as` distinguishes two ways of reading one file.
     """
 
     source: str
@@ -39,7 +39,7 @@ class Subject:
     credits: Credits = field(default_factory=Credits)
 
     def digest(self) -> str:
-        """Of the file's content and of how it is read; InitialError where there is no file."""
+        """A digest of the file's content and of how it is read; InitialError where the file cannot be read."""
         try:
             with self.path.open("rb") as file:
                 content = hashlib.file_digest(file, "sha256").hexdigest()
@@ -54,19 +54,19 @@ class Subject:
         return clean_name(node, self.name) if node else self.name
 
     def owns(self, source: str) -> bool:
-        """Is this where one of the file's objects comes from?"""
+        """Whether this is the source of one of the file's objects."""
         return source == self.source or source.startswith(f"{self.source}#")
 
 
 def subjects(paths: Iterable[Path], split: bool = False) -> list[Subject]:
-    """A subject for each file, and for each mesh below a folder, each file once; KitError where there is none."""
+    """A subject for each file and for each mesh file below a folder, without duplicates; KitError if there are none."""
     files: dict[Path, None] = {}
     for path in paths:
         inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES) if path.is_dir() else [path]
         files |= dict.fromkeys(file.resolve() for file in inside)
     if not files:
         kinds = ", ".join(suffix[1:] for suffix in SUFFIXES)
-        raise KitError(f"FILES: there is no mesh; give files of one of the kinds {kinds}, or folders with some.")
+        raise KitError(f"FILES: there is no mesh; give files of the kinds {kinds}, or folders with some.")
     return [_subject(file, split) for file in files]
 
 

@@ -5,7 +5,7 @@ sigma_t^2, and the prediction of a perfect network, -sigma_t grad log p(x_t), is
 
     eps(x_t, t) = sigma_t / v_t  sum_k r_k (x_t - alpha_t mu_k),    r_k ~ w_k exp(-|x_t - alpha_t mu_k|^2 / (2 v_t))
 
-It serves the tests, whose closed forms rest on it, and the two-dimensional toy of the JSD paper.
+It is used by the tests, for their closed forms, and by the two-dimensional toy of the JSD paper.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def to_pure_noise(alphas_cumprod: Tensor) -> Tensor:
 class Analytic:
     """Modes `means` (K,C,h,w), all `std` wide and equally likely; points of a plane are (K,2,1,1).
 
-    They are of colour, or with four channels of colour over middle grey and alpha.  Texts "0" to "K-1" name a mode, ""
-    is all of them.  Cameras are ignored.
+    Modes have colour channels, or four channels: colour over middle grey, and alpha.  Texts "0" to "K-1" name a mode,
+    "" stands for all of them.  Cameras are ignored.
     """
 
     cameras: Cameras | None = None
@@ -70,7 +70,7 @@ class Analytic:
         if text == "":
             return self.means.new_zeros(count)
         if not text.isdecimal() or int(text) >= count:
-            raise PriorError(f'The text "{text}" names no mode: write a number from 0 to {count - 1}, or nothing.')
+            raise PriorError(f'The text "{text}" is not a mode: use a number from 0 to {count - 1}, or no text.')
         return self.means.new_full((count,), -torch.inf).index_fill(0, torch.tensor(int(text)), 0.0)
 
     def predict(self, x_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
@@ -83,7 +83,7 @@ class Analytic:
         return sigma / variance * expected
 
     def twin(self, rank: int, seed: int) -> AnalyticTwin:
-        """Its modes can be shifted and widened, all alike; that is enough to become any one Gaussian of this kind."""
+        """A twin that shifts and widens all modes alike, which is enough to become any one isotropic Gaussian."""
         return AnalyticTwin(self, learns=rank > 0)
 
 
@@ -102,5 +102,5 @@ class AnalyticTwin:
         return Analytic(self.prior.means + self.shift, std, self.prior.alphas_cumprod).predict(x_t, t, condition)
 
     def gradients(self, loss: Tensor, wrt: Sequence[Tensor]) -> list[Tensor]:
-        """Of a loss that was made from `predict`."""
+        """Gradients of a loss that was computed from `predict`."""
         return list(torch.autograd.grad(loss, list(wrt)))

@@ -1,9 +1,8 @@
-"""Whose parts a result is made of: the posterior of the closed-form prior, asked about a finished thing.
+"""Which objects a result is made of, and by whom: the posterior of the closed-form prior for a finished result.
 
-At a low noise level the local score guesses each pixel from the objects that explain the window around it best (see
-`local_score`).  Asked about the pictures of a result, without noise, that posterior says which objects each pixel could
-be from; added up over what is covered, it is each object's share.  What people made is credited by it, and a result
-that is no one's is new.
+At a low noise level the local score estimates each pixel from the objects that best explain the window around it (see
+`local_score`).  For the pictures of a result, without noise, that posterior says which objects each pixel could be
+from; its sum over the covered pixels is each object's share.  The objects' creators are credited by these shares.
 
 The window is a quarter of the picture for every `mix`, and all objects are as likely beforehand, so that shares of
 different runs can be compared.
@@ -23,8 +22,8 @@ from backend.priors.kit import KitObject
 from backend.priors.local_score import USUAL_MIX, log_likelihood, posterior, window_side
 
 LEVEL = 300  # of 1000: shapes and colours are settled, and what is left is noise
-LEAST = 0.01  # shares below it are not told: a few pixels of an edge are like something of everybody's
-FINEST = 1e-9  # mean squared error of pictures that are the same
+LEAST = 0.01  # smallest share that is credited: a few pixels of an edge resemble almost any object
+FINEST = 1e-9  # mean squared error that counts as equal pictures
 
 
 class Credit(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,32 +38,32 @@ class Credit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True)
-class Makers:
-    """What a result has of each of the K objects that its prior drew from, seen from the grid's C cameras."""
+class Authors:
+    """The share that each of the prior's K objects has in a result, seen from the grid's C cameras."""
 
     objects: tuple[KitObject, ...]  # K
-    cover: Tensor  # (C,) pixels that the result covers in each view
-    parts: Tensor  # (C,K) and how many of them are each object's: sums to `cover` over K
+    cover: Tensor  # (C,) covered pixels in each view
+    parts: Tensor  # (C,K) covered pixels by object: sums to `cover` over K
     errors: Tensor  # (C,K,4) mean squared differences by channel in [0,1]: red, green, blue on middle grey, and alpha
 
     @cached_property
     def shares(self) -> Tensor:
-        """Of each object (K,), over all views; sums to 1, or to 0 where nothing is covered."""
+        """Share of each object (K,) over all views; sums to 1, or to 0 where nothing is covered."""
         return self.parts.sum(0) / self.cover.sum().clamp(min=FINEST)
 
     @property
     def views(self) -> Tensor:
-        """Of each object in each view (C,K)."""
+        """Share of each object in each view (C,K)."""
         return self.parts / self.cover[:, None].clamp(min=FINEST)
 
     @property
     def psnr(self) -> Tensor:
-        """Of each object (K,) in dB: all views at once, colour on middle grey."""
+        """PSNR against each object (K,) in dB: all views at once, colour on middle grey."""
         return _decibel(self.errors[..., :3].mean((0, 2)))
 
     @property
     def psnr_rgba(self) -> Tensor:
-        """As `psnr`, with alpha as a fourth colour: a pale haze is near to any grey thing by its colour alone."""
+        """As `psnr`, with alpha as a fourth channel: by colour alone a pale haze is close to any grey object."""
         return _decibel(self.errors.mean((0, 2)))
 
     @property
@@ -73,34 +72,34 @@ class Makers:
         return int(self.psnr_rgba.argmax())
 
     def credits(self) -> list[Credit]:
-        """The objects with a share worth telling, the largest first."""
+        """The objects with a share of at least LEAST, the largest first."""
         order = self.shares.argsort(descending=True).tolist()
-        told = [(self.objects[k], float(self.shares[k])) for k in order if self.shares[k] >= LEAST]
+        credited = [(self.objects[k], float(self.shares[k])) for k in order if self.shares[k] >= LEAST]
         fields = ("name", "title", "creator", "licence", "source")
-        return [Credit(share=round(share, 4), **{f: getattr(made, f) for f in fields}) for made, share in told]
+        return [Credit(share=round(share, 4), **{f: getattr(made, f) for f in fields}) for made, share in credited]
 
 
 def credits(prior: CataloguePrior, x: Tensor) -> list[Credit]:
-    """Whose parts a result is made of: x (48,4,S,S) as `prior.encode` gives it, one for each of the grid's cameras.
+    """The objects that a result is made of, the largest share first, without shares below a hundredth.
 
-    The largest share first; what has less than a hundredth is left out.
+    x (48,4,S,S) are its pictures from each of the grid's cameras, as `prior.encode` gives them.
     """
-    return makers(prior, x).credits()
+    return authors(prior, x).credits()
 
 
 @torch.no_grad()
-def makers(prior: CataloguePrior, x: Tensor) -> Makers:
-    """All that is known of who made x (48,4,S,S); ValueError where it is not one picture a camera of the grid."""
+def authors(prior: CataloguePrior, x: Tensor) -> Authors:
+    """The authors of x (48,4,S,S); ValueError unless it has one picture for each camera of the grid."""
     if len(x) != len(prior.grid) or x.shape[1] != prior.channels:
         raise ValueError(f"{tuple(x.shape)} is not ({len(prior.grid)},{prior.channels},S,S): one picture a camera.")
     rows = [_view(prior, picture, camera) for camera, picture in enumerate(x.to(prior.device).float())]
     parts, errors = (torch.stack(found).cpu() for found in zip(*rows, strict=True))
     objects = tuple(prior.catalogue.kit.objects[number] for number in prior.numbers.tolist())
-    return Makers(objects, parts.sum(1), parts, errors)
+    return Authors(objects, parts.sum(1), parts, errors)
 
 
 def _view(prior: CataloguePrior, x: Tensor, camera: int) -> tuple[Tensor, Tensor]:
-    """One picture (4,S,S): pixels of each object (K,), and errors (K,4)."""
+    """For one picture (4,S,S): pixels of each object (K,), and errors (K,4)."""
     alpha_bar = float(prior.alphas_cumprod[LEVEL])
     alpha, sigma = alpha_bar**0.5, (1 - alpha_bar) ** 0.5
     known, side = prior.sources[0].pictures(camera, x.shape[-1]), window_side(sigma, USUAL_MIX, x.shape[-1])

@@ -1,4 +1,4 @@
-"""What the loop and the objectives know of a diffusion prior."""
+"""The interface of diffusion priors for the loop and the objectives."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from backend.errors import UserError
 
 
 class PriorError(UserError):
-    """A prior that cannot be used, or a text it cannot read: one sentence that says what to do."""
+    """A prior that cannot be used, or a text that it does not understand: one sentence that says what to do."""
 
 
 @dataclass(frozen=True)
@@ -28,24 +28,24 @@ class Condition:
 
     @staticmethod
     def cat(conditions: Sequence[Condition]) -> Condition:
-        """One batch after the other."""
+        """Concatenate along the batch."""
         first = conditions[0]
         extra = {key: torch.cat([c.extra[key] for c in conditions]) for key in first.extra}
         return Condition(torch.cat([c.tokens for c in conditions]), extra)
 
 
 class Twin(Protocol):
-    """A second self of a prior that can be taught, while the prior stays as it is."""
+    """A trainable variant of a prior; the prior itself stays frozen."""
 
     @property
     def parameters(self) -> Mapping[str, Tensor]:
-        """All that it learns, by name; nothing for rank 0."""
+        """The trainable tensors by name; none for rank 0."""
 
     def predict(self, x_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
         """As `Prior.predict`, with gradient to `parameters` and to the condition's tensors."""
 
     def gradients(self, loss: Tensor, wrt: Sequence[Tensor]) -> list[Tensor]:
-        """Of a loss that was made from one `predict`: one backward of the U-Net."""
+        """Gradients of a loss that was computed from one `predict`: one backward of the U-Net."""
 
 
 class Prior(Protocol):
@@ -54,8 +54,8 @@ class Prior(Protocol):
     alphas_cumprod: Tensor  # (T,) ᾱ_t, decreasing
     image_size: int  # side in pixels of the pictures it was trained on
     device: torch.device
-    channels: int  # of the pictures that it reads: 3 for colour, 4 for colour over middle grey and alpha
-    cameras: Cameras | None  # the only ones from which it knows things; None where it takes any
+    channels: int  # of its input pictures: 3 for colour, 4 for colour over middle grey and alpha
+    cameras: Cameras | None  # the only ones that it supports; None if it takes any
 
     def encode(self, images: Tensor) -> Tensor:
         """Pictures (B,H,W,channels) in [0,1] -> clean samples x (B,C,h,w), with gradient."""
@@ -64,7 +64,7 @@ class Prior(Protocol):
         """Clean samples x (B,C,h,w) -> pictures (B,H,W,3) in [0,1]."""
 
     def condition(self, texts: Sequence[str], cameras: Cameras | None = None) -> Condition:
-        """Texts, and the cameras where the prior knows them -> Condition; "" is no condition, with or without camera.
+        """Texts, and cameras if the prior uses them -> Condition; "" is unconditional, with or without camera.
 
         All conditions of one prior have the same L, so that `Condition.cat` joins them.
         """
@@ -72,13 +72,13 @@ class Prior(Protocol):
     def predict(self, x_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
         """Noise prediction ε (B,C,h,w) for x_t (B,C,h,w) at integer levels t (B,); one forward.
 
-        Given x_t without gradient it has none: no weight of a prior asks for one.
+        Without a gradient in x_t the result has none, as a prior's weights are frozen.
         """
 
     def twin(self, rank: int, seed: int) -> Twin:
-        """One that predicts as the prior does until it is taught; it holds no second copy of the prior's weights.
+        """A twin that predicts as the prior does until it is trained; it shares the prior's weights.
 
-        `rank` of its low-rank weights, drawn from `seed`; with 0 it learns nothing itself but tells gradients.
+        `rank` is that of its low-rank weights, drawn from `seed`; with 0 it has none, but still gives gradients.
         """
 
 
@@ -91,8 +91,8 @@ def alpha_sigma(prior: Prior, t: Tensor) -> tuple[Tensor, Tensor]:
 class Counted:
     """A prior that counts its calls (`calls`), the pictures in them (`rows`) and their time (`seconds`).
 
-    Its twins count here too.  A call is a forward or a backward: with the prior's own weights frozen, a backward costs
-    one and a half forwards of a U-Net.
+    Calls of its twins are included.  A call is a forward or a backward; as the prior's own weights are frozen, a
+    backward costs one and a half forwards of a U-Net.
     """
 
     def __init__(self, prior: Prior) -> None:
@@ -108,7 +108,7 @@ class Counted:
             return self.prior.predict(x_t, t, condition)
 
     def twin(self, rank: int, seed: int) -> Twin:
-        """A twin whose calls count as the prior's."""
+        """A twin whose calls are counted as the prior's."""
         return CountedTwin(self.prior.twin(rank, seed), self)
 
     @contextmanager
@@ -126,7 +126,7 @@ class CountedTwin:
 
     def __init__(self, twin: Twin, counted: Counted) -> None:
         self.twin, self.counted, self.parameters = twin, counted, twin.parameters
-        self.rows = 0  # of the last forward, which are those of its backward
+        self.rows = 0  # of the last forward, and so of its backward
 
     def predict(self, x_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
         """Count, then predict."""
@@ -135,6 +135,6 @@ class CountedTwin:
             return self.twin.predict(x_t, t, condition)
 
     def gradients(self, loss: Tensor, wrt: Sequence[Tensor]) -> list[Tensor]:
-        """Count, then go back."""
+        """Count, then backpropagate."""
         with self.counted.count(self.rows):
             return self.twin.gradients(loss, wrt)

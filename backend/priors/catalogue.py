@@ -1,13 +1,13 @@
-"""The prior that ships: a diffusion model in closed form, whose pictures are those of a kit of photographed objects.
+"""The prior of a kit: a diffusion model in closed form, whose data are the pictures of the kit's objects.
 
     words -> objects (`choosing`) -> a seed's draw of them -> their pictures from a step's cameras -> the score of these
 
-It knows its objects and nothing else, but it knows them exactly: there is no network, nothing was trained, and whatever
-a rule of distillation makes of it is the rule's own doing.  x is RGBA, so that silhouettes have a gradient of their
-own.  `local_score` has the formula; `mix` says whether it makes things of the kit or new ones of their parts.
+It knows only its objects, but knows them exactly: there is no network and nothing was trained, so that results show the
+effect of the distillation rule alone.  x is RGBA, so that silhouettes have a gradient of their own.  `local_score` has
+the formula; `mix` sets whether results are objects of the kit or new ones from their parts.
 
-As long as windows are whole, all views of a step are judged together (`joint`): their likelihoods are multiplied before
-the softmax, and every view is then of the same object, which is what multi-view diffusion models are trained for.
+While windows are whole pictures, all views of a step are judged together (`joint`): their likelihoods are multiplied
+before the softmax, so that every view shows the same object, which multi-view diffusion models are trained for.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ from backend.priors.dye import dye
 from backend.priors.grid import SIDE, grid_cameras, nearest
 from backend.priors.kit import SHIPPED, Kit, KitError
 from backend.priors.loading import pictures, pixels
-from backend.priors.local_score import NEVER, denoised, joined, log_likelihood, window_side
-from backend.priors.picture_bank import ANY, Anything, Objects, Pictures, Read, Source
+from backend.priors.local_score import NEVER, denoised, log_likelihood, summed_over_views, window_side
+from backend.priors.picture_bank import ANY, KitSample, ObjectPictures, Pictures, Read, Source
 from backend.priors.settings import CatalogueSettings
 from backend.priors.words import WordTable
 
-STD = 0.1  # width of each picture: s of the mixture
-PUSHED = 8  # objects of a negative prompt that guidance moves away from
-ANYTHING = 48  # pictures that stand for the whole kit where nothing is said
+STD = 0.1  # standard deviation s of each picture in the mixture
+NEGATIVES = 8  # objects of a negative prompt that guidance moves away from
+SAMPLE_SIZE = 48  # pictures that stand for the whole kit without a prompt
 VIEW = re.compile(r", (front|side|back|overhead) view$")
 
 
 class Catalogue:
-    """A kit and how to find things in it; kept between jobs."""
+    """A kit and the chooser of its objects; kept between jobs."""
 
     def __init__(self, kit: Kit, table: WordTable) -> None:
         self.kit = kit
@@ -58,7 +58,7 @@ class Catalogue:
         return cls(Kit(folder), WordTable.load(SHIPPED))
 
     def reader(self, number: int, choice: Choice) -> Read:
-        """How to read an object's pictures, dyed where the choice says so."""
+        """A function that reads an object's pictures, dyed if the choice says so."""
 
         def read() -> NDArray[np.uint8]:
             views, to = self.kit.views(number), choice.dyes.get(number)
@@ -66,32 +66,32 @@ class Catalogue:
 
         return read
 
-    def whole(self, numbers: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[str]]:
-        """Those objects whose pictures can be read, and a sentence for each other; KitError where there is no other."""
-        kept, left_out = [], list[str]()
+    def readable(self, numbers: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[str]]:
+        """The objects whose pictures can be read, and a sentence for each of the others; KitError if none can."""
+        kept, skipped = [], list[str]()
         for number in numbers.tolist():
             try:
                 self.kit.views(number)
                 kept.append(number)
             except KitError as error:
-                if len(left_out) + 1 == len(numbers):
+                if len(skipped) + 1 == len(numbers):
                     raise
-                left_out.append(f"“{self.kit.objects[number].name}” is left out: {error}")
-        return np.array(kept, np.int64), left_out
+                skipped.append(f"“{self.kit.objects[number].name}” is skipped: {error}")
+        return np.array(kept, np.int64), skipped
 
-    def anything(self) -> tuple[list[Read], list[int]]:
-        """Pictures of objects from all over the kit, and their cameras; the same for every run."""
+    def sample(self) -> tuple[list[Read], list[int]]:
+        """Random objects of the whole kit, with a camera for each; the same for every run."""
         rng = np.random.default_rng(0)
-        there = [n for n, thing in enumerate(self.kit.objects) if (self.kit.folder / thing.file).is_file()]
-        numbers = rng.permutation(there)[:ANYTHING]
+        existing = [n for n, thing in enumerate(self.kit.objects) if (self.kit.folder / thing.file).is_file()]
+        numbers = rng.permutation(existing)[:SAMPLE_SIZE]
         cameras = rng.integers(len(grid_cameras()), size=len(numbers))
         return [partial(self.kit.views, number) for number in numbers.tolist()], cameras.tolist()
 
 
-def drawn(weights: NDArray[np.float32], count: int, seed: int) -> NDArray[np.int64]:
-    """Numbers of `count` objects, without repetition, each as likely as its weight (N,); all of them for count 0.
+def draw_objects(weights: NDArray[np.float32], count: int, seed: int) -> NDArray[np.int64]:
+    """Numbers of `count` objects, drawn without repetition by their weights (N,); all of them for count 0.
 
-    Gumbel's trick: the largest of log-weights with Gumbel noise added are such a draw.
+    Gumbel's trick: the largest log-weights after adding Gumbel noise are such a draw.
     """
     fit = np.flatnonzero(weights >= FAINT * weights.max())
     if not count or len(fit) <= count:
@@ -101,7 +101,7 @@ def drawn(weights: NDArray[np.float32], count: int, seed: int) -> NDArray[np.int
 
 
 class CataloguePrior:
-    """A `Prior` for one run: its prompt's objects, as its seed draws them."""
+    """A `Prior` for one run: the objects that fit its prompt, as drawn by its seed."""
 
     channels = 4
 
@@ -121,44 +121,44 @@ class CataloguePrior:
         self.cameras: Cameras | None = self.grid
         self.alphas_cumprod = to_pure_noise(scaled_linear()).float().to(self.device)
         choice = catalogue.chooser.choose(prompt, negative)
-        self.numbers, damaged = catalogue.whole(drawn(choice.weights, settings.objects, seed))
-        fit = len(drawn(choice.weights, 0, seed))
-        fewer = [f"This seed draws from {len(self.numbers)} of these {fit}, another seed from others."]
+        self.numbers, damaged = catalogue.readable(draw_objects(choice.weights, settings.objects, seed))
+        fit = len(draw_objects(choice.weights, 0, seed))
+        fewer = [f"This seed draws from {len(self.numbers)} of these {fit}; another seed draws others."]
         self.notes = choice.notes + fewer * (len(self.numbers) + len(damaged) < fit) + damaged
         self.sources, self.log_pi = self._sources(choice)
         self._embed = lru_cache(64)(self._tokens)
         self._groups: dict[str, int] = {}
 
     def _sources(self, choice: Choice) -> tuple[tuple[Source, ...], dict[str, Tensor]]:
-        """What is drawn from, and for each text the log-weight of everything in it."""
+        """The sources of pictures, and for each text the log-weights of everything in them."""
         wanted = [self.catalogue.reader(n, choice) for n in self.numbers.tolist()]
-        pushed = self._pushed()
+        negatives = self._negatives()
         sources = (
-            Objects(wanted, self.device),
-            Objects([self.catalogue.reader(n, choice) for n in pushed.tolist()], self.device),
-            Anything(*self.catalogue.anything(), self.device),
+            ObjectPictures(wanted, self.device),
+            ObjectPictures([self.catalogue.reader(n, choice) for n in negatives.tolist()], self.device),
+            KitSample(*self.catalogue.sample(), self.device),
         )
         never = [torch.full((source.count,), NEVER) for source in sources]
         pi = torch.from_numpy(choice.weights[self.numbers]).float()
         rows = {
             self.prompt: [pi.log(), never[1], never[2]],
-            # Every picture of the kit, but for what is far from the run's own: a few stand for the many.
+            # All pictures of the kit: the run's own, and a sample that stands for all others.
             "": [torch.zeros(sources[0].count), never[1], torch.full((sources[2].count,), self._share())],
         }
         if self.negative:
-            said = len(pushed) > 0
-            rows[self.negative] = [never[0], torch.zeros(len(pushed)), never[2]] if said else rows[""]
+            known = len(negatives) > 0
+            rows[self.negative] = [never[0], torch.zeros(len(negatives)), never[2]] if known else rows[""]
         return sources, {text: torch.cat(parts).to(self.device) for text, parts in rows.items()}
 
     def _share(self) -> float:
-        """The log of how many pictures of the kit each of those stands for that stand for all."""
-        return math.log(len(self.catalogue.kit) * len(self.grid) / ANYTHING)
+        """The log of the number of pictures of the kit that each picture of the sample stands for."""
+        return math.log(len(self.catalogue.kit) * len(self.grid) / SAMPLE_SIZE)
 
-    def _pushed(self) -> NDArray[np.int64]:
-        """The objects of the negative prompt, where it names any."""
+    def _negatives(self) -> NDArray[np.int64]:
+        """The objects of the negative prompt, if it names any."""
         if not self.negative or not self.catalogue.chooser.understands(self.negative):
             return np.zeros(0, np.int64)
-        return drawn(self.catalogue.chooser.choose(self.negative).weights, PUSHED, 0)
+        return draw_objects(self.catalogue.chooser.choose(self.negative).weights, NEGATIVES, 0)
 
     def encode(self, images: Tensor) -> Tensor:
         """Colour over middle grey and alpha (B,S,S,4) in [0,1] -> x (B,4,S,S) in [-1,1], S at most the kit's side."""
@@ -171,11 +171,11 @@ class CataloguePrior:
     def condition(self, texts: Sequence[str], cameras: Cameras | None = None) -> Condition:
         """B texts and cameras -> log-weights as tokens (B,1,K); `extra`: "camera" (B,) and "group" (B,).
 
-        Rows of one group (-1: none) are views of one thing.  "" is every picture of the kit, whatever it shows and from
-        wherever it was taken; told the camera, it leaves out the run's objects as seen from others.
+        Rows of one group (-1: none) are views of the same object.  "" stands for every picture of the kit, of any
+        object and any camera; given a camera, it has the run's objects from that camera only.
 
-        A text that names a view (", back view") which its camera does not have is of the nearest camera that has it:
-        what Perp-Neg pushes away from.
+        A text with a view (", back view") that is not its camera's gets the nearest camera with that view: Perp-Neg
+        moves away from these.
         """
         words = [found and found[1] for found in map(VIEW.search, texts)]
         plain = [VIEW.sub("", text) for text in texts]
@@ -203,31 +203,31 @@ class CataloguePrior:
         return self.eps(x_t, t, condition)
 
     def eps(self, x_t: Tensor, t: Tensor, condition: Condition, offset: Tensor | None = None) -> Tensor:
-        """As `predict`, with gradient to the tokens and to `offset` (B,4,S,S), which is added to the clean guess."""
+        """As `predict`, with gradient to the tokens and to `offset` (B,4,S,S), which is added to the clean estimate."""
         alpha_bar = self.alphas_cumprod[t].view(-1, 1, 1, 1)
         alpha, sigma = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
         variance = (alpha * STD) ** 2 + sigma**2
-        guess = self._guesses(x_t.float(), t, condition)
-        clean = guess if offset is None else guess + offset
+        estimate = self._clean_estimates(x_t.float(), t, condition)
+        clean = estimate if offset is None else estimate + offset
         return sigma / variance * (x_t - alpha * clean)
 
     def twin(self, rank: int, seed: int) -> CatalogueTwin:
-        """A twin that learns how the scene's pictures differ from those that the prior believes in."""
+        """A twin that learns how the scene's pictures differ from the prior's estimates."""
         return CatalogueTwin(self, rank)
 
-    def _guesses(self, x_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
-        """The clean picture that each row is thought to show (B,4,S,S)."""
+    def _clean_estimates(self, x_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
+        """The estimated clean picture of each row (B,4,S,S)."""
         levels, views, groups = t.tolist(), condition.extra["camera"].tolist(), condition.extra["group"].tolist()
-        asked = zip(condition.tokens[:, 0], views, strict=True)
-        seen = [self._seen(tokens, view, x_t.shape[-1]) for tokens, view in asked]
-        found = [self._likelihood(x, level, row[1]) for x, level, row in zip(x_t, levels, seen, strict=True)]
+        conditions = zip(condition.tokens[:, 0], views, strict=True)
+        candidates = [self._candidates(tokens, view, x_t.shape[-1]) for tokens, view in conditions]
+        found = [self._likelihood(x, level, row[1]) for x, level, row in zip(x_t, levels, candidates, strict=True)]
         if self.settings.joint:
-            found = joined(found, list(zip(groups, levels, strict=True)), views)
-        rows = zip(seen, found, strict=True)
+            found = summed_over_views(found, list(zip(groups, levels, strict=True)), views)
+        rows = zip(candidates, found, strict=True)
         return torch.stack([denoised(log_pi[:, None, None] + likelihood, p.x) for (log_pi, p), likelihood in rows])
 
-    def _seen(self, tokens: Tensor, view: int, side: int) -> tuple[Tensor, Pictures]:
-        """The log-weights (M,) and pictures of what the tokens (K,) allow."""
+    def _candidates(self, tokens: Tensor, view: int, side: int) -> tuple[Tensor, Pictures]:
+        """The log-weights (M,) and pictures that the tokens (K,) allow."""
         parts = torch.split(tokens, [source.count for source in self.sources])
         chosen = [
             (s, part) for s, part in zip(self.sources, parts, strict=True) if s.count and bool((part > NEVER / 2).any())

@@ -1,10 +1,10 @@
-"""A taught twin of the catalogue prior, for the rules that learn while they distil.
+"""The trainable twin of the catalogue prior, for the rules that train one.
 
-A LoRA has low-rank weights beside a network's own.  Here there are no weights, but there is the clean picture D(x_t)
-that the prior believes in, and what a twin has to learn is how the scene's own pictures differ from it.  So the twin
-adds a picture to D, one for each camera and one for none, all zero at first: then it predicts what the prior does.
-What is learned of one view says nothing of the next (a low-rank product did: the views of a scene are not that alike,
-and VSD made clouds), and each is seen a dozen times in a run: it has to learn fast.
+A LoRA adds low-rank weights to those of a network.  Here there are no weights, but there is the prior's estimate D(x_t)
+of the clean picture, and a twin has to learn how the scene's own pictures differ from it.  So the twin adds an offset
+picture to D, one for each camera and one for none, all zero at first: then it predicts what the prior does.  Offsets of
+different views are independent (as a low-rank product they were not; the views of a scene differ too much for that, and
+VSD made clouds).  Each view occurs a dozen times in a run, so it has to learn fast.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from backend.cameras import Cameras
 from backend.priors.base import Condition
 
 
-class Taught(Protocol):
-    """What a twin asks of the catalogue prior."""
+class OffsetPrior(Protocol):
+    """What a twin needs of the catalogue prior."""
 
     grid: Cameras
     channels: int
@@ -33,12 +33,12 @@ class Taught(Protocol):
 
 
 class CatalogueTwin:
-    """A `Twin`; with rank 0 it learns nothing itself and tells gradients to the condition's tokens.
+    """A `Twin`; with rank 0 it has no parameters and gives gradients to the condition's tokens only.
 
-    Any other rank is as good as 1, and nothing is drawn from the seed.
+    All other ranks are equivalent, and the seed is not used.
     """
 
-    def __init__(self, prior: Taught, rank: int) -> None:
+    def __init__(self, prior: OffsetPrior, rank: int) -> None:
         self.prior, self.parameters = prior, dict[str, Tensor]()
         if rank:
             shape = (len(prior.grid) + 1, prior.channels, prior.image_size, prior.image_size)
@@ -48,11 +48,11 @@ class CatalogueTwin:
         """ε (B,4,S,S), with gradient to the parameters and to the condition's tokens."""
         if not self.parameters:
             return self.prior.eps(x_t, t, condition)
-        offset = self.parameters["offset"][condition.extra["camera"]]  # -1, no camera, is the last
+        offset = self.parameters["offset"][condition.extra["camera"]]  # the last one, -1, is for no camera
         if offset.shape[-1] != x_t.shape[-1]:
             offset = F.interpolate(offset, x_t.shape[-2:], mode="area")
         return self.prior.eps(x_t, t, condition, offset)
 
     def gradients(self, loss: Tensor, wrt: Sequence[Tensor]) -> list[Tensor]:
-        """Of a loss that was made from `predict`."""
+        """Gradients of a loss that was computed from `predict`."""
         return list(torch.autograd.grad(loss, list(wrt), materialize_grads=True))

@@ -1,7 +1,7 @@
-"""Words choose and weigh the objects of a kit, and say which are to be dyed: pi_k(y) of the closed-form prior.
+"""Chooses and weights the objects of a kit by the prompt, and which are dyed: pi_k(y) of the closed-form prior.
 
-The head noun says which objects are in, what describes it which of them stay; a colour prefers objects that have it
-and dyes the others.  All that was not understood is told (`backend.priors.prompt_notes`).
+The head noun selects objects and its descriptions narrow them down; a colour prefers objects that have it and dyes the
+others.  Everything that was not understood is reported (`backend.priors.prompt_notes`).
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from backend.priors.colours import Colour, colour_of, metallic, same_colour, woo
 from backend.priors.grammar import Word, chunks_of, kinds
 from backend.priors.kit_names import Marks, Naming
 from backend.priors.lexicon import ADJECTIVES, COMPOUNDS, NEGATIVE_FLUFF, SIZES, WIDER
-from backend.priors.phrases import NEAR, Vocabulary, Wish, is_fluff, read_wish
+from backend.priors.phrases import NEAR, ParsedPrompt, Vocabulary, is_fluff, parse_prompt
 from backend.priors.prompt_notes import Draft, note
 from backend.priors.words import WordTable
 
-FEW = 4  # where fewer names say "wooden", objects that look so count as well
-PREFERRED = 2.0  # weight of objects that have the size, or by themselves the colour, that was asked for
-LONGER = 0.5  # weight of "chair with cushion" where a chair was asked for
-FAINT = 0.25  # what is less likely than this, next to the likeliest, is not chosen: scores overrule weak odds
+FEW = 4  # if fewer names say "wooden", objects that look wooden count as well
+PREFERRED = 2.0  # weight of objects that have the requested size, or the requested colour undyed
+LONGER = 0.5  # weight of "chair with cushion" for the prompt "chair"
+FAINT = 0.25  # smallest weight, relative to the largest, that is chosen: scores override smaller ones
 MATERIALS = {"wood": wooden, "metal": metallic}
 PEOPLE = kinds("person")
-SKIN = frozenset(["black", "white", "brown"])  # said of people it is no dye
+SKIN = frozenset(["black", "white", "brown"])  # for people these are not dyes
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Objects for a sentence."""
+    """The objects for a prompt."""
 
-    weights: NDArray[np.float32]  # (N,) >= 0, one an object, 0: not chosen; the largest is 1.  pi_k up to a factor
-    dyes: dict[int, Colour]  # object number -> sRGB that its main colour is to become
-    notes: list[str]  # sentences to tell the user
+    weights: NDArray[np.float32]  # (N,) >= 0, one per object, 0: not chosen; the largest is 1.  pi_k up to a factor
+    dyes: dict[int, Colour]  # object number -> new sRGB of its main colour
+    notes: list[str]  # sentences for the user
 
 
 class Chooser:
@@ -51,145 +51,143 @@ class Chooser:
         table: WordTable,
     ) -> None:
         if not len(names) == len(colours) == len(shares):
-            raise ValueError(
-                f"{len(names)} names, {len(colours)} colours and {len(shares)} shares do not belong together"
-            )
+            raise ValueError(f"{len(names)} names, {len(colours)} colours and {len(shares)} shares do not match")
         self.naming, self.table = Naming(names), table
         self.colours, self.shares = np.asarray(colours, np.float32), np.asarray(shares, np.float32)
         self._vocabulary = Vocabulary(self.naming.heads, table)
 
     def understands(self, text: str) -> bool:
-        """Whether a sentence names anything of the kit."""
-        return read_wish(text, self._vocabulary) is not None
+        """Whether a text names anything in the kit."""
+        return parse_prompt(text, self._vocabulary) is not None
 
     def choose(self, prompt: str, negative: str = "") -> Choice:
-        """Objects for a prompt, less those that the negative prompt names.
+        """Objects for a prompt, without those that the negative prompt names.
 
         Raises:
-            PriorError: nothing was understood (near names are offered), or nothing is left.
+            PriorError: nothing was understood (similar names are suggested), or nothing is left.
         """
-        wish = read_wish(prompt, self._vocabulary)
-        if wish is None:
+        parsed = parse_prompt(prompt, self._vocabulary)
+        if parsed is None:
             names = ", ".join(self.naming.suggest(prompt, self.table))
             raise PriorError(f'prompt "{_short(prompt)}" names nothing that the prior knows: try one of {names}')
-        draft = Draft(wish, self.naming.headed(wish.roots).astype(np.float32))
+        draft = Draft(parsed, self.naming.headed(parsed.roots).astype(np.float32))
         self._describe(draft)
         self._specify(draft)
         self._colour(draft)
-        self._take_away(draft, negative)
+        self._remove(draft, negative)
         if not draft.chosen.any():
             raise PriorError(
-                f'negative prompt "{_short(negative)}" takes away all that the prior knows of '
-                f'"{_short(prompt)}": say less of it'
+                f'negative prompt "{_short(negative)}" removes all objects for "{_short(prompt)}": make it shorter'
             )
         draft.keep(draft.weights >= FAINT * draft.weights.max())
         draft.dyes = {number: colour for number, colour in draft.dyes.items() if draft.chosen[number]}
         return Choice((draft.weights / draft.weights.max()).astype(np.float32), draft.dyes, [note(draft, self.naming)])
 
     def _describe(self, draft: Draft) -> None:
-        """Words before the thing choose: nouns first ("office" chair), then what names say, last what only shows."""
+        """Narrow down by words before the thing: nouns first ("office" chair), then adjectives in names, then looks."""
         kind = draft.chosen
 
         def rank(word: Word) -> int:
-            return 0 if word.root not in ADJECTIVES else 1 if self._said(word, kind).any() else 2
+            return 0 if word.root not in ADJECTIVES else 1 if self._named(word, kind).any() else 2
 
-        for word in sorted(draft.wish.described, key=rank):
+        for word in sorted(draft.parsed.descriptions, key=rank):
             has = self._has(word, draft.chosen)
             if has.any() and word.root in SIZES:
                 draft.weights[has] *= PREFERRED
-                draft.some.append((word.said, has))
+                draft.partly.append((word.text, has))
             elif has.any():
                 draft.keep(has)
-                draft.said.append(word)
+                draft.shared.append(word)
             elif self._has(word, kind).any():
-                draft.none.append(word.said)
+                draft.unmatched.append(word.text)
             elif not is_fluff(word):
                 self._guess(draft, word)
 
     def _guess(self, draft: Draft, word: Word) -> None:
-        """A describing word that no name carries: perhaps that of a like thing does, or one that means nearly that."""
-        for other in WIDER.get(draft.wish.thing.root, ()):
-            wider = self._said(word, self.naming.headed([other]))
+        """Handle a description that is in no name: try a wider kind of thing, then a word of similar meaning."""
+        for other in WIDER.get(draft.parsed.thing.root, ()):
+            wider = self._named(word, self.naming.headed([other]))
             if wider.any():
                 draft.weights = wider.astype(np.float32)
-                draft.reads.append(f"'{draft.wish.thing.said}' as '{self.naming.label(other)}'")
+                draft.readings.append(f"'{draft.parsed.thing.text}' as '{self.naming.label(other)}'")
                 return
-        near = self.table.near(word.said, self.naming.words(draft.chosen), NEAR)
+        near = self.table.near(word.text, self.naming.words(draft.chosen), NEAR)
         if near is None:
-            self._leave(draft, word)
+            self._ignore(draft, word)
             return
-        draft.reads.append(f"'{word.said}' as '{near}'")
-        draft.keep(self.naming.carrying([near]))
+        draft.readings.append(f"'{word.text}' as '{near}'")
+        draft.keep(self.naming.containing([near]))
 
     def _specify(self, draft: Draft) -> None:
-        """Words after the thing, as the fruit of a bowl: names that carry them are meant, else they are left out."""
-        for word in draft.wish.after:
-            has, both = self._said(word, draft.chosen), self._both(draft.wish, word)
+        """Narrow down by words after the thing ("a bowl of fruit") where names contain them; ignore the others."""
+        for word in draft.parsed.details:
+            has, both = self._named(word, draft.chosen), self._both(draft.parsed, word)
             if has.any():
                 draft.keep(has)
             elif both.any():  # a vase of flowers: "Flowers in a vase"
                 draft.weights = both.astype(np.float32)
             else:
-                self._leave(draft, word)
-        for word in draft.wish.without:
+                self._ignore(draft, word)
+        for word in draft.parsed.without:
             has = self._has(word, draft.chosen)
             if has.any() and (draft.chosen & ~has).any():
                 draft.keep(~has)
             else:
-                self._leave(draft, word)
-        if not draft.wish.after:
+                self._ignore(draft, word)
+        if not draft.parsed.details:
             draft.weights[self.naming.longer] *= LONGER
 
-    def _both(self, wish: Wish, word: Word) -> Marks:
-        """Objects that are another thing, but have the one that was asked for beside it."""
-        return self.naming.headed(kinds(word.root)) & self.naming.carrying(wish.roots)
+    def _both(self, parsed: ParsedPrompt, word: Word) -> Marks:
+        """Objects that are headed by the word, with the requested thing elsewhere in their names."""
+        return self.naming.headed(kinds(word.root)) & self.naming.containing(parsed.roots)
 
-    def _leave(self, draft: Draft, word: Word) -> None:
-        (draft.left if self._vocabulary.exact(word) else draft.unseen).append(word.said)
+    def _ignore(self, draft: Draft, word: Word) -> None:
+        (draft.ignored if self._vocabulary.exact(word) else draft.unknown).append(word.text)
 
-    def _said(self, word: Word, among: Marks) -> Marks:
-        """Whose names say a word; those of that kind where there are any ("pine" tree, though "beech" is wood too)."""
+    def _named(self, word: Word, among: Marks) -> Marks:
+        """Objects whose names have a word; only those of that kind if any are ("pine" tree, though "beech" is wood)."""
         are = self.naming.headed(kinds(word.root)) & among
         if are.any():
             return are
         others = ADJECTIVES.get(word.root, frozenset()) | COMPOUNDS.get(word.root, frozenset())
-        return self.naming.carrying(kinds(word.root) | others) & among
+        return self.naming.containing(kinds(word.root) | others) & among
 
     def _has(self, word: Word, among: Marks) -> Marks:
-        """Whose names say a word or, where few do, who look it."""
-        said = self._said(word, among)
-        if said.sum() >= FEW or self.naming.headed([word.root])[said].any():
-            return said
+        """Objects whose names have a word or, if these are few, that look like it."""
+        named = self._named(word, among)
+        if named.sum() >= FEW or self.naming.headed([word.root])[named].any():
+            return named
         for material in MATERIALS.keys() & ADJECTIVES.get(word.root, frozenset()):
-            said = said | (MATERIALS[material](self.colours) & among)
-        return said
+            named = named | (MATERIALS[material](self.colours) & among)
+        return named
 
     def _colour(self, draft: Draft) -> None:
-        """Prefer what has the colour, dye the rest."""
-        wish = draft.wish
-        draft.left += [word.said for word in wish.left]
-        if wish.colour is None or (wish.shade in SKIN and wish.roots <= PEOPLE):
+        """Prefer objects that have the colour, dye the others."""
+        parsed = draft.parsed
+        draft.ignored += [word.text for word in parsed.more_colours]
+        if parsed.colour is None or (parsed.shade in SKIN and parsed.roots <= PEOPLE):
             return
-        same = same_colour(self.colours, wish.colour)
-        draft.weights *= np.where(same, PREFERRED, 1) * np.maximum(self.shares, FAINT**2)  # how much has, or takes, it
-        draft.dyes = {int(number): wish.colour for number in np.flatnonzero(draft.chosen & ~same)}
+        same = same_colour(self.colours, parsed.colour)
+        colourable = np.maximum(self.shares, FAINT**2)  # share that has, or can take, the colour
+        draft.weights *= np.where(same, PREFERRED, 1) * colourable
+        draft.dyes = {int(number): parsed.colour for number in np.flatnonzero(draft.chosen & ~same)}
 
-    def _take_away(self, draft: Draft, negative: str) -> None:
-        """Each phrase of the negative prompt takes what has all of its words; phrases about pictures take nothing."""
+    def _remove(self, draft: Draft, negative: str) -> None:
+        """Each phrase of the negative prompt removes the objects that match all its words; quality words do nothing."""
         before = int(draft.chosen.sum())
         dyed = np.isin(np.arange(len(self.naming.names)), list(draft.dyes))
         for chunk in chunks_of(negative):
-            telling = [word for word in chunk.words if not is_fluff(word)]
-            if not telling or any(word.root in NEGATIVE_FLUFF for word in telling):
+            relevant = [word for word in chunk.words if not is_fluff(word)]
+            if not relevant or any(word.root in NEGATIVE_FLUFF for word in relevant):
                 continue
-            marks = np.logical_and.reduce([self._is(word, draft.chosen, dyed) for word in telling])
+            marks = np.logical_and.reduce([self._is(word, draft.chosen, dyed) for word in relevant])
             if not marks.any():
-                draft.idle.append(" ".join(word.said for word in telling))
+                draft.unmatched_negative.append(" ".join(word.text for word in relevant))
             draft.keep(~marks)
-        draft.taken = before - int(draft.chosen.sum())
+        draft.removed = before - int(draft.chosen.sum())
 
     def _is(self, word: Word, among: Marks, dyed: Marks) -> Marks:
-        """Which objects a word of a negative prompt is true of, as they will be when they are dyed."""
+        """The objects that match a word of a negative prompt, after dyeing."""
         colour = colour_of(word.root)
         marks = self._has(word, among)
         if colour is not None:

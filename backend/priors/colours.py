@@ -1,8 +1,8 @@
-"""Words that say a colour, and how far two colours are apart.
+"""Words for colours, and how far two colours are apart.
 
 Distances are taken in Oklab (Björn Ottosson, "A perceptual color space for image processing", 2020), where equal steps
-look equal.  Names are CSS's, as PIL knows them, but for those whose CSS value is no colour that a thing has ("red" is
-a lamp's red) and those that CSS lacks.
+look equal.  Names are CSS's, as PIL knows them, except those whose CSS value no real object has ("red" is the red of
+a lamp) and those that CSS lacks.
 """
 
 from __future__ import annotations
@@ -40,20 +40,20 @@ SHADES = {  # towards which colour, and how far
     "sky": ("#ffffff", 0.4), "navy": ("#000000", 0.5), "royal": ("#000000", 0.0), "forest": ("#000000", 0.45),
     "hot": ("#ff0080", 0.4), "neon": ("#ffffff", 0.0), "dusty": ("#858585", 0.35), "blood": ("#000000", 0.2),
 }  # fmt: skip
-# Names of colours that name things as well: colours only where they describe something else.
+# Names of colours that also name things: colours only where they describe something else.
 THINGS = frozenset(
     "orange rose cherry lemon peach plum apricot lime olive mint salmon coral violet lavender lilac chocolate caramel "
     "cream copper bronze brass gold silver rust sand slate walnut chestnut emerald ruby jade sapphire champagne "
     "mustard charcoal amber".split()
 )
-# CSS colours that are said of other things than colour.
+# CSS colours whose names are rarely used as colours.
 NO_COLOURS = frozenset("peru bisque gainsboro linen snow wheat seashell thistle moccasin orchid tomato".split())
 
-GREY = 0.08  # chroma, next to lightness, below which a colour has no hue to go by
-SHADES_OF_GREY = 0.13  # lightness by which greys of one name differ
+GREY = 0.08  # chroma relative to lightness below which the hue is not used
+SHADES_OF_GREY = 0.13  # difference of lightness within greys of one name
 SAME_HUE = 0.95  # cosine of 18 degrees
-MUTED = 0.065  # distance of muted colours that are near whatever their hue: browns
-PALER, STRONGER = 0.65, 1.8  # chroma, next to that of a named colour, that still has the name
+MUTED = 0.065  # distance below which muted colours such as browns match whatever their hue
+PALER, STRONGER = 0.65, 1.8  # limits of chroma, relative to a named colour's, within which the name fits
 LIGHTER_OR_DARKER = 0.16
 
 
@@ -68,7 +68,7 @@ def colour_of(word: str) -> Colour | None:
 
 
 def shaded(colour: Colour, shade: str) -> Colour:
-    """A colour that a word before it changes: "light" green."""
+    """A colour changed by a word before it: "light" green."""
     towards, share = SHADES[shade]
     mixed = (1 - share) * np.array(colour) + share * np.array(_srgb(towards))
     return float(mixed[0]), float(mixed[1]), float(mixed[2])
@@ -85,13 +85,13 @@ def oklab_of(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def bytes_of(lab: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Oklab (..., 3) as sRGB bytes; colours that no screen shows are clipped."""
+    """Oklab (..., 3) as sRGB bytes; colours outside sRGB are clipped."""
     linear = (lab @ np.linalg.inv(LAB.T).astype(np.float32)) ** 3 @ np.linalg.inv(LMS.T).astype(np.float32)
     return np.asarray(_BYTES[np.clip(linear * LEVELS, 0, LEVELS).astype(np.int32)])
 
 
 def same_colour(srgb: ArrayLike, wanted: Colour) -> NDArray[np.bool_]:
-    """Whether people would give sRGB colours (..., 3) the name of the wanted one, in light and in moderate shade."""
+    """Whether sRGB colours (..., 3) would get the name of the wanted one, in light and in moderate shade."""
     lab, other = oklab(srgb), oklab(wanted)
     tints, tint = lab[..., 1:] / np.maximum(lab[..., :1], 0.25), other[1:] / max(float(other[0]), 0.25)
     length, lengths = float(np.hypot(*tint)), np.hypot(*np.moveaxis(tints, -1, 0))
@@ -140,7 +140,7 @@ LAB = np.array(
     ],
     np.float32,
 )
-LEVELS = 16383  # of linear light, fine enough for the darkest bytes
+LEVELS = 16383  # steps of linear light, fine enough for the darkest bytes
 
 
 def _linear(srgb: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -148,5 +148,5 @@ def _linear(srgb: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 _LINEAR = _linear(np.linspace(0, 1, 256, dtype=np.float32))
-# The byte that is nearest to each level: those whose middle towards the next lies below it.
+# The byte nearest to each level: the number of midpoints between bytes that lie below it.
 _BYTES = np.searchsorted((_LINEAR[1:] + _LINEAR[:-1]) / 2, np.arange(LEVELS + 1) / LEVELS).astype(np.uint8)

@@ -1,10 +1,10 @@
 """An object's main colour turned into another: a red car becomes a blue one, on the same black tyres.
 
-Pixels are compared in Oklab, where shade scales all three axes by one factor: a/L and b/L, a pixel's *tint*, are those
-of the colour in light and in shade.  A vivid colour is unmixed: a pixel has as much of it as its tint goes from grey
-towards the colour's, so that seams and highlights go with it and brown legs stay.  A grey has no direction to go in:
-there the pixels near to it belong to it, but for what is too dark to be its shade.  What belongs takes the new colour's
-tint, and becomes lighter or darker by as much as it was lighter or darker than the old: folds and grain stay.
+Pixels are compared in Oklab, where shade scales all three axes by one factor, so that a/L and b/L, a pixel's *tint*,
+are the same in light and in shade.  A vivid colour is unmixed: a pixel's share of it is how far its tint lies from grey
+towards the colour's, so that seams and highlights change too and brown legs do not.  A grey has no such direction:
+there the pixels near to it belong to it, except those too dark to be its shade.  Pixels that belong to the colour take
+the new tint, and keep their lightness relative to the main colour, so that folds and grain stay.
 """
 
 from __future__ import annotations
@@ -18,18 +18,19 @@ Views = NDArray[np.uint8]  # (C,S,S,4) straight alpha, sRGB
 Array = NDArray[np.float32]
 
 DARKEST = 0.25  # L below which a tint is noise
-VIVID = (0.07, 0.14)  # length of a tint up to which it is a grey's, and from which it is vivid
-ASIDE = (0.35, 0.7)  # sine of the angle up to which a tint has a vivid one's hue, and from which it has not
-SMALL = 0.05  # length of a tint that has no hue
-NEAR = (0.05, 0.11)  # distance of tints up to which a pixel is of a grey, and from which it is not
-BRIGHTER = (0.2, 0.35)  # by how much L may be above that of a grey in the light
-SHADE = (0.58, 0.42)  # L, next to a light grey's, down to which a pixel is in its shade, and from which it is not
-LIGHT = (0.3, 0.45)  # L up to which a grey is so dark that all below is its shade, and from which it is light
-PEDESTAL = 0.4  # of L: the contrast of darker colours is not blown up in lighter ones
+# Pairs are the ends of a smooth transition (`_rise`).
+VIVID = (0.07, 0.14)  # length of a tint: from grey to vivid
+ASIDE = (0.35, 0.7)  # sine of the angle between tints: from the same hue to another
+SMALL = 0.05  # length of a tint without a hue
+NEAR = (0.05, 0.11)  # distance of a pixel's tint from a grey's: from belonging to it to not
+BRIGHTER = (0.2, 0.35)  # L above that of a grey: from a lit part of it to another colour
+SHADE = (0.58, 0.42)  # L relative to a light grey's: from its shade to another colour
+LIGHT = (0.3, 0.45)  # L of a grey: from so dark that anything darker is its shade, to light
+PEDESTAL = 0.4  # of L: keeps the contrast of dark colours from being exaggerated in light ones
 
 
 def dye(views: Views, own: Colour, to: Colour) -> Views:
-    """Pictures (C,S,S,4) of an object whose main colour is `own` and is to be `to` (sRGB in [0,1])."""
+    """Pictures (C,S,S,4) of an object, with its main colour changed from `own` to `to` (sRGB in [0,1])."""
     dyed = views.copy()
     flat = dyed.reshape(-1, 4)
     seen = np.flatnonzero(flat[:, 3])
@@ -45,7 +46,7 @@ def dye(views: Views, own: Colour, to: Colour) -> Views:
 
 
 def unmixed(lab: Array, colour: Array) -> tuple[Array, Array]:
-    """How much Oklab pixels (N,3) have a colour (3,), (N,) in [0,1], and the tints (N,2) that they have without it."""
+    """The share (N,) in [0,1] of a colour (3,) in Oklab pixels (N,3), and their tints (N,2) without it."""
     tints, tint = _tint(lab), _tint(colour[None])[0]
     vivid = float(_rise(np.hypot(*tint), *VIVID))
     share, rest = np.zeros(len(lab), np.float32), tints
@@ -64,10 +65,10 @@ def unmixed(lab: Array, colour: Array) -> tuple[Array, Array]:
 
 
 def relit(lightness: Array, old: float, new: float) -> Array:
-    """L of a new colour that is as much lighter or darker as the pixels' L (N,) is than the old colour's."""
+    """L (N,) for the new colour, as much lighter or darker than it as the pixels' L (N,) is than the old colour's."""
     pedestal = max(0.0, PEDESTAL - old)
     target = new * (lightness + pedestal) / (old + pedestal)
-    room = max(1 - new, 0.01)  # above the new colour: highlights fade into it
+    room = max(1 - new, 0.01)  # highlights above the new colour are compressed into this
     return np.asarray(np.where(target > new, new + room * -np.expm1((new - target) / room), target), np.float32)
 
 

@@ -1,7 +1,7 @@
-"""The 48 cameras from which every object of a kit is seen: four rings around it.
+"""The 48 cameras from which every object of a kit is photographed: four rings around it.
 
-With cameras at random angles no two objects are seen alike, and a score of pictures can only be had by turning one into
-the other; on a grid, what is seen from a camera is compared with what was seen from that very camera.
+On a fixed grid a rendered view can be compared with the objects' pictures from exactly the same camera; at arbitrary
+angles the pictures would first have to be turned into one another.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from backend.cameras import Cameras, view_word
 
 FOV = 40.0  # degrees
 FRAMING = 1.05  # distance, in units of that at which the object's bounding sphere just fills the picture
-# A ring: elevation in degrees, how many cameras, azimuth of the first in units of the step between two.
+# A ring: elevation in degrees, number of cameras, azimuth of the first in units of the step between two.
 RINGS = ((-5.0, 12, 0.5), (15.0, 16, 0.0), (40.0, 12, 0.5), (65.0, 8, 0.0))
 SIDE = 128  # pixels of a picture
 
@@ -35,9 +35,9 @@ def grid_cameras() -> Cameras:
 
 
 def nearest(grid: Cameras, cameras: Cameras, words: Sequence[str | None] = ()) -> list[int]:
-    """The grid's camera nearest to each of B cameras, among those whose view has its word where one is given."""
-    place, wanted = (c.positions.cpu() / c.distance.cpu()[:, None] for c in (grid, cameras))
-    likeness = wanted @ place.T  # (B,C)
+    """The grid's camera nearest to each of B cameras; where a view word is given, among those with that word."""
+    directions, targets = (c.positions.cpu() / c.distance.cpu()[:, None] for c in (grid, cameras))
+    likeness = targets @ directions.T  # (B,C), cosines
     views = [view_word(float(a), float(e)) for a, e in zip(grid.azimuth, grid.elevation, strict=True)]
     for row, word in zip(likeness, words, strict=False):
         if word is not None:

@@ -1,10 +1,10 @@
-"""A kit on disk: objects that were photographed from the grid, one WebP each, and an index of them.
+"""A kit on disk: objects photographed from the grid's cameras, one WebP each, and an index of them.
 
     KIT/kit.json    what the objects are, and how the pictures are laid out (`KitIndex`)
     KIT/0000.webp   an atlas of one object: a row of the grid's cameras after the other, RGBA, straight alpha, sRGB
 
-The catalogue that ships is a kit; `python -m backend kit` makes one of anybody's objects.  Only the index is read when
-a kit is opened; an object's atlas (8 ms) when somebody asks for its views.
+The embedded prior is a kit; `python -m backend kit` makes one from the user's own objects.  Opening a kit reads only
+the index; an object's atlas is read (8 ms) when its views are needed.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from backend.files import replacing
 from backend.priors.base import PriorError
 from backend.priors.grid import FOV, SIDE, grid_rows
 
-EMBEDDED = "embedded"  # the name of the kit that ships
+EMBEDDED = "embedded"  # the name of the shipped kit
 SHIPPED = Path(__file__).parent / "objects"
 INDEX = "kit.json"
 FORMAT = 1
 CHANNELS = "RGBA"
 COLUMNS = 8  # of an atlas: 48 views are 6 rows of 8
-# Of the WebP, colour and alpha: 45 dB and 50 dB at some 50 KB an object; a finer search for bits takes 4 s to save 2 %.
+# Of the WebP, colour and alpha: 45 dB and 50 dB at some 50 KB an object; a slower METHOD takes 4 s to save 2 %.
 QUALITY, ALPHA_QUALITY, METHOD = 75, 70, 4
 KEPT = 32  # atlases in memory, 3 MB each
 
@@ -38,7 +38,7 @@ Views = NDArray[np.uint8]  # (C,S,S,4)
 
 
 def kit_folder(prior: str) -> Path | None:
-    """The folder of the kit that a prior's name means, None for any other kind of prior."""
+    """The kit's folder for a prior's name; None for any other kind of prior."""
     if prior == EMBEDDED:
         return SHIPPED
     folder = Path(prior).expanduser()
@@ -50,16 +50,16 @@ class KitError(PriorError):
 
 
 class KitObject(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One object: its atlas, what people call it, and whose it is."""
+    """One object: its atlas, name, source and author."""
 
     file: str  # "0000.webp"
     name: str  # "Coffee table"
     source: str  # where it comes from, unique in the kit
     licence: str = ""
     creator: str = ""
-    title: str = ""  # what its creator called it, where that is not the name
-    colour: tuple[float, float, float] = (0.5, 0.5, 0.5)  # the one that covers most of it: sRGB in [0,1]
-    share: Annotated[float, Meta(ge=0, le=1)] = 1.0  # of the object, that has this colour
+    title: str = ""  # the creator's own name for it, if different
+    colour: tuple[float, float, float] = (0.5, 0.5, 0.5)  # main colour: sRGB in [0,1]
+    share: Annotated[float, Meta(ge=0, le=1)] = 1.0  # of the object that has this colour
 
 
 class KitIndex(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -75,12 +75,12 @@ class KitIndex(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 class Kit:
-    """An open kit; raises KitError where it is none, or one that this version cannot use."""
+    """An open kit; raises KitError where the folder is not a kit, or not one that this version can use."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.index = folder, read_index(folder)
         if not self.index.objects:
-            raise KitError(f"{folder} holds no object: make the kit again.")
+            raise KitError(f"{folder} has no objects: make the kit again.")
         self.views = lru_cache(KEPT)(self._views)
 
     def __len__(self) -> int:
@@ -116,7 +116,7 @@ def read_atlas(file: Path) -> Views:
 
 
 def write_atlas(views: Views, file: Path, quality: int = QUALITY) -> None:
-    """Views (48,128,128,4) as one WebP.  The colour of empty pixels is kept, for it bleeds into edges."""
+    """Views (48,128,128,4) as one WebP.  The colour of empty pixels is kept, as it bleeds into edges."""
     count, side = views.shape[:2]
     rows = -(-count // COLUMNS)
     tiles = np.zeros((rows * COLUMNS, side, side, 4), np.uint8)
@@ -126,26 +126,28 @@ def write_atlas(views: Views, file: Path, quality: int = QUALITY) -> None:
 
 
 def new_index(name: str, objects: Iterable[KitObject] = ()) -> KitIndex:
-    """What is written of a kit of this version."""
+    """The index of a kit of this version."""
     cameras = tuple((a, e, round(framing, 4)) for a, e, framing in grid_rows().tolist())
     return KitIndex(name=name, cameras=cameras, objects=tuple(objects))
 
 
 def write_index(index: KitIndex, folder: Path) -> None:
     """kit.json, whole or not at all; OSError where the disk is full."""
-    lines = b",\n".join(map(msgspec.json.encode, index.objects))  # an object a line, for those who compare two kits
+    lines = b",\n".join(
+        map(msgspec.json.encode, index.objects)
+    )  # one object a line, so that two kits can be compared with diff
     empty = msgspec.json.encode(msgspec.structs.replace(index, objects=()))
     with replacing(folder / INDEX) as file:
         file.write_bytes(empty.removesuffix(b"]}") + b"\n" + lines + b"\n]}\n")
 
 
 def read_index(folder: Path) -> KitIndex:
-    """kit.json, of which there may be no objects yet; KitError where there is none that this version can use."""
+    """kit.json, which may still be without objects; KitError where this version cannot use it."""
     file = folder / INDEX
     try:
         index = msgspec.json.decode(file.read_bytes(), type=KitIndex)
     except FileNotFoundError as error:
-        raise KitError(f"{folder} is no kit: there is no {INDEX} in it.") from error
+        raise KitError(f"{folder} is not a kit: it has no {INDEX}.") from error
     except OSError as error:
         raise KitError(f"{file} cannot be read ({error.strerror}).") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -155,12 +157,12 @@ def read_index(folder: Path) -> KitIndex:
 
 
 def _check(folder: Path, index: KitIndex) -> None:
-    """KitError unless the pictures are those that this version reads."""
+    """KitError unless the pictures are of the kind that this version reads."""
     ours = [tuple(row) for row in grid_rows().tolist()]
     theirs = [tuple(row) for row in index.cameras]
     if index.format != FORMAT:
         raise KitError(f"{folder} is a kit of format {index.format}, not {FORMAT}: make it again with this version.")
     if index.channels != CHANNELS:
-        raise KitError(f"{folder} holds {index.channels} pictures, not {CHANNELS}: make the kit again.")
+        raise KitError(f"{folder} has {index.channels} pictures, not {CHANNELS}: make the kit again.")
     if (index.side, index.fov) != (SIDE, FOV) or len(ours) != len(theirs) or not np.allclose(ours, theirs, atol=1e-3):
-        raise KitError(f"{folder} was photographed from another grid of cameras: make the kit again.")
+        raise KitError(f"{folder} was photographed from other cameras: make the kit again.")

@@ -1,9 +1,9 @@
-"""What words mean, as far as a catalogue of things asks: data, no code.
+"""The meanings of words, as far as a kit of objects needs them: data only.
 
-Words between two strokes of `_SAME` are one thing; the first is the root that all are compared by.  `_KINDS` go one
-way: a bus is a vehicle.  Words between two strokes of `_ADJECTIVES` and `_COMPOUNDS` stand for each other where a thing
-is described; an adjective says how it is ("a small chair"), a compound which it is ("a bar stool").
-The word table (`backend.priors.words`) knows thousands more, but takes a sideboard for a board.
+Words between two slashes of `_SAME` mean the same; the first is the root by which all are compared.  `_KINDS` go one
+way: a bus is a vehicle.  Words between two slashes of `_ADJECTIVES` and `_COMPOUNDS` stand for each other in
+descriptions; an adjective says how a thing is ("a small chair"), a compound which kind it is ("a bar stool").
+The word table (`backend.priors.words`) has thousands more, but takes a sideboard for a board.
 """
 
 from __future__ import annotations
@@ -95,13 +95,13 @@ pool: jacuzzi
 house: hut
 """
 
-# Kinds that look so much alike that one stands for the other: without a taxi, any car.
+# Kinds whose members look alike, so that others can stand for a missing one: without a taxi, any car.
 ALIKE = frozenset(
     "armchair car van truck bus boat plane dog cat fish child flower tree shoe hat bag bottle glass cup vase bed shell "
     "lamp sofa house pencil".split()
 )
 
-# Kinds that count too where only they are as described: there is no rattan chair, but a rattan armchair.
+# Wider kinds, used where only they match a description: there is no rattan chair, but a rattan armchair.
 WIDER = {
     "chair": ("armchair", "stool"),
     "table": ("desk",),
@@ -127,10 +127,10 @@ kid baby infant toddler nursery / hanging pendant suspended / standing upright /
 deck beach lounge relax / bar counter / desk table
 """
 
-# Of objects in a kit these say little, for all are seen in one size.
+# These mean little in a kit, as all objects are shown at one size.
 SIZES = frozenset("small large tall low long wide narrow".split())
 
-# Several words that are one thing, in the singular: its root.
+# Several words for one thing, in the singular, and its root.
 IDIOMS = {
     "hot dog": "hotdog", "tea pot": "teapot", "lip stick": "lipstick", "sofa bed": "sofabed", "french fry": "fries",
     "french fries": "fries", "table tennis": "tabletennis", "t shirt": "shirt", "ping pong": "tabletennis",
@@ -174,9 +174,9 @@ BRANDS = {
 
 # Words that have no plural.
 MASSES = frozenset("furniture food fruit cutlery clothing clothes crockery footwear".split())
-# The last word of an object's name that says nothing: "toilets unit".
+# Last words of objects' names that mean nothing: "toilets unit".
 WEAK = frozenset("unit set model piece object item thing asset mesh prop".split())
-# What a description says before it comes to the thing: "a statue of a horse".
+# Words that may come before the thing: "a statue of a horse".
 CARRIERS = frozenset(
     "sculpture statue figurine bust drawing painting sketch style version scene toy miniature description design "
     "concept art".split()
@@ -192,7 +192,7 @@ FLUFF = frozenset(
     "show draw create generate there this these my your it its his her our their typical ordinary normal real "
     "colored coloured color colour painted dyed all be being aesthetic bright deep pale".split()
 )
-# What negative prompts say of every picture.
+# Words of negative prompts that are about picture quality.
 NEGATIVE_FLUFF = frozenset(
     "blurry blur low bad ugly worst poor jpeg artifact artefact noise noisy grainy watermark text signature logo "
     "deformed disfigured distorted mutated mutation extra missing limb finger hand anatomy cropped out frame duplicate "
@@ -220,8 +220,8 @@ ROOTS |= {brand: thing for thing, brands in BRANDS.items() for brand in brands.s
 KINDS = {kind: tuple(rest.split()) for kind, rest in (line.split(":") for line in _KINDS.strip().split("\n"))}
 
 
-def _standing_for_each_other(text: str) -> dict[str, frozenset[str]]:
-    """Root -> the roots that stand for it; a word may be in several groups."""
+def _synonyms(text: str) -> dict[str, frozenset[str]]:
+    """Root -> the roots that can stand for it; a word may be in several groups."""
     found: dict[str, frozenset[str]] = {}
     for group in _groups(text):
         roots = frozenset(ROOTS.get(word, word) for word in group)
@@ -229,7 +229,7 @@ def _standing_for_each_other(text: str) -> dict[str, frozenset[str]]:
     return found
 
 
-ADJECTIVES = _standing_for_each_other(_ADJECTIVES)
-COMPOUNDS = _standing_for_each_other(_COMPOUNDS)
-# Kind -> the kinds that it looks like, from above.
+ADJECTIVES = _synonyms(_ADJECTIVES)
+COMPOUNDS = _synonyms(_COMPOUNDS)
+# Kind -> the more general kind that it looks like.
 LIKE = {kind: general for general in sorted(ALIKE) for kind in KINDS.get(general, ())}

@@ -1,11 +1,11 @@
-"""What every diffusers prior shares: frozen networks from a folder, and a U-Net that answers in noise.
+"""Loading of diffusers priors: frozen networks from a folder, and a U-Net that predicts noise.
 
 A U-Net predicts the noise ε, the velocity v = α ε - σ x_0 (Salimans and Ho, 2202.00512) or the clean sample x_0.
 With x_t = α x_0 + σ ε all three say the same:
 
     ε = α v + σ x_t        ε = (x_t - α x_0) / σ
 
-The rest of the house knows ε alone; `Denoiser` converts.
+The rest of the backend uses only ε; `Denoiser` converts.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from torch import Tensor
 
 from backend.priors.base import PriorError
 
-# What the network said, x_t, alpha_t, sigma_t -> eps.
+# (network output, x_t, alpha_t, sigma_t) -> eps.
 TO_EPS: dict[str, Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]] = {
     "epsilon": lambda eps, _x_t, _alpha, _sigma: eps,
     "v_prediction": lambda v, x_t, alpha, sigma: alpha * v + sigma * x_t,
@@ -36,7 +36,7 @@ def weights_dtype(device: torch.device) -> torch.dtype:
 
 
 def reason(error: Exception) -> str:
-    """First sentence of a library's message, to stand in brackets in one of ours."""
+    """The first sentence of a library's message, to be quoted in one of ours."""
     message = " ".join(str(error).split()) or type(error).__name__
     return message.split(". ")[0].rstrip(".:")
 
@@ -55,7 +55,7 @@ def pictures(x: Tensor) -> Tensor:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The safetensors of one network, each opened to see that it is whole.
+    """The safetensors files of one network, each opened to check that it is complete.
 
     Raises:
         PriorError: none there, or one that is cut off or otherwise no safetensors file.
@@ -63,12 +63,12 @@ def weight_files(folder: Path) -> list[Path]:
     files = sorted(folder.glob("*.safetensors"))
     if not files and any(folder.glob("*.bin")):
         raise PriorError(
-            f"{folder} holds pickled weights (.bin), which can run any code: convert them once with diffusers, "
+            f"{folder} has pickled weights (.bin), which can run any code: convert them once with diffusers, "
             f"DiffusionPipeline.from_pretrained({str(folder.parent)!r}, use_safetensors=False)"
             ".save_pretrained(NEW_FOLDER), and pass the new folder"
         )
     if not files:
-        raise PriorError(f"{folder} holds no .safetensors weights: download or copy that folder again")
+        raise PriorError(f"{folder} has no .safetensors weights: download or copy that folder again")
     for file in files:
         try:
             with safe_open(file, "pt"):
@@ -79,7 +79,7 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def variant(folder: Path) -> str | None:
-    """ "fp16" for a folder that holds the half-precision files of a hub model alone."""
+    """ "fp16" for a folder that has only the half-precision files of a hub model."""
     return "fp16" if all(".fp16" in file.name for file in weight_files(folder)) else None
 
 
@@ -107,14 +107,14 @@ def load_frozen(network: Any, folder: Path, dtype: torch.dtype, device: torch.de
         model, info = network.from_pretrained(folder, torch_dtype=dtype, output_loading_info=True, **options)
     except (OSError, ValueError, RuntimeError) as error:
         raise PriorError(f"{folder} is not a whole {network.__name__} ({reason(error)}): download it again") from error
-    if info["missing_keys"]:  # diffusers would go on with random numbers in their place
+    if info["missing_keys"]:  # diffusers would use random numbers for them
         name = min(info["missing_keys"])
         raise PriorError(f"{folder} lacks {len(info['missing_keys'])} tensors, {name} among them: download it again")
     return model.to(device=device, memory_format=torch.channels_last).eval().requires_grad_(False)
 
 
 class Denoiser:
-    """A frozen U-Net and its noise levels `alphas_cumprod` (T,); `dtype` is what it computes in."""
+    """A frozen U-Net and its noise levels `alphas_cumprod` (T,); `dtype` is the precision it computes in."""
 
     def __init__(self, unet: Any, alphas_cumprod: Tensor, prediction_type: str) -> None:
         self.unet, self.dtype, self.device = unet, unet.dtype, unet.device
@@ -124,8 +124,8 @@ class Denoiser:
     def eps(self, x_t: Tensor, t: Tensor, tokens: Tensor, beside: Tensor | None = None, **inputs: Any) -> Tensor:
         """ε (B,C,h,w) in float32 from one forward, with gradient; `inputs` are the U-Net's other arguments.
 
-        `beside` (B,P,h,w) are channels that the U-Net is given after those of x_t.  Of its answer the channels beyond
-        those of x_t are a learned variance (DeepFloyd IF) and are dropped.
+        `beside` (B,P,h,w) are further input channels of the U-Net.  Output channels beyond those of x_t are a learned
+        variance (DeepFloyd IF) and are dropped.
         """
         whole = x_t if beside is None else torch.cat([x_t, beside], 1)
         given = whole.to(self.dtype, memory_format=torch.channels_last)
@@ -137,17 +137,17 @@ class Denoiser:
 def load_denoiser(folder: Path, dtype: torch.dtype, device: torch.device) -> Denoiser:
     """The `unet/` and `scheduler/` of a prior's folder.
 
-    Of the scheduler only the betas and the prediction type count, and those stand in the configuration of every
-    scheduler of the Stable Diffusion family; DDPM's class turns them into ᾱ_t.
+    Of the scheduler only the betas and the prediction type are used, which every scheduler of the Stable Diffusion
+    family has in its configuration; DDPM's class turns them into ᾱ_t.
 
     Raises:
-        PriorError: files missing or damaged, or a scheduler that is not made of betas.
+        PriorError: files missing or damaged, or a scheduler without betas.
     """
     config = read_config(DDPMScheduler, folder / "scheduler")
     if "beta_schedule" not in config and config.get("trained_betas") is None:
         name = config.get("_class_name", "the scheduler")
         raise PriorError(f"{name} in {folder} has no betas: use a model with a DDPM, DDIM, PNDM or Euler scheduler")
-    prediction_type = config.get("prediction_type", "epsilon")  # which the oldest folders leave out
+    prediction_type = config.get("prediction_type", "epsilon")  # the oldest folders do not have it
     if prediction_type not in TO_EPS:
         raise PriorError(f'{folder} predicts "{prediction_type}": use a model that predicts one of {", ".join(TO_EPS)}')
     alphas_cumprod = DDPMScheduler.from_config(config).alphas_cumprod

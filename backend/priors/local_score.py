@@ -1,7 +1,7 @@
-"""The exact score of a set of pictures, and its local kind, which makes new pictures of their parts.
+"""The exact score of a set of pictures, and its local version, which makes new pictures from their parts.
 
 Let x be one of the pictures I_k with probability pi_k, blurred by a Gaussian of width s.  Then x_t is from the mixture
-of N(alpha I_k, v), v = alpha^2 s^2 + sigma^2, and the best guess of the clean picture is
+of N(alpha I_k, v), v = alpha^2 s^2 + sigma^2, and the estimate of the clean picture is
 
     D(p)   = sum_k r_k(p) I_k(p)
     r_k(p) = softmax_k [ log pi_k - 1/(2v) sum over q in W(p) of |x_t(q) - alpha I_k(q)|^2 ]
@@ -12,8 +12,8 @@ samples are the pictures themselves.  With W a window around each pixel it is wh
 their place (Kamb and Ganguli, "An analytic theory of creativity in convolutional diffusion models", 2412.20292): a
 mosaic of their parts.
 
-Only differences between the k matter, so that |x_t|^2 drops out of the square: what is left is one product of x_t with
-each picture, and the pictures' own squares, which are known beforehand.
+Only differences between the k matter, so |x_t|^2 drops out of the square: what remains is one product of x_t with each
+picture, and the pictures' own squares, which are computed once.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-NEGLIGIBLE = 18.0  # a picture e^18 times less likely than the best at a pixel is left out there: 1.5e-8 of the guess
-NEVER = -1e9  # log-weight of a picture that must not be chosen; finite, as weights of two conditions may be blended
+NEGLIGIBLE = 18.0  # pictures e^18 times less likely than the best at a pixel are ignored there: 1.5e-8 of the estimate
+NEVER = -1e9  # log-weight of a picture that must not be chosen; finite, so that conditions can be blended
 # From this noise level on (sigma), the window's side in shares of the picture's, for the usual mix and for the most.
 WINDOWS = ((0.95, 1.0, 0.35), (0.8, 0.5, 0.18), (0.0, 0.25, 0.1))
 USUAL_MIX = 0.5
@@ -32,8 +32,9 @@ USUAL_MIX = 0.5
 def window_side(sigma: float, mix: float, side: int) -> int:
     """Side of the window in pixels, odd, or `side` for the whole picture.
 
-    `mix` in [0,1]: at 0 windows are whole at all levels, at 1/2 and at 1 as in the table, and in between by powers.
-    Above 1/2 no window is whole, and nothing binds the parts of a thing together any more but that they fit.
+    `mix` in [0,1]: at 0 windows are whole pictures at all levels, at 1/2 and 1 they are as in the table, and between
+    they are interpolated geometrically.  Above 1/2 no window is a whole picture, so that the parts of an object are
+    held together only by fitting each other.
     """
     usual, most = next((usual, most) for least, usual, most in WINDOWS if sigma >= least)
     further = max(mix / USUAL_MIX - 1, 0.0)
@@ -42,7 +43,7 @@ def window_side(sigma: float, mix: float, side: int) -> int:
 
 
 def box_sum(values: Tensor, side: int) -> Tensor:
-    """Sums of values (...,H,W) over windows of this odd side around each pixel, cut off at the picture's edge.
+    """Sums of values (...,H,W) over windows of this odd side around each pixel, clipped at the picture's edge.
 
     Two products with a banded matrix: for pictures of 128 pixels faster than running sums, and as exact.
     """
@@ -51,7 +52,7 @@ def box_sum(values: Tensor, side: int) -> Tensor:
 
 
 def _band(length: int, side: int, like: Tensor) -> Tensor:
-    """(length,length), 1 where two pixels lie in one window."""
+    """(length,length): 1 where two pixels are in one window."""
     place = torch.arange(length, device=like.device)
     return ((place[:, None] - place).abs() <= side // 2).to(like)
 
@@ -69,10 +70,10 @@ def log_likelihood(x_t: Tensor, pictures: Tensor, squares: Tensor, alpha: float,
     return box_sum(alpha * products - alpha**2 / 2 * squares, side) / variance
 
 
-def joined(found: list[Tensor], groups: list[tuple[int, int]], views: list[int]) -> list[Tensor]:
-    """Log-likelihoods (M,1,1) of whole pictures, added up over the different views of each group and level.
+def summed_over_views(found: list[Tensor], groups: list[tuple[int, int]], views: list[int]) -> list[Tensor]:
+    """Log-likelihoods (M,1,1) of whole pictures, summed over the different views of each group and level.
 
-    Those of windows (M,S,S), and of rows in no group (-1), are left as they are.
+    Those of windows (M,S,S), and of rows without a group (-1), are unchanged.
     """
     whole: dict[tuple[int, int], dict[int, Tensor]] = {}
     for likelihood, group, view in zip(found, groups, views, strict=True):
@@ -85,19 +86,19 @@ def joined(found: list[Tensor], groups: list[tuple[int, int]], views: list[int])
 
 
 def posterior(log_weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Responsibilities r (K',H,W) or (K',1,1) and which (K',) of the K pictures they are of.
+    """Responsibilities r (K',H,W) or (K',1,1), and the numbers (K',) of their pictures among the K.
 
-    log_weights (K,H,W) or (K,1,1).  A picture that is negligible at a pixel has r = 0 there, and one that is so at
-    every pixel is left out; what they would have had, at most (K - 1) e^-18 a pixel, is shared among the others.
+    log_weights (K,H,W) or (K,1,1).  A picture that is negligible at a pixel has r = 0 there, and one that is
+    negligible everywhere is dropped; their share, at most (K - 1) e^-18 per pixel, goes to the others.
     """
     matters = log_weights.detach() > log_weights.detach().amax(0, keepdim=True) - NEGLIGIBLE
     kept = matters.flatten(1).any(1).nonzero()[:, 0]
-    # Exact zeros also spare the processor the numbers next to zero, which it multiplies a hundred times slower.
+    # Exact zeros also avoid denormal numbers, which the processor multiplies a hundred times more slowly.
     return log_weights[kept].masked_fill(~matters[kept], -torch.inf).softmax(0), kept
 
 
 def denoised(log_weights: Tensor, pictures: Tensor) -> Tensor:
-    """The best guess D (C,H,W) of the clean picture: pictures (K,C,H,W) weighed by their posterior."""
+    """The estimate D (C,H,W) of the clean picture: pictures (K,C,H,W) weighted by their posterior."""
     r, kept = posterior(log_weights)
     chosen = pictures if len(kept) == len(pictures) else pictures[kept]
     return (r[:, None] * chosen).sum(0)
@@ -106,7 +107,7 @@ def denoised(log_weights: Tensor, pictures: Tensor) -> Tensor:
 def rgba_to_x(views: Tensor, side: int) -> Tensor:
     """Pictures (N,S,S,4) uint8 with straight alpha -> x (N,4,side,side): colour over middle grey and alpha, in [-1,1].
 
-    Colour over grey is linear in what covers a pixel, so a smaller x is the mean of a larger one.
+    Colour over grey is linear in coverage, so a smaller x is the mean of a larger one.
     """
     rgba = views.movedim(-1, 1).float() / 255
     alpha = rgba[:, 3:]

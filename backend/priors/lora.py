@@ -1,12 +1,12 @@
-"""LoRA: a taught twin of a frozen U-Net (Hu et al., 2106.09685), for the rules that learn while they distil.
+"""LoRA: a trainable twin of a frozen U-Net (Hu et al., 2106.09685), for the rules that train one.
 
-The twin is the U-Net's modules once more, around the very same weight tensors, and in its attention layers stand
-low-rank weights of its own beside them: W x + B A x, with A drawn and B = 0, so that at first it predicts exactly what
-the prior predicts.  `peft` puts the layers in.  They are put into the copy alone: a worker keeps the prior in memory
-for its next job, and whatever happens to the twin, the prior's modules and weights stay what they were.
+The twin is a copy of the U-Net's modules that shares its weight tensors and has low-rank weights of its own in the
+attention layers: W x + B A x, with A random and B = 0, so that at first it predicts exactly what the prior predicts.
+`peft` inserts the layers, into the copy only: a worker keeps the prior in memory for its next job, so its modules and
+weights must not change.
 
-The low-rank weights are kept in single precision whatever the U-Net computes in, for a step of 1e-4 would be lost in
-the rounding of half precision.
+The low-rank weights are in single precision whatever the U-Net computes in, as a step of 1e-4 would be lost in the
+rounding of half precision.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from backend.priors.loading import Denoiser
 TARGETS = ["to_q", "to_k", "to_v", "to_out.0"]  # of self- and cross-attention, as in ProlificDreamer
 HALF_SCALE = 2.0**10  # a mean over 65,536 numbers has gradients near the smallest that float16 can hold
 
-Ask = Callable[[Denoiser, Tensor, Tensor, Condition], Tensor]
+Predict = Callable[[Denoiser, Tensor, Tensor, Condition], Tensor]
 
 
 class LoRA:
-    """A `Twin` of the prior that has this denoiser; `ask` is how that prior asks a denoiser."""
+    """A `Twin` of the prior with this denoiser; `predict_with` is how that prior predicts with a denoiser."""
 
-    def __init__(self, denoiser: Denoiser, ask: Ask, rank: int, seed: int) -> None:
-        self.denoiser, self.ask = denoiser, ask
+    def __init__(self, denoiser: Denoiser, predict_with: Predict, rank: int, seed: int) -> None:
+        self.denoiser, self.predict_with = denoiser, predict_with
         self.parameters: dict[str, Tensor] = {}
         if rank:
             unet = with_adapters(denoiser.unet, rank, torch.Generator().manual_seed(seed))
@@ -42,22 +42,22 @@ class LoRA:
 
     def predict(self, x_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
         """ε (B,C,h,w) for x_t at integer levels t (B,), with gradient to the LoRA and to the condition."""
-        return self.ask(self.denoiser, x_t, t, condition)
+        return self.predict_with(self.denoiser, x_t, t, condition)
 
     def gradients(self, loss: Tensor, wrt: Sequence[Tensor]) -> list[Tensor]:
-        """Of a loss that was made from `predict`; in float16 it is scaled up on its way through the U-Net."""
+        """Gradients of a loss that was computed from `predict`; in float16 it is scaled up against underflow."""
         scale = HALF_SCALE if self.denoiser.dtype == torch.float16 else 1.0
         found = torch.autograd.grad(loss * scale, list(wrt))
         return [gradient / scale for gradient in found]
 
 
 def with_adapters(unet: Any, rank: int, generator: torch.Generator) -> Any:
-    """A U-Net of new modules around the same weights, with low-rank ones in its attention layers.
+    """A copy of the U-Net's modules that shares its weights, with low-rank ones in its attention layers.
 
     Raises:
         PriorError: it has no attention layers.
     """
-    from peft import LoraConfig, inject_adapter_in_model  # seconds to import, and most runs do without
+    from peft import LoraConfig, inject_adapter_in_model  # takes seconds to import, and most runs do not need it
 
     shared = {id(tensor): tensor for tensor in chain(unet.parameters(), unet.buffers())}
     twin = copy.deepcopy(unet, shared)
@@ -65,15 +65,15 @@ def with_adapters(unet: Any, rank: int, generator: torch.Generator) -> Any:
     try:
         inject_adapter_in_model(config, twin)
     except ValueError as error:
-        raise PriorError("This prior's U-Net has no attention layers to put a LoRA in: choose another rule") from error
+        raise PriorError("This prior's U-Net has no attention layers for a LoRA: choose another rule") from error
     for name, value in twin.named_parameters():
         if value.requires_grad:
-            value.data = _first(name, value, generator)
+            value.data = _initial(name, value, generator)
     return twin
 
 
-def _first(name: str, value: Tensor, generator: torch.Generator) -> Tensor:
-    """A or B at the start, in float32: A drawn on the CPU, so that a seed means the same on every device."""
+def _initial(name: str, value: Tensor, generator: torch.Generator) -> Tensor:
+    """The initial A or B in float32; A is drawn on the CPU, so that a seed gives the same on every device."""
     first = torch.zeros(value.shape)
     if "lora_A" in name:
         nn.init.kaiming_uniform_(first, a=math.sqrt(5), generator=generator)

@@ -1,7 +1,7 @@
-"""What a sentence wishes for, among the things that a kit has: a thing, what it is like, its colour.
+"""Parses a prompt with the vocabulary of a kit: the thing, its descriptions, its colour.
 
-The thing is the head noun of the first phrase: the last word of it that names objects of the kit, else the last one
-that the word table takes for such a word.  Later phrases describe it or are told as left out.
+The thing is the head noun of the first phrase: its last word that names objects of the kit, or else the last one that
+is similar to such a word by the word table.  Later phrases describe it or are reported as ignored.
 """
 
 from __future__ import annotations
@@ -14,49 +14,49 @@ from backend.priors.grammar import Chunk, Word, chunks_of, kinds, root
 from backend.priors.lexicon import ADJECTIVES, CARRIERS, FLUFF, LIKE
 from backend.priors.words import WordTable
 
-NEAR = 0.72  # cosine above which a word stands for another: puppy/dog .78, couch/sofa .84; cat/dog .63, cow/deer .59
-PASSED = FLUFF | CARRIERS | ADJECTIVES.keys()  # may all come before the phrase with the thing
+NEAR = 0.72  # cosine above which a word can replace another: puppy/dog .78, couch/sofa .84; cat/dog .63, cow/deer .59
+PASSED = FLUFF | CARRIERS | ADJECTIVES.keys()  # may come before the phrase with the thing
 PARTS = frozenset("haired eyed skinned legged topped seated shirted faced headed tipped framed".split())
 
 
 @dataclass(frozen=True)
-class Wish:
-    """A sentence that was understood."""
+class ParsedPrompt:
+    """A prompt that was understood."""
 
     thing: Word
-    roots: frozenset[str]  # of the heads that count
-    like: str | None = None  # the head that the thing was taken for
-    described: tuple[Word, ...] = ()  # "office" chair
-    after: tuple[Word, ...] = ()  # bowl of "fruit"
+    roots: frozenset[str]  # of the matching heads
+    taken_for: str | None = None  # the head that replaces an unknown thing
+    descriptions: tuple[Word, ...] = ()  # "office" chair
+    details: tuple[Word, ...] = ()  # bowl of "fruit"
     without: tuple[Word, ...] = ()  # chair without "cushion"
     colour: Colour | None = None
-    shade: str = ""  # the colour as it was said
-    left: tuple[Word, ...] = ()  # further colours
+    shade: str = ""  # the colour as it was written
+    more_colours: tuple[Word, ...] = ()  # ignored
 
 
 @dataclass
 class Vocabulary:
-    """The heads of a kit's names, and the word table that says what is near to them."""
+    """The heads of a kit's names, and the word table for words that are similar to them."""
 
     heads: frozenset[str]
     table: WordTable
-    _like: dict[str, str | None] = field(default_factory=dict)
+    _replacements: dict[str, str | None] = field(default_factory=dict)
 
     def exact(self, word: Word) -> frozenset[str]:
         """The heads that a word names."""
         return kinds(word.root) & self.heads
 
-    def like(self, word: Word) -> str | None:
-        """The kind that a word's things look like, else the head that means nearly what it does."""
-        if word.said not in self._like:
+    def replacement(self, word: Word) -> str | None:
+        """The head that can replace a word: the more general kind that it looks like, or one of similar meaning."""
+        if word.text not in self._replacements:
             general = LIKE.get(word.root)
             known = general is not None and kinds(general) & self.heads
-            self._like[word.said] = general if known else self.table.near(word.said, self.heads, NEAR)
-        return self._like[word.said]
+            self._replacements[word.text] = general if known else self.table.near(word.text, self.heads, NEAR)
+        return self._replacements[word.text]
 
 
-def read_wish(text: str, vocabulary: Vocabulary) -> Wish | None:
-    """The wish of a sentence, None where it names nothing of the kit."""
+def parse_prompt(text: str, vocabulary: Vocabulary) -> ParsedPrompt | None:
+    """Parse a prompt; None where it names nothing of the kit."""
     chunks = [replace(chunk, words=_split_idioms(chunk.words, vocabulary)) for chunk in chunks_of(text)]
     skipped: list[Word] = []
     for number, chunk in enumerate(chunks):
@@ -67,60 +67,65 @@ def read_wish(text: str, vocabulary: Vocabulary) -> Wish | None:
             continue
         position = _head(chunk.words, vocabulary)
         if position is not None:
-            return _wish(tuple(skipped), chunk.words, position, chunks[number + 1 :], vocabulary)
+            return _parse(tuple(skipped), chunk.words, position, chunks[number + 1 :], vocabulary)
         skipped += chunk.words
     return None
 
 
 def is_fluff(word: Word) -> bool:
-    """Whether nobody expects a word to change anything."""
-    return word.said in FLUFF or word.root in FLUFF or word.root.isdigit()
+    """Whether a word has no meaning for the choice of objects."""
+    return word.text in FLUFF or word.root in FLUFF or word.root.isdigit()
 
 
 def _head(words: tuple[Word, ...], vocabulary: Vocabulary) -> int | None:
-    """Where the thing stands: exactly named, else nearly; words that say little only where no others do."""
+    """The position of the thing: an exact name, else a similar one; words of little meaning only as a last resort."""
     order = range(len(words) - 1, -1, -1)
-    telling = [i for i in order if not is_fluff(words[i]) and (not _is_colour(words[i]) or words[i].root in THINGS)]
-    for i in telling:
+    relevant = [i for i in order if not is_fluff(words[i]) and (not _is_colour(words[i]) or words[i].root in THINGS)]
+    for i in relevant:
         if vocabulary.exact(words[i]):
             return i
-    for i in telling:
-        if vocabulary.like(words[i]):
+    for i in relevant:
+        if vocabulary.replacement(words[i]):
             return i
     return next((i for i in order if vocabulary.exact(words[i]) and not _is_colour(words[i])), None)
 
 
-def _wish(
+def _parse(
     skipped: tuple[Word, ...],
     words: tuple[Word, ...],
     position: int,
     others: list[Chunk],
     vocabulary: Vocabulary,
-) -> Wish:
+) -> ParsedPrompt:
     thing = words[position]
-    roots, like = vocabulary.exact(thing), None
+    roots, taken_for = vocabulary.exact(thing), None
     if not roots:
-        like = vocabulary.like(thing)
-        roots = kinds(like) & vocabulary.heads if like else roots
+        taken_for = vocabulary.replacement(thing)
+        roots = kinds(taken_for) & vocabulary.heads if taken_for else roots
     parts = [_colours(part) for part in (skipped, words[:position], words[position + 1 :])]
-    described, colours = [word for part, _ in parts for word in part], [colour for _, part in parts for colour in part]
-    after: list[Word] = []
+    descriptions, colours = (
+        [word for part, _ in parts for word in part],
+        [colour for _, part in parts for colour in part],
+    )
+    details: list[Word] = []
     without = [word for chunk in others if chunk.without for word in chunk.words if not is_fluff(word)]
     for chunk in (chunk for chunk in others if not chunk.without):
         plain, more = _colours(chunk.words)
-        telling = [word for word in plain if not is_fluff(word)]
-        if all(word.root in ADJECTIVES for word in telling):  # "a chair, red and made of wood"
-            described += plain
+        relevant = [word for word in plain if not is_fluff(word)]
+        if all(word.root in ADJECTIVES for word in relevant):  # "a chair, red and made of wood"
+            descriptions += plain
             colours += more
         else:
-            after += telling
+            details += relevant
     shade, colour = colours[0] if colours else ("", None)
-    left = tuple(Word(said, said) for said, _ in colours[1:] if said != shade)
-    return Wish(thing, roots, like, tuple(described), tuple(after), tuple(without), colour, shade, left)
+    other_colours = tuple(Word(name, name) for name, _ in colours[1:] if name != shade)
+    return ParsedPrompt(
+        thing, roots, taken_for, tuple(descriptions), tuple(details), tuple(without), colour, shade, other_colours
+    )
 
 
 def _colours(words: Iterable[Word]) -> tuple[list[Word], list[tuple[str, Colour]]]:
-    """The words that are no colours, and the colours: "dark green" is one."""
+    """The other words, and the colours: "dark green" is one."""
     rest: list[Word] = []
     colours: list[tuple[str, Colour]] = []
     queue = list(words)
@@ -130,14 +135,14 @@ def _colours(words: Iterable[Word]) -> tuple[list[Word], list[tuple[str, Colour]
         if colour is None or following in PARTS:
             rest.append(word)
             continue
-        said = word.said
-        if i and colours and queue[i - 1].said == colours[-1][0].split()[-1]:  # "lime green" is a lime
-            colours[-1] = (" ".join(dict.fromkeys([*colours[-1][0].split(), said])), colours[-1][1])
+        name = word.text
+        if i and colours and queue[i - 1].text == colours[-1][0].split()[-1]:  # "lime green" is lime
+            colours[-1] = (" ".join(dict.fromkeys([*colours[-1][0].split(), name])), colours[-1][1])
             continue
-        if rest and queue[i - 1] is rest[-1] and rest[-1].said in SHADES:
-            shade = rest.pop().said
-            colour, said = shaded(colour, shade), f"{shade} {said}"
-        colours.append((said, colour))
+        if rest and queue[i - 1] is rest[-1] and rest[-1].text in SHADES:
+            shade = rest.pop().text
+            colour, name = shaded(colour, shade), f"{shade} {name}"
+        colours.append((name, colour))
     return rest, colours
 
 
@@ -146,10 +151,10 @@ def _is_colour(word: Word) -> bool:
 
 
 def _split_idioms(words: tuple[Word, ...], vocabulary: Vocabulary) -> tuple[Word, ...]:
-    """Idioms that the kit does not know fall into their words: without foosball a "football table" is a table."""
+    """Split idioms that the kit does not have: without foosball a "football table" is a table."""
     found: list[Word] = []
     for word in words:
-        parts = word.said.split()
+        parts = word.text.split()
         whole = len(parts) == 1 or vocabulary.exact(word)
         found += [word] if whole else [Word(part, root(part)) for part in parts]
     return tuple(found)

@@ -1,4 +1,4 @@
-"""The pictures that a run draws from, ready to be compared with: by camera, at each size that the run renders."""
+"""The pictures of a run's objects, prepared for comparison: by camera, at each size that the run renders."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from backend.priors.kit import Views
 from backend.priors.local_score import rgba_to_x
 
 ANY = -1  # no particular camera
-SIDES = 6  # cameras that stand for all where no particular one is asked for
+SIDES = 6  # cameras that stand for all of them
 SINGLE_BYTES = 2**26  # above this the pictures are kept in half precision, and widened a camera at a time
 
 Read = Callable[[], Views]  # the pictures of one object
@@ -29,33 +29,33 @@ class Pictures:
 
     @classmethod
     def of(cls, x: Tensor) -> Pictures:
-        """With their squares."""
+        """Compute the squares."""
         return cls(x, (x * x).sum(1))
 
     @classmethod
     def cat(cls, parts: Sequence[Pictures]) -> Pictures:
-        """One after the other."""
+        """Concatenate."""
         return cls(torch.cat([part.x for part in parts]), torch.cat([part.squares for part in parts]))
 
 
 class Source(Protocol):
-    """Pictures of `count` things; a whole number of each."""
+    """Pictures of `count` objects, equally many of each."""
 
     count: int
 
     def pictures(self, camera: int, side: int) -> Pictures:
-        """As seen from one of the grid's cameras, or from `ANY`: all things once, all things once more, and so on."""
+        """Pictures from one of the grid's cameras; for `ANY` from several, all objects from one, then the next."""
 
 
-class Objects:
-    """Objects seen from the grid's cameras; a `Source`.  Read when first asked for, and made smaller once a size."""
+class ObjectPictures:
+    """Objects from the grid's cameras; a `Source`.  Read on first use and resized once for each size."""
 
     def __init__(self, read: Sequence[Read], device: torch.device) -> None:
         self.read, self.count, self.device = read, len(read), device
         self._x: dict[int, Tensor] = {}
 
     def pictures(self, camera: int, side: int) -> Pictures:
-        """(count,4,side,side) from one camera, six times as many from any."""
+        """(count,4,side,side) from one camera; SIDES times as many for ANY."""
         x = self._all(side)
         return Pictures.of((x[:: len(x) // SIDES].flatten(0, 1) if camera == ANY else x[camera]).float())
 
@@ -69,8 +69,8 @@ class Objects:
         return self._x[side]
 
 
-class Anything:
-    """One picture of each of several objects, whatever camera is asked for: a `Source` for "nothing said"."""
+class KitSample:
+    """One picture of each of several objects, whatever the camera: a `Source` for the empty prompt."""
 
     def __init__(self, read: Sequence[Read], cameras: Sequence[int], device: torch.device) -> None:
         self.read, self.cameras, self.count, self.device = read, cameras, len(read), device

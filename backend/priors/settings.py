@@ -9,8 +9,10 @@ from msgspec import Meta
 
 
 class CatalogueSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What is drawn from, and how; priors that are no kit take no notice of it."""
+    """How a kit is used; priors that are not kits ignore it."""
 
-    mix: Annotated[float, Meta(ge=0, le=1, description="0: things of the kit, 1: new ones of their parts")] = 0.5
-    objects: Annotated[int, Meta(ge=0, description="Objects that a seed draws from all that fit, 0: all")] = 6
-    joint: Annotated[bool, Meta(description="One posterior for all views of a step, while windows are whole")] = True
+    mix: Annotated[float, Meta(ge=0, le=1, description="0: objects of the kit, 1: new ones from their parts")] = 0.5
+    objects: Annotated[int, Meta(ge=0, description="Matching objects that a seed draws, 0: all")] = 6
+    joint: Annotated[
+        bool, Meta(description="One posterior for all views of a step, while windows are whole pictures")
+    ] = True

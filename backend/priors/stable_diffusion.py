@@ -43,11 +43,11 @@ from backend.priors.loading import (
 )
 from backend.priors.lora import LoRA
 
-TEXTS_KEPT = 256  # views, negatives and Perp-Neg of one run are a dozen texts
+TEXTS_KEPT = 256  # one run has a dozen texts: views, negative prompt, Perp-Neg
 INDEX = "model_index.json"
 
-# The pipelines that we understand, and their parts that play no part in distillation.
-LEFT_OUT: dict[str, dict[str, Any]] = {
+# The supported pipelines, and their components that are not needed for distillation.
+UNUSED_PARTS: dict[str, dict[str, Any]] = {
     "StableDiffusionPipeline": {
         "safety_checker": None,
         "feature_extractor": None,
@@ -81,8 +81,8 @@ class StableDiffusion:
     def encode(self, images: Tensor) -> Tensor:
         """Pictures (B,H,W,3) in [0,1] -> x: scaled latents (B,4,h,w), or pixels in [-1,1] for IF; with gradient.
 
-        Of the VAE's Gaussian we take the mode.  Its standard deviation is far below the noise that is added next,
-        so a draw would only make runs differ; and the gradient of the mode is the one of the picture.
+        We take the mode of the VAE's Gaussian.  Its standard deviation is far below the noise that is added next, so
+        sampling would only make runs differ.
         """
         x = pixels(images, self.image_size)
         if self.vae is None:
@@ -108,7 +108,7 @@ class StableDiffusion:
         return pictures(self.vae.decode((x / self.scaling_factor).to(self.vae.dtype)).sample)
 
     def condition(self, texts: Sequence[str], cameras: Cameras | None = None) -> Condition:
-        """B texts -> tokens (B,77,D); these models know of the camera only what the text says."""
+        """B texts -> tokens (B,77,D); these models know the camera only from the text."""
         return Condition.cat([self._embed(text) for text in texts])
 
     @torch.no_grad()
@@ -119,8 +119,8 @@ class StableDiffusion:
     def twin(self, rank: int, seed: int) -> LoRA:
         """A twin with low-rank weights of its own in the attention layers.
 
-        Of the camera it knows what the prior knows, the words of a view-dependent prompt; ProlificDreamer adds a
-        learned embedding of the camera's matrix, which would need thousands of steps of its own to mean anything.
+        Like the prior, it knows the camera only from view words in the prompt; ProlificDreamer adds a learned embedding
+        of the camera's matrix, which would need thousands of steps to be useful.
         """
         return LoRA(self.denoiser, self._eps, rank, seed)
 
@@ -154,28 +154,28 @@ def load_stable_diffusion(model: str | Path, device: torch.device | str) -> Stab
     networks = {"unet": denoiser.unet}
     if (folder / "vae").is_dir():
         networks["vae"] = load_frozen(AutoencoderKL, folder / "vae", vae_dtype(folder / "vae", dtype), device)
-    pipeline = _load_pipeline(folder, networks, dtype, LEFT_OUT[name])
+    pipeline = _load_pipeline(folder, networks, dtype, UNUSED_PARTS[name])
     return StableDiffusion(pipeline.to(device), denoiser)
 
 
-def _load_pipeline(folder: Path, networks: dict[str, Any], dtype: torch.dtype, left_out: dict[str, Any]) -> Any:
-    """The pipeline around networks that are loaded already: tokenizers and text encoders come with it."""
+def _load_pipeline(folder: Path, networks: dict[str, Any], dtype: torch.dtype, unused: dict[str, Any]) -> Any:
+    """The pipeline around networks that are already loaded, with its tokenizers and text encoders."""
     for encoder in sorted(folder.glob("text_encoder*")):
-        weight_files(encoder)  # names a damaged file, which transformers would not
+        weight_files(encoder)  # its error names a damaged file, unlike transformers'
     options = {"dtype": dtype, "variant": variant(folder / "unet"), "use_safetensors": True, "local_files_only": True}
     try:
-        pipeline = DiffusionPipeline.from_pretrained(folder, **networks, **options, **left_out)
+        pipeline = DiffusionPipeline.from_pretrained(folder, **networks, **options, **unused)
     except (OSError, ValueError, ImportError) as error:
         raise PriorError(f"{folder} cannot be loaded ({reason(error)}): download it again") from error
     for part, tokenizer in pipeline.components.items():
-        # Without its vocabulary a tokenizer loads all the same, and every word is unknown to it.
+        # A tokenizer without its vocabulary loads without an error, but knows no words.
         if part.startswith("tokenizer") and len(tokenizer) <= 1 + len(tokenizer.all_special_ids):
             raise PriorError(f"{folder / part} has no vocabulary: download that folder again")
     return pipeline
 
 
 def vae_dtype(folder: Path, dtype: torch.dtype) -> torch.dtype:
-    """SDXL's VAE overflows in half precision and its file says so; the files of SD 1.x and 2.x say nothing."""
+    """The VAE's precision: SDXL's overflows in half precision, as its configuration says."""
     forced = read_config(AutoencoderKL, folder).get("force_upcast", False)
     return torch.float32 if forced else dtype
 
@@ -190,7 +190,7 @@ def _find(model: str | Path) -> tuple[Path, str]:
         )
     if path.is_dir():
         if not (path / INDEX).is_file():
-            raise PriorError(f'prior "{model}" is no diffusers folder: pass the folder that holds {INDEX}')
+            raise PriorError(f'prior "{model}" is not a diffusers folder: pass the folder that has {INDEX}')
         return path, _pipeline_class(model, path / INDEX)
     if isinstance(model, Path) or path.is_absolute() or model.startswith((".", "~")):
         raise PriorError(f'prior "{model}" does not exist: pass the folder of a diffusers model, or its hub id')
@@ -198,13 +198,13 @@ def _find(model: str | Path) -> tuple[Path, str]:
 
 
 def _pipeline_class(model: str | Path, index: Path) -> str:
-    """Name of the pipeline class, if it is one of ours."""
+    """The name of the pipeline class; PriorError if it is not supported."""
     try:
         name = json.loads(index.read_text(encoding="utf-8"))["_class_name"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise PriorError(f'{index} of prior "{model}" cannot be read ({reason(error)}): download it again') from error
-    if not isinstance(name, str) or name not in LEFT_OUT:
-        raise PriorError(f'prior "{model}" is a {name}: use a model of one of the kinds {", ".join(LEFT_OUT)}')
+    if not isinstance(name, str) or name not in UNUSED_PARTS:
+        raise PriorError(f'prior "{model}" is a {name}: use a model of one of the kinds {", ".join(UNUSED_PARTS)}')
     return name
 
 
@@ -212,7 +212,7 @@ def _fetch(model: str) -> tuple[Path, str]:
     """The folder of a hub model in the cache, downloaded if it is not there, and the name of its pipeline class."""
     try:
         name = _pipeline_class(model, _fetch_index(model))
-        unwanted = {part: None for part, value in LEFT_OUT[name].items() if value is None}
+        unwanted = {part: None for part, value in UNUSED_PARTS[name].items() if value is None}
         return Path(DiffusionPipeline.download(model, use_safetensors=True, **unwanted)), name
     except HFValidationError as error:
         raise PriorError(f'prior "{model}" is neither a folder nor a hub id: pass a folder or OWNER/NAME') from error
@@ -223,7 +223,7 @@ def _fetch(model: str) -> tuple[Path, str]:
         ) from error
     except RemoteEntryNotFoundError as error:
         raise PriorError(f'prior "{model}" has no {INDEX}: choose a model that is in diffusers\' format') from error
-    except (ImportError, ValueError) as error:  # httpx on a proxy that it knows no way through
+    except (ImportError, ValueError) as error:  # raised by httpx for a proxy that it does not support
         if "proxy" not in str(error).lower():
             raise
         raise PriorError(
@@ -238,9 +238,9 @@ def _fetch(model: str) -> tuple[Path, str]:
 
 
 def _fetch_index(model: str) -> Path:
-    """model_index.json: enough to refuse a model of another kind before its gigabytes are fetched."""
+    """Fetch model_index.json, so that unsupported models are refused before gigabytes are downloaded."""
     try:
         return Path(hf_hub_download(model, INDEX, local_files_only=True))
     except LocalEntryNotFoundError:
-        model_info(model)  # without a network this fails at once, where the download would try for half a minute
+        model_info(model)  # fails at once without a network, where the download would try for half a minute
         return Path(hf_hub_download(model, INDEX))

@@ -1,9 +1,9 @@
 """A table of word vectors, distilled from the sentence encoder MiniLM (`prior_data.distill_words`).
 
-Words with near meanings have near vectors: what no name of a kit says may still be near to one that does.  MiniLM was
-trained on sentences, and its words lie as they are used, not as things look: cat/dog .64, chair/table .50, but also
-banana/coconut .70 and rocker/rock .71.  So only words that are nearer than that stand for each other, and those that
-people often say are in `backend.priors.lexicon`.
+Words of similar meaning have similar vectors, so that a word that is in no name of a kit may be replaced by one that
+is.  MiniLM was trained on sentences, so similarity is that of use, not of looks: cat/dog .64, chair/table .50, but also
+banana/coconut .70 and rocker/rock .71.  So only words above that replace each other, and common words are in
+`backend.priors.lexicon`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class WordTable:
 
     def __init__(self, words: list[str], vectors: Tensor) -> None:
         if len(words) != len(vectors):
-            raise ValueError(f"{len(words)} words and {len(vectors)} vectors do not belong together")
+            raise ValueError(f"{len(words)} words do not match {len(vectors)} vectors")
         self.words, self.vectors = words, vectors.float()
         self._index = {word: i for i, word in enumerate(words)}
         self._unit = torch.nn.functional.normalize(self.vectors, dim=-1)
@@ -52,7 +52,7 @@ class WordTable:
         return None
 
     def near(self, word: str, among: Iterable[str], least: float) -> str | None:
-        """The word among others whose meaning is nearest, None where none has a cosine of at least `least`."""
+        """The word among others with the most similar meaning; None if no cosine is at least `least`."""
         index = self.find(word)
         known = {other: self.find(other) for other in among}
         names = sorted(other for other, number in known.items() if number is not None)

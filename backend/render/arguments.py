@@ -1,4 +1,4 @@
-"""What `rasterization` takes: its modes, and sentences for arguments that cannot be rendered."""
+"""The modes of `rasterization`, and checks of its arguments."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def check_arguments(
 
 
 def check_colors(colors: Tensor, means: Tensor, cameras: int, sh_degree: int | None) -> None:
-    """RenderError where there are no colours for these means and cameras."""
+    """RenderError where the colours do not fit the means and cameras."""
     _check_kind(colors, "colors", means)
     shape, count = tuple(colors.shape), len(means)
     if sh_degree is None:
@@ -56,7 +56,7 @@ def check_colors(colors: Tensor, means: Tensor, cameras: int, sh_degree: int | N
 
 
 def check(tensor: Tensor, name: str, shape: tuple[int, ...], means: Tensor) -> None:
-    """RenderError where one tensor has another shape, type or device than the means want."""
+    """RenderError where a tensor does not have the expected shape, type and device."""
     if tuple(tensor.shape) != shape:
         raise RenderError(f"{name} must have the shape {shape}, not {tuple(tensor.shape)}.")
     _check_kind(tensor, name, means)

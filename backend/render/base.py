@@ -40,11 +40,11 @@ def rasterization(
     means (N,3) in world units, quats (N,4) wxyz of any length, scales (N,3) standard deviations, opacities (N,) 0..1;
     colors (N,3) or (C,N,3) or, with `sh_degree`, harmonics (N,K,3), K >= (sh_degree+1)², whose sum + 0.5 is clamped
     at 0; viewmats (C,4,4) world to camera, Ks (C,3,3) in pixels; backgrounds (C,3), black if none.  Gaussians outside
-    `near_plane`..`far_plane` are left out, as are those with a value that is no number; `eps2d` px² blur each one.
+    `near_plane`..`far_plane` are skipped, as are those with NaN or infinite values; `eps2d` px² blur each one.
 
     Returns pixels (C,H,W,X), X = 3 plus 1 for a depth, accumulated ("D": Σ w z) or expected ("ED": Σ w z / Σ w);
     alphas (C,H,W,1); and gsplat's `info`, of which means2d (C,N,2) in pixels may `retain_grad()`, and radii (C,N,2)
-    int32 in pixels are 0 where a Gaussian is not seen.  Raises RenderError for wrong shapes, types and modes.
+    int32 in pixels are 0 where a Gaussian is not visible.  Raises RenderError for wrong shapes, types and modes.
     """
     check_arguments(means, quats, scales, opacities, viewmats, Ks, width, height, render_mode)
     check_colors(colors, means, len(viewmats), sh_degree)

@@ -16,7 +16,7 @@ from torch.autograd.function import once_differentiable
 
 from backend.render import footprint, kernel
 
-# numba's workqueue ends the process if two threads enter it at once.
+# numba's workqueue aborts the process if two threads enter it at once.
 _one_caller = threading.Lock()
 
 
@@ -76,7 +76,7 @@ def _arrays(*tensors: Tensor) -> tuple[NDArray[Any], ...]:
 
 @contextmanager
 def _threads() -> Iterator[None]:
-    """Run the kernel with as many threads as torch has, one caller at a time."""
+    """Run the kernel with torch's number of threads, one caller at a time."""
     with _one_caller:
         numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
         yield

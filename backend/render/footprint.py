@@ -1,8 +1,8 @@
-"""Where each projected Gaussian lies on the picture, and which bands of rows see it, nearest first.
+"""The extent of each projected Gaussian in the picture, and the depth-sorted Gaussians of each band of rows.
 
 A Gaussian is drawn inside the ellipse opacity exp(-s) >= 1/255, s = (p (dx + q dy)² + r dy²) / 2: half as wide as
-sqrt(reach (q²/r + 1/p)), half as high as sqrt(reach/r), with reach = 2 ln(255 opacity).  Here alone are values judged
-that are no numbers or out of all bounds, so that the compositing can trust what it is given.
+sqrt(reach (q²/r + 1/p)), half as high as sqrt(reach/r), with reach = 2 ln(255 opacity).  NaN, infinite and
+out-of-range values are only checked here, so that the compositing can trust its input.
 
 No fastmath: comparisons with NaN must fail.
 """
@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
-Real = Any  # in compiled code numpy's scalars and Python's are one
+Real = Any  # compiled code does not distinguish numpy's scalars from Python's
 f32 = np.float32
 
-MAX_REACH = f32(16)  # opacity 11.7, far above 1; the compositing's exp holds down to exp(-8)
-FAR_OFF = f32(1e6)  # pixels; float32 knows no tenth of a pixel beyond
+MAX_REACH = f32(16)  # opacity 11.7, far above 1; the compositing's exp is valid down to exp(-8)
+FAR_OFF = f32(1e6)  # pixels; beyond, float32 does not resolve a tenth of a pixel
 ZERO, HALF, ONE = f32(0), f32(0.5), f32(1)
 
 _compiled = numba.njit(error_model="numpy", nogil=True, cache=True)
@@ -70,9 +70,9 @@ def _span(middle: Real, half: Real, pixels: int) -> tuple[int, int]:
 
 @_compiled
 def sort_into_bands(bounds: Array, order: Array, band_rows: int, height: int, offsets: Array) -> Array:
-    """Ids of the Gaussians that each band of rows sees, in the order (C,N) of their depth, by a counting sort.
+    """Ids of the Gaussians in each band of rows, in the order (C,N) of their depth, by a counting sort.
 
-    Of all cameras' bands, band k has the ids from offsets[k] to offsets[k+1]; offsets is filled.
+    Band k, counted over all cameras, has the ids from offsets[k] to offsets[k+1]; offsets is filled.
     """
     bands = (height + band_rows - 1) // band_rows
     offsets[:] = 0

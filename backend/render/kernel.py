@@ -6,11 +6,11 @@ from front to back, f = (red, green, blue, depth), s = (p (dx + q dy)² + r dy²
 rules: a is cut at 0.999, a < 1/255 is skipped, and a pixel is closed before T would fall to 1e-4.
 
 The picture is cut into bands of rows, each with its own depth-ordered list and its own thread, and a band's rows into
-blocks of LANES pixels, which is what the compiler turns into vector instructions.  A Gaussian visits only the blocks
-that its ellipse a >= 1/255 meets.  Both passes walk from front to back: behind Gaussian i the backward pass needs but
-T and the rest R_i = Σ_{j>i} w_j <f_j, g> + T <background, g>, so nothing is stored per pair of Gaussian and pixel.
+blocks of LANES pixels, which the compiler turns into vector instructions.  A Gaussian visits only the blocks that its
+ellipse a >= 1/255 meets.  Both passes walk from front to back: behind Gaussian i the backward pass needs only T and the
+rest R_i = Σ_{j>i} w_j <f_j, g> + T <background, g>, so nothing is stored per pair of Gaussian and pixel.
 
-This file imports no compiled function: numba's cache looks at the date of the caller's file alone.
+This file imports no compiled function, as numba's cache only checks the date of the caller's file.
 """
 
 # mypy: disable-error-code="untyped-decorator"
@@ -22,20 +22,20 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-# OpenMP's threads spin between calls and get in the way of torch's; tbb is not installed everywhere.
+# OpenMP's threads spin between calls and slow down torch's; tbb is not installed everywhere.
 numba.config.THREADING_LAYER = "workqueue"
 
 Array = NDArray[Any]
 Arrays = tuple[Array, ...]
-Real = Any  # in compiled code numpy's scalars and Python's are one
+Real = Any  # compiled code does not distinguish numpy's scalars from Python's
 f32, i32, u64 = np.float32, np.int32, np.uint64
 LANES = 8  # pixels of a block: one AVX register of float32
 BAND_ROWS = 16  # rows of a band
-CHANNELS = 4  # the compiled code spells them out
+CHANNELS = 4  # unrolled in the compiled code
 MAX_ALPHA, MIN_ALPHA, MIN_TRANSMITTANCE = f32(0.999), f32(1 / 255), f32(1e-4)
 ZERO, HALF, ONE = f32(0), f32(0.5), f32(1)
 
-# Everything of fastmath but nnan and ninf: comparisons must fail on NaN, or bad parameters would corrupt memory.
+# All of fastmath except nnan and ninf: comparisons must fail on NaN, or bad parameters would corrupt memory.
 _FAST = {"contract", "reassoc", "nsz", "arcp", "afn"}
 _compiled = numba.njit(fastmath=_FAST, error_model="numpy", nogil=True, cache=True)
 _parallel = numba.njit(fastmath=_FAST, error_model="numpy", nogil=True, cache=True, parallel=True)
@@ -71,10 +71,10 @@ def _enter(splat: Splat, row: int, width: int) -> tuple[Real, Real, Real, Real]:
     """dy at a row, the row's part of s, and the first block and one past the last that the ellipse meets there."""
     dy = splat.y - (f32(row) + HALF)
     first, last = splat.box[2] // LANES, (splat.box[3] + LANES - 1) // LANES
-    if last - first > 2:  # else there is nothing to win
+    if last - first > 2:  # otherwise there is nothing to save
         half = math.sqrt(max(splat.reach - splat.r * dy * dy, ZERO) / splat.p)
         middle = splat.x + splat.q * dy
-        # Cut on both sides before the cast: a needle's far end does not fit an integer.
+        # Clamp before the cast: the far end of a needle does not fit an integer.
         first = i32(min(max(middle - half + HALF, ZERO), f32(width))) // LANES
         last = (i32(min(max(middle + half + HALF, ZERO), f32(width))) + LANES - 1) // LANES
     return dy, HALF * splat.r * dy * dy, first, last
@@ -95,7 +95,7 @@ def _blend(planes: Array, start: int, splat: Splat, dx: Real, s_row: Real) -> Re
     """Composite one Gaussian into one block; returns whether any of its pixels is still open.
 
     planes[start:] holds T and four channels, LANES values each; dx is the first pixel's dx + q dy; s_row is the row's
-    part of s.  A closed pixel keeps its T with a minus sign.
+    part of s.  A closed pixel keeps its T, negated.
     """
     still_open = i32(0)
     for lane in range(LANES):
@@ -156,7 +156,7 @@ def forward(splats: Arrays, ids: Array, offsets: Array, backgrounds: Array, pict
 
 @_inline
 def _unblend(planes: Array, start: int, splat: Splat, dx: Real, s_row: Real) -> tuple[Real, Any, Any]:
-    """Walk one block again; returns whether it is open, and its sums of v, v x, v x², and of w g.
+    """Process one block again; returns whether it is open, and its sums of v, v x, v x², and of w g.
 
     planes[start:] holds T, the rest R and the four gradients g of a pixel, LANES values each; v is dLoss/ds.
     """
@@ -241,7 +241,7 @@ def backward(splats: Arrays, ids: Array, offsets: Array, pictures: Arrays, into:
     for task in numba.prange(len(offsets) - 1):
         own = slice(offsets[task], offsets[task + 1])
         _backward_band(splats, task // bands, ids[own], pictures, grads[own], task % bands * BAND_ROWS)
-    for c in numba.prange(len(pictures[0])):  # a camera's bands share Gaussians, so one thread adds them up
+    for c in numba.prange(len(pictures[0])):  # one thread per camera, as its bands share Gaussians
         for k in range(offsets[c * bands], offsets[(c + 1) * bands]):
             into[0][c, ids[k]] += grads[k, :2]
             into[1][c, ids[k]] += grads[k, 2:5]

@@ -1,8 +1,8 @@
 """EWA projection of 3D Gaussians onto the picture plane (Zwicker et al., 2001), differentiable by torch.
 
 gsplat's formulas: with M = R(q) diag(s) the covariance is M Mᵀ, and the picture's is J W M (J W M)ᵀ + eps2d I, where W
-is the camera's rotation and J the Jacobian of the pinhole projection at the mean.  Written out by component: batches
-of 2x3 and 3x3 products cost several times the arithmetic in them.
+is the camera's rotation and J the Jacobian of the pinhole projection at the mean.  Written out by component, as batched
+2x3 and 3x3 products are several times slower.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def project(
     means2d = torch.stack([fx * slope_x + cx, fy * slope_y + cy], -1)
 
     root = torch.einsum("cij,njk->cnik", rotation, rotation_matrices(quats) * scales[:, None, :])  # W M
-    # J is taken at most 15 % outside the picture: further out its linear projection explodes.
+    # J is evaluated at most 15 % outside the picture: farther out its linear projection diverges.
     bent_x = _clamp_slope(slope_x, cx, fx, width)[..., None]
     bent_y = _clamp_slope(slope_y, cy, fy, height)[..., None]
     row_x = (fx * inverse_depth)[..., None] * (root[..., 0, :] - bent_x * root[..., 2, :])  # first row of J W M
@@ -85,8 +85,8 @@ def _clamp_slope(slope: Tensor, centre: Tensor, focal: Tensor, pixels: int) -> T
 def _factors(row_x: Tensor, row_y: Tensor, eps2d: float) -> Tensor:
     """Factors (C,N,3) of the inverse of the covariance whose square root has these rows (C,N,3), blurred by eps2d px².
 
-    The determinant is a sum of squares here, and no step below subtracts: the usual xx yy - xy² loses a needle's
-    small axis in float32.
+    The determinant is a sum of squares here and nothing is subtracted, as the usual xx yy - xy² loses a needle's small
+    axis in float32.
     """
     xx, xy, yy = (row_x * row_x).sum(-1), (row_x * row_y).sum(-1), (row_y * row_y).sum(-1)
     minors = torch.linalg.cross(row_x, row_y)

@@ -1,1 +1,1 @@
-"""One run, from its job to its results: the loop, its events, its folder."""
+"""One run, from its job to its results: assembly, the loop, events, the job's folder."""

@@ -1,4 +1,4 @@
-"""The one place where the names of a job become objects."""
+"""The only place where the names in a job become objects: device, prior, objective, scene."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from backend.scenes.initial import from_mesh, sphere
 from backend.scenes.optimised import SplatScene
 from backend.scenes.splats import Splats
 
-PLACEHOLDERS = 16  # splats
+PLACEHOLDERS = 16  # splats, replaced by those of a checkpoint
 
 
 def choose_device(name: str) -> torch.device:
-    """ "auto" is the first CUDA card, else the CPU.  JobError where the device is not there."""
+    """ "auto" is the first CUDA card, or the CPU without one.  JobError where the device does not exist."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise JobError(f"device: {name!r} is no device; write auto, cpu or cuda.") from error
+        raise JobError(f"device: {name!r} is not a device; use auto, cpu or cuda.") from error
     if device.type not in ("cpu", "cuda"):
-        raise JobError(f"device: {name!r} is not supported; write auto, cpu or cuda.")
+        raise JobError(f"device: {name!r} is not supported; use auto, cpu or cuda.")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise JobError(f"device: there is no {name} on this machine; write auto or cpu.")
+        raise JobError(f"device: there is no {name} on this machine; use auto or cpu.")
     return device
 
 
@@ -55,58 +55,60 @@ def make_objective(name: str, options: dict[str, Any]) -> Objective:
 
 
 def open_kit(folder: Path = SHIPPED) -> Catalogue:
-    """A kit and its words; the last ones stay in memory for as long as their index is the same."""
+    """A kit with its words; the last ones stay in memory until their index changes."""
     index = folder / INDEX
     return _open_kit(folder, index.stat().st_mtime_ns if index.exists() else 0)
 
 
 @lru_cache(maxsize=4)
-def _open_kit(folder: Path, _written: int) -> Catalogue:
+def _open_kit(folder: Path, _modified: int) -> Catalogue:
     return Catalogue.load(folder)
 
 
 @lru_cache(maxsize=1)
-def large_prior(name: str, device: torch.device) -> Prior:
-    """A diffusers folder or hub id; the last one stays in memory."""
+def load_large_prior(name: str, device: torch.device) -> Prior:
+    """The model of a diffusers folder or hub id; the last one stays in memory."""
     from backend.priors.stable_diffusion import load_stable_diffusion
 
     return load_stable_diffusion(name, device)
 
 
 def load_prior(job: Job, device: torch.device) -> tuple[Prior, list[str]]:
-    """The prior of a job, and what to tell of how it reads the prompt.  PriorError if it cannot be used."""
+    """The prior of a job, and sentences on how it reads the prompt.  PriorError if it cannot be used."""
     folder = kit_folder(job.prior)
     if folder is None:
-        return large_prior(job.prior, device), unused(job, ["catalogue"], "this prior is no kit of objects")
+        return load_large_prior(job.prior, device), unused_settings(
+            job, ["catalogue"], "this prior is not a kit of objects"
+        )
     settings = job.recipe.catalogue
     prior = CataloguePrior(open_kit(folder), job.prompt, job.negative_prompt, settings, job.seed, device=device)
-    unseen = ["backgrounds", "cameras.fov", "cameras.framing"]
-    return prior, prior.notes + unused(job, unseen, "this prior sees things before nothing, from cameras of its own")
+    ignored = ["backgrounds", "cameras.fov", "cameras.framing"]
+    return prior, prior.notes + unused_settings(job, ignored, "this prior has its own cameras and no backgrounds")
 
 
-def unused(job: Job, settings: Sequence[str], why: str) -> list[str]:
-    """A sentence where the job sets something of the recipe that its prior has no use for."""
+def unused_settings(job: Job, settings: Sequence[str], why: str) -> list[str]:
+    """A sentence where the job sets part of the recipe that its prior ignores."""
     tuned = default_recipe(job.objective, job.prior, job.quality)
     changed = [name for name in settings if attrgetter(name)(job.recipe) != attrgetter(name)(tuned)]
     return [f"Not used: {', '.join(f'recipe.{name}' for name in changed)}; {why}."] if changed else []
 
 
 def start_generator(job: Job, generator: torch.Generator) -> torch.Generator:
-    """Who draws what a run starts from: its own generator, or one of a seed that several runs share."""
+    """The generator for the initial splats: the run's own, or one with a seed that several runs share."""
     seed = job.recipe.start_seed
     return generator if seed is None else torch.Generator().manual_seed(seed)
 
 
-def first_splats(
-    job: Job, generator: torch.Generator, tell: Callable[[str], None] = lambda _: None
+def initial_splats(
+    job: Job, generator: torch.Generator, warn: Callable[[str], None] = lambda _: None
 ) -> tuple[Splats, torch.Tensor]:
-    """What the run starts from, and the 4x4 transform from the unit ball to where that stands in the world, Z up.
+    """The splats that the run starts from, and the 4x4 transform from the unit ball to their place in the world, Z up.
 
-    `tell` gets a sentence on what is left out of the init mesh.
+    `warn` gets a sentence for each part of the initial mesh that could not be used.
     """
     settings = job.recipe.splats
     if job.init_mesh:
-        return from_mesh(job.init_mesh, settings.initial_count, generator, tell, settings.cap_max)
+        return from_mesh(job.init_mesh, settings.initial_count, generator, warn, settings.cap_max)
     shape, opacity = settings.initial_shape, settings.initial_opacity
     return sphere(settings.initial_count, settings.initial_radius, generator, shape=shape, opacity=opacity), torch.eye(
         4
@@ -114,7 +116,7 @@ def first_splats(
 
 
 def assemble_picture(job: Job, prior: Prior, device: torch.device, rate: float) -> tuple[Run, ImageScene]:
-    """Text-to-2D: everything that `distill` needs to shape as many pictures as the recipe has views."""
+    """Text-to-2D: everything that `distill` needs to optimise as many pictures as the recipe has views."""
     recipe, generator, counted = job.recipe, torch.Generator().manual_seed(job.seed), Counted(prior)
     objective = make_objective(job.objective, recipe.options)
     prompts = Prompts(counted, job.prompt, job.negative_prompt, recipe.view_prompts, False, recipe.guidance_rescale)
@@ -126,23 +128,23 @@ def assemble(
     job: Job,
     prior: Prior,
     device: torch.device,
-    tell: Callable[[str], None] = lambda _: None,
+    warn: Callable[[str], None] = lambda _: None,
     to_scene: torch.Tensor | None = None,
 ) -> tuple[Run, torch.Tensor]:
-    """Everything that `distill` needs, at step 0; and the 4x4 transform from the unit ball to where the init mesh is.
+    """Everything that `distill` needs, at step 0; and the 4x4 transform from the unit ball to the initial mesh's place.
 
-    `tell` gets a sentence on what is left out of the init mesh.  A run that goes on says `to_scene` itself, and gets
-    some splats whose place those of a checkpoint will take.
+    `warn` gets a sentence for each part of the initial mesh that could not be used.  A run that is resumed passes its
+    `to_scene`, and gets placeholders for the splats of its checkpoint.
     """
     recipe = job.recipe
     objective = make_objective(job.objective, recipe.options)
     generator = torch.Generator().manual_seed(job.seed)
     if to_scene is None:
-        splats, to_scene = first_splats(job, start_generator(job, generator), tell)
+        splats, to_scene = initial_splats(job, start_generator(job, generator), warn)
     else:
         splats = sphere(PLACEHOLDERS, 1.0, generator)
     counted = Counted(prior)
-    said = (job.prompt, job.negative_prompt, recipe.view_prompts, recipe.perp_neg, recipe.guidance_rescale)
-    prompts = Prompts(counted, *said)
+    wording = (job.prompt, job.negative_prompt, recipe.view_prompts, recipe.perp_neg, recipe.guidance_rescale)
+    prompts = Prompts(counted, *wording)
     scene = SplatScene(splats, recipe.splats, recipe.steps, device)
     return Run(scene, counted, objective, prompts, recipe, generator), to_scene

@@ -1,4 +1,4 @@
-"""Whose objects a result is made of, as a line each: "Oak chair by Scopia (CC-BY-3.0), 61 %"."""
+"""The authors of the objects a result is made of, a line for each: "Oak chair by Scopia (CC-BY-3.0), 61 %"."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 import torch
 from torch import Tensor
 
-from backend.priors import authors as makers
+from backend.priors import authors
 from backend.priors.authors import Credit
 from backend.priors.base import Prior
 from backend.priors.catalogue import CataloguePrior
@@ -22,7 +22,7 @@ VIEWS_AT_ONCE = 8
 log = logging.getLogger(__name__)
 
 
-def line(credit: Credit) -> str:
+def credit_line(credit: Credit) -> str:
     """One object with its creator, licence and share."""
     by = f" by {credit.creator}" if credit.creator else ""
     licence = f" ({credit.licence})" if credit.licence else ""
@@ -32,17 +32,17 @@ def line(credit: Credit) -> str:
 
 def copyright_of(found: Sequence[Credit]) -> str:
     """All lines in one, for a file's metadata."""
-    return "Made of parts of: " + "; ".join(map(line, found)) if found else ""
+    return "Made of parts of: " + "; ".join(map(credit_line, found)) if found else ""
 
 
 def credits_of(prior: Prior, splats: Splats) -> list[Credit]:
-    """Whose objects the splats are made of, the largest share first; nobody's where the prior is no kit."""
-    return makers.credits(prior, seen_by(prior, splats)) if isinstance(prior, CataloguePrior) else []
+    """The objects that the splats are made of, the largest share first; empty where the prior is not a kit."""
+    return authors.credits(prior, encoded_views(prior, splats)) if isinstance(prior, CataloguePrior) else []
 
 
 @torch.no_grad()
-def seen_by(prior: CataloguePrior, splats: Splats, side: int = SIDE) -> Tensor:
-    """x (48,4,side,side): the splats from each of the grid's cameras."""
+def encoded_views(prior: CataloguePrior, splats: Splats, side: int = SIDE) -> Tensor:
+    """x (48,4,side,side): the splats from each camera of the grid, encoded."""
     splats, views = splats.map(lambda value: value.to(prior.device)), []
     for rows in torch.split(torch.arange(len(prior.grid)), VIEWS_AT_ONCE):
         render = render_splats(splats, prior.grid[rows], side, side, torch.full((len(rows), 3), 0.5))
@@ -50,17 +50,17 @@ def seen_by(prior: CataloguePrior, splats: Splats, side: int = SIDE) -> Tensor:
     return torch.cat(views)
 
 
-class _Figures(msgspec.Struct, frozen=True):
+class _Metrics(msgspec.Struct, frozen=True):
     credits: tuple[Credit, ...] = ()
 
 
 def credits(folder: JobFolder) -> tuple[str, ...]:
-    """The lines of a job's metrics.json; none where there are no results, or of a prior that names no objects."""
+    """The credit lines of a job's metrics.json; empty without results, or where the prior names no objects."""
     file = folder / "metrics.json"
     try:
-        return tuple(line(credit) for credit in msgspec.json.decode(file.read_bytes(), type=_Figures).credits)
+        return tuple(credit_line(credit) for credit in msgspec.json.decode(file.read_bytes(), type=_Metrics).credits)
     except FileNotFoundError:
         return ()
     except (OSError, msgspec.MsgspecError):
         log.exception("the credits in %s cannot be read", file)
-        return ("The credits of this result cannot be read: see the log of the backend.",)
+        return ("The credits of this result cannot be read: see the backend's log.",)

@@ -25,22 +25,22 @@ from backend.run.prompts import Prompts
 from backend.scenes.base import Scene
 from backend.state import below
 
-IN_A_ROW = 10  # steps that may be spoilt one after the other
+MAX_ATTEMPTS = 10  # at one step, before the run is given up
 
 
 class DivergedError(ArithmeticError):
-    """Numbers became NaN or infinite, time and again; the scene is still as it was before."""
+    """A step gave NaN or infinite numbers at every attempt; the scene is still as it was before that step."""
 
 
-class Laps:
-    """Seconds spent in each part of the loop, where somebody asked for them (`bench`)."""
+class Timings:
+    """Seconds spent in each part of the loop, if `measure` is set (by `bench`)."""
 
     def __init__(self, measure: bool = False) -> None:
         self.measure, self.seconds = measure, dict[str, float]()
         self._last = time.perf_counter()
 
-    def __call__(self, part: str) -> None:
-        """The part that ends here; "" begins a step."""
+    def record(self, part: str) -> None:
+        """Add the time since the last call to `part`, which ends here; "" begins a step."""
         if not self.measure:
             return
         if torch.cuda.is_available():
@@ -52,26 +52,26 @@ class Laps:
 
 
 class SkippedSteps:
-    """Steps that were left out, for a number in them was none."""
+    """Counts the steps that were dropped because a number in them was NaN or infinite."""
 
     def __init__(self) -> None:
         self.count = self.in_a_row = 0
         self.step = -1
 
     def __call__(self, step: int) -> Iterator[Event]:
-        """Count one; a warning at the first of them, and whenever they have doubled.  DivergedError at the last."""
+        """Count one: a warning at the first and each time the count doubles; DivergedError after MAX_ATTEMPTS."""
         self.count, self.in_a_row = self.count + 1, self.in_a_row + 1 if step == self.step else 1
         self.step = step
-        if self.in_a_row == IN_A_ROW:
-            raise DivergedError(f"Step {step}: a number became infinite or NaN, {IN_A_ROW} times in a row.")
+        if self.in_a_row == MAX_ATTEMPTS:
+            raise DivergedError(f"Step {step}: a number became infinite or NaN, {MAX_ATTEMPTS} times in a row.")
         if self.count & (self.count - 1) == 0:
             so_far = "" if self.count == 1 else f" ({self.count} so far)"
-            yield Warning(f"Step {step}: a number became infinite or NaN; the step is taken again{so_far}.")
+            yield Warning(f"Step {step}: a number became infinite or NaN; the step is repeated{so_far}.")
 
 
 @dataclass
 class Run:
-    """One run's parts and how far it is."""
+    """The parts of one run, and the step it has reached."""
 
     scene: Scene
     prior: Counted
@@ -80,18 +80,18 @@ class Run:
     recipe: Recipe
     generator: torch.Generator
     step: int = 0
-    laps: Laps = field(default_factory=Laps)
+    timings: Timings = field(default_factory=Timings)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """All that the next step depends on, flat."""
+        """Everything that the next step depends on, as flat tensors."""
         state = {f"scene.{key}": value for key, value in self.scene.state_dict().items()}
         state |= {f"objective.{key}": value for key, value in self.objective.state_dict().items()}
         return state | {"step": torch.tensor(self.step), "generator": self.generator.get_state()}
 
-    def whole(self) -> bool:
-        """Whether this is a state to go on from; after an error in the middle of a step it need not be."""
+    def resumable(self) -> bool:
+        """Whether the run can go on from this state; after an error in the middle of a step it may not."""
         learned = self.objective.state_dict().values()
-        return self.scene.whole() and all(bool(torch.isfinite(value).all()) for value in learned)
+        return self.scene.resumable() and all(bool(torch.isfinite(value).all()) for value in learned)
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Go on from there: on a CPU the next step is the same to the last bit."""
@@ -102,37 +102,37 @@ class Run:
 
 
 def distill(run: Run, until: int, show_every: int = 0) -> Iterator[Event]:
-    """Go on to step `until`; with `show_every`, a Preview and a Snapshot at each such step.
+    """Take steps up to `until`; with `show_every`, a Preview and a Snapshot at every so many steps.
 
-    A step that would spoil the scene, with a gradient that is NaN or infinite, is told and taken again, with other
-    cameras and noise.  Raises DivergedError where that does not help, IN_A_ROW times.
+    A step with a NaN or infinite gradient would spoil the scene: it is reported and repeated with other cameras and
+    noise.  Raises DivergedError after MAX_ATTEMPTS such attempts at one step.
     """
     skipped = SkippedSteps()
-    began, start, recipe, lap = time.monotonic(), run.step, run.recipe, run.laps
+    began, start, recipe, timings = time.monotonic(), run.step, run.recipe, run.timings
     while run.step < until:
         progress = min(run.step / recipe.steps, 1.0)
         side = recipe.side(progress)
         cameras = draw_cameras(run)
-        lap("")
+        timings.record("")
         render = run.scene.render(cameras, side, side, draw_backgrounds(run))
-        lap("render")
+        timings.record("render")
         x = run.prior.encode(render.picture(run.prior.channels))
-        lap("encode")
+        timings.record("encode")
         t = sample_t(recipe.timesteps, progress, len(run.prior.alphas_cumprod), recipe.views, run.generator).to(
             x.device
         )
         conditions = run.prompts.conditions(cameras)
         score = run.objective.gradient(Batch(run.prior, x.detach(), t, conditions, progress, run.generator))
-        lap("objective")
+        timings.record("objective")
         loss = (score.gradient * x).sum() / len(x) + run.scene.regulariser(render)
         loss.backward()  # type: ignore[no-untyped-call]
-        lap("backward")
+        timings.record("backward")
         if not run.scene.finite():
-            run.scene.forget()
+            run.scene.drop_gradients()
             yield from skipped(run.step)
             continue
         metrics = run.scene.step(run.step, render, run.generator)
-        lap("optimiser")
+        timings.record("optimiser")
         run.step += 1
         left = (time.monotonic() - began) / (run.step - start) * (until - run.step)
         yield StepDone(run.step, until, left, {"t": float(t[0]), **score.metrics, **metrics})
@@ -149,7 +149,7 @@ def show(run: Run, side: int = 192) -> Iterator[Event]:
 
 
 def draw_cameras(run: Run) -> Cameras:
-    """The step's cameras: of the recipe's range and, of those a prior knows, none twice before all were taken."""
+    """Cameras of one step, within the recipe's range.  A prior's fixed cameras repeat only once all were used."""
     window, count = run.recipe.cameras, run.recipe.views
     if run.prior.cameras is None:
         return sample_cameras(window, count, run.generator)
@@ -159,14 +159,14 @@ def draw_cameras(run: Run) -> Cameras:
 
 
 def draw_backgrounds(run: Run) -> Tensor:
-    """Colours (B,3) in [0,1]: middle grey for a prior that reads alpha and needs no other, else as the recipe says."""
+    """Colours (B,3) in [0,1]: middle grey for a prior that reads alpha, otherwise drawn by the recipe's shares."""
     count = run.recipe.views
     if run.prior.channels == 4:
         return torch.full((count, 3), 0.5)
-    return backgrounds_of(run.recipe.backgrounds, count, run.generator)
+    return sample_backgrounds(run.recipe.backgrounds, count, run.generator)
 
 
-def backgrounds_of(shares: Backgrounds, count: int, generator: torch.Generator) -> Tensor:
+def sample_backgrounds(shares: Backgrounds, count: int, generator: torch.Generator) -> Tensor:
     """Colours (count,3) in [0,1], each view's kind drawn by its share."""
     fixed = torch.tensor([[1.0], [0.0], [0.5]]).expand(3, 3)
     odds = torch.tensor([shares.white, shares.black, shares.middle, shares.grey, shares.colour], dtype=torch.float32)

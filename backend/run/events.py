@@ -1,4 +1,4 @@
-"""What a run tells while it goes on.  The loop yields these; whoever drives it prints, stores or sends them."""
+"""The events of a run.  The loop yields them; its caller prints, stores or sends them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from backend.scenes.splats import Splats
 
 @dataclass(frozen=True)
 class StepDone:
-    """After each step: how far, how long still, and the numbers of the step."""
+    """After each step: its number, the estimated time left, and the metrics of the step."""
 
     step: int
     of: int
@@ -22,7 +22,7 @@ class StepDone:
 
 @dataclass(frozen=True)
 class Preview:
-    """A picture (H,W,3) uint8 of the object now."""
+    """A picture (H,W,3) uint8 of the object at this step."""
 
     step: int
     image: NDArray[np.uint8]
@@ -30,7 +30,7 @@ class Preview:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The splats now, on the CPU."""
+    """The splats at this step, on the CPU."""
 
     step: int
     splats: Splats
@@ -44,10 +44,10 @@ class Warning:
 
 
 @dataclass(frozen=True)
-class Made:
-    """A part of the results is ready; there is a moment to stop before the next."""
+class ResultReady:
+    """One of the results is ready; the caller may stop before the next."""
 
     what: str
 
 
-Event = StepDone | Preview | Snapshot | Warning | Made
+Event = StepDone | Preview | Snapshot | Warning | ResultReady

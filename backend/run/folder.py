@@ -1,11 +1,11 @@
-"""A job's folder: the truth about a run, on disk.
+"""A job's folder: everything that is known of a run, on disk.
 
     job.json  events.jsonl  checkpoint.safetensors                      while it runs
     splats.ply  mesh.glb  turntable.png  turntable.webp  metrics.json   when it is done
 
-Splats and mesh stand where the mesh stood that the run began with, in Blender's axes; a server's lie in the unit ball.
-What there is of results is all of the same splats.  Files are replaced whole, so that a killed process or a full disk
-leaves the last good ones.
+Splats and mesh are placed where the initial mesh was, in Blender's axes; those of a server's job are in the unit ball.
+All result files in a folder belong to the same splats.  Files are replaced whole, so that a killed process or a full
+disk leaves the last good ones.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ from backend.scenes.ply import read_ply
 from backend.scenes.splats import Splats
 from shared.existing_files import rename_existing
 
-MADE = ("mesh.glb", "turntable.png", "turntable.webp", "metrics.json")  # of the splats
-JUDGED = ("evaluation.json", "evaluation.npz")  # by `evaluate`, of these results
-FILES = ("job.json", "events.jsonl", "checkpoint.safetensors", "splats.ply", *MADE, *JUDGED)
-SCENE = "scene.blend"  # in which somebody may have worked
-SERVED = "state.json"  # a server's
+DERIVED = ("mesh.glb", "turntable.png", "turntable.webp", "metrics.json")  # from the splats
+EVALUATION = ("evaluation.json", "evaluation.npz")  # written by `evaluate`
+FILES = ("job.json", "events.jsonl", "checkpoint.safetensors", "splats.ply", *DERIVED, *EVALUATION)
+SCENE = "scene.blend"  # the user may have edited it
+SERVER_STATE = "state.json"  # only in the folders of a server's jobs
 
 
 class Placing(msgspec.Struct, frozen=True):
-    """Of metrics.json: the matrix from the unit ball to where the result stands, and whether the files stand there."""
+    """Part of metrics.json: the matrix from the unit ball to the result's place, and whether the files are in it."""
 
     to_scene: list[list[float]] = []
     placed: bool = False
@@ -63,13 +63,13 @@ class JobFolder:
 
     @property
     def served(self) -> bool:
-        """Whether the job is a server's, which sends results with the matrix that puts them in their place."""
-        return (self / SERVED).exists()
+        """Whether this is a server's job: its results stay in the unit ball and are sent with their matrix."""
+        return (self / SERVER_STATE).exists()
 
     def begin(self, job: Job) -> list[str]:
-        """Make the folder, take away the files of an earlier run, and write the job.
+        """Make the folder, write the job and remove the files of an earlier run.
 
-        What is kept of these under another name is told in sentences.
+        Returns a sentence for the user where the Blender scene of that run was kept under another name.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         with replacing(self / "job.json") as file:
@@ -78,30 +78,30 @@ class JobFolder:
             (self / name).unlink(missing_ok=True)
         return self._scene_aside()
 
-    def outdate(self) -> list[str]:
-        """Take away what was made of earlier splats.  What is kept under another name is told in sentences."""
-        for name in (*MADE, *JUDGED):
+    def remove_derived(self) -> list[str]:
+        """Remove what was made from earlier splats; returns sentences as `begin` does."""
+        for name in (*DERIVED, *EVALUATION):
             (self / name).unlink(missing_ok=True)
         return self._scene_aside()
 
     def _scene_aside(self) -> list[str]:
         kept = rename_existing(self / SCENE)
-        return [f"{SCENE} is of the splats before these; it is kept as {kept.name}."] if kept else []
+        return [f"{SCENE} belongs to earlier splats; it was kept as {kept.name}."] if kept else []
 
     def splats(self) -> Splats:
-        """The finished splats in the unit ball, wherever those of splats.ply stand.
+        """The finished splats in the unit ball, wherever those of splats.ply are placed.
 
         Raises ExportError, OSError or a MsgspecError where a file cannot be read.
         """
         splats = read_ply(self / "splats.ply")
         file = self / "metrics.json"
-        figures = msgspec.json.decode(file.read_bytes(), type=Placing) if file.exists() else Placing()
-        return splats.placed(torch.linalg.inv(torch.tensor(figures.to_scene))) if figures.placed else splats
+        placing = msgspec.json.decode(file.read_bytes(), type=Placing) if file.exists() else Placing()
+        return splats.placed(torch.linalg.inv(torch.tensor(placing.to_scene))) if placing.placed else splats
 
     def job(self) -> Job:
-        """The job of a run that is to go on."""
+        """The job of a run that is to be continued."""
         if not (self / "job.json").exists():
-            raise JobError(f"continue: {self.path} holds no job.json, so there is no run to go on with.")
+            raise JobError(f"continue: {self.path} has no job.json, so there is no run to continue.")
         return make_job(read_job(self / "job.json"))
 
     def log(self, event: Event) -> None:
@@ -117,14 +117,14 @@ class JobFolder:
         with replacing(self / "checkpoint.safetensors") as file:
             try:
                 save_file({key: value.contiguous() for key, value in state.items()}, file)
-            except SafetensorError as error:  # as which it tells of a full disk
+            except SafetensorError as error:  # safetensors reports a full disk as one of its own errors
                 number = re.search(r"os error (\d+)", str(error))
                 if number is None:
                     raise
                 raise OSError(int(number[1]), os.strerror(int(number[1])), str(self.path)) from error
 
     def load(self) -> dict[str, Tensor]:
-        """Read the checkpoint; JobError where it is missing, damaged, or holds numbers that are none."""
+        """Read the checkpoint; JobError where it is missing, damaged, or has NaN or infinite numbers."""
         file = self / "checkpoint.safetensors"
         if not file.exists():
             raise JobError(f"continue: {file} does not exist; the run was stopped before its first checkpoint.")
@@ -134,7 +134,7 @@ class JobFolder:
             raise JobError(f"continue: {file} is damaged and cannot be read; start the run again.") from error
         for key, value in state.items():
             if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-                raise JobError(f"continue: {file} holds NaN or infinite numbers in {key}; start the run again.")
+                raise JobError(f"continue: {file} has NaN or infinite numbers in {key}; start the run again.")
         return state
 
     def write_metrics(self, metrics: dict[str, Any]) -> None:

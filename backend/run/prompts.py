@@ -1,4 +1,4 @@
-"""The prompt as it is said for each view, and Perp-Neg.
+"""The prompt with the words for each view, and Perp-Neg.
 
 View words: ", front view" within 45° of the front, ", back view" beyond 135°, ", side view" between,
 ", overhead view" above 60° (DreamFusion 2209.14988, section 3.2).  Perp-Neg (2304.04968) blends the words of
@@ -33,15 +33,15 @@ class Prompts:
         self.prior, self.prompt, self.negative = prior, prompt, negative
         self.views, self.perp_neg, self.rescale = views, perp_neg, rescale
 
-    def said(self, word: str) -> str:
-        """The prompt for a view."""
+    def for_view(self, word: str) -> str:
+        """The prompt with the word for a view."""
         return f"{self.prompt}, {word} view" if self.views else self.prompt
 
     def conditions(self, cameras: Cameras) -> Conditions:
         """Conditions for B cameras."""
         count = len(cameras)
         angles = zip(cameras.azimuth.tolist(), cameras.elevation.tolist(), strict=True)
-        y = self.prior.condition([self.said(view_word(*angle)) for angle in angles], cameras)
+        y = self.prior.condition([self.for_view(view_word(*angle)) for angle in angles], cameras)
         null = self.prior.condition([""] * count, cameras)
         neg = self.prior.condition([self.negative] * count) if self.negative else None
         perp: tuple[tuple[Condition, Tensor], ...] = ()
@@ -57,7 +57,7 @@ class Prompts:
         ahead = turn < 90
         share = torch.where(ahead, 1 - turn / 90, 2 - turn / 90)
         front, side, back = (
-            self.prior.condition([self.said(word)] * len(cameras), cameras) for word in ("front", "side", "back")
+            self.prior.condition([self.for_view(word)] * len(cameras), cameras) for word in ("front", "side", "back")
         )
         near = _choose(ahead, front, side)
         blended = _blend(share, near, _choose(ahead, side, back))
@@ -73,7 +73,7 @@ class Prompts:
 
 
 def _as_seen(y: Condition, blended: Condition) -> dict[str, Tensor]:
-    """What the blended prompt is told beside its words: where the camera stands is never a blend."""
+    """The extra conditions of the blended prompt.  Integers among them name the camera and are not blended."""
     return {key: value if value.is_floating_point() else y.extra[key] for key, value in blended.extra.items()}
 
 
@@ -83,12 +83,12 @@ def _decay(a: float, b: float, c: float) -> Callable[[Tensor], Tensor]:
 
 
 def _blend(share: Tensor, one: Condition, other: Condition) -> Condition:
-    """share (B,) of one condition's numbers, the rest of the other's; what is no real number is the first one's."""
+    """share (B,) of `one` and the rest of `other`; integers are those of `one`."""
     return _joined(lambda a, b: torch.lerp(b, a, _rows(share, a)) if a.is_floating_point() else a, one, other)
 
 
 def _choose(where: Tensor, one: Condition, other: Condition) -> Condition:
-    """Row by row: `one` where true, else `other`, in all that they hold."""
+    """Row by row, for every tensor: `one` where true, else `other`."""
     return _joined(lambda a, b: torch.where(_rows(where, a).bool(), a, b), one, other)
 
 
@@ -98,5 +98,5 @@ def _joined(join: Callable[[Tensor, Tensor], Tensor], one: Condition, other: Con
 
 
 def _rows(values: Tensor, like: Tensor) -> Tensor:
-    """(B,) as (B,1,...) beside a tensor, where it is and in its precision."""
+    """(B,) as (B,1,...), with the dimensions, device and precision of another tensor."""
     return values.to(like).view(-1, *[1] * (like.dim() - 1))

@@ -1,4 +1,4 @@
-"""What the loop knows of a scene: something with parameters that can be rendered from cameras."""
+"""The interface of a scene: something with parameters that can be rendered from cameras."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ class Scene(Protocol):
         """The recipe's penalties on this render and the parameters, a scalar."""
 
     def step(self, step: int, render: Render, generator: Any) -> dict[str, float]:
-        """After backward: one step of the optimiser, then growth and pruning; numbers worth a curve."""
+        """After backward: one step of the optimiser, then growth and pruning; metrics to plot."""
 
     def finite(self) -> bool:
-        """Whether every parameter, and its gradient where there is one, is a number."""
+        """Whether all parameters and gradients are finite."""
 
-    def forget(self) -> None:
-        """In place of `step`: the gradients are dropped, and all is as it was before the render."""
+    def drop_gradients(self) -> None:
+        """In place of `step`: drop the gradients, so that the scene is as it was before the render."""
 
-    def whole(self) -> bool:
-        """Whether this is a state to go on from; after an error within `step` it need not be."""
+    def resumable(self) -> bool:
+        """Whether the run can go on from this state; after an error within `step` it may not."""
 
     def splats(self) -> Splats:
         """The splats now, on the CPU."""
@@ -39,4 +39,4 @@ class Scene(Protocol):
         """Parameters, optimiser and growth statistics, flat."""
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Take up what `state_dict` gave: the next step is the same to the last bit."""
+        """Restore what `state_dict` gave: the next step is the same to the last bit."""

@@ -1,9 +1,9 @@
 """How the number of splats changes during a run: gsplat's strategies, kept between a floor and a ceiling.
 
-`default` is 3DGS's growth (Kerbl et al., 2308.04079): splats whose pictures pull hard at them are doubled or split,
-faint and huge ones go.  `mcmc` is 3DGS-MCMC (2404.09591): the dead are moved onto the living, and faint ones wander.
-gsplat 1.5.3 leaves four things to us: a ceiling for `default`, a floor for both, the opacity reset, which it never
-reaches (`step % reset_every == 0 & step > 0` is always false), and two functions that it has for CUDA alone.
+`default` is 3DGS's growth (Kerbl et al., 2308.04079): splats with large screen-space gradients are duplicated or split,
+faint and huge ones are removed.  `mcmc` is 3DGS-MCMC (2404.09591): dead splats are relocated to live ones, and faint
+ones get noise.  Added to gsplat 1.5.3 here: a ceiling for `default`, a floor for both, the opacity reset, which it
+never reaches (`step % reset_every == 0 & step > 0` is always false), and two functions that it has for CUDA only.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ from backend.scenes.settings import SplatSettings
 
 Params = dict[str, Parameter]
 Optimisers = dict[str, torch.optim.Optimizer]
-FLOOR = 16  # splats that always stay, the strongest where too few would
+FLOOR = 16  # least number of splats: the most opaque ones are kept
 NEVER = 2**62
 
 
 class Growth(Protocol):
-    """Changes the splats after a step of the optimiser.  Parameters go by gsplat's names."""
+    """Changes the splats after a step of the optimiser.  Parameters have gsplat's names."""
 
     def watch(self, info: dict[str, Any]) -> None:
-        """After rendering, before backward: ask for the gradients that will be needed."""
+        """After rendering, before backward: retain the gradients that will be needed."""
 
     def step(
         self, step: int, params: Params, optimisers: Optimisers, info: dict[str, Any], generator: torch.Generator
     ) -> dict[str, float]:
-        """Replace entries of `params` (and what `optimisers` keep of them); numbers worth a curve."""
+        """Replace entries of `params` (and their state in `optimisers`); metrics to plot."""
 
     def state_dict(self) -> dict[str, Tensor]:
-        """What was gathered since the last refinement, flat."""
+        """Statistics since the last refinement, as flat tensors."""
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Take up what `state_dict` gave."""
+        """Restore what `state_dict` gave."""
 
 
 def growth(settings: SplatSettings, steps: int, device: torch.device) -> Growth:
@@ -56,7 +56,7 @@ def growth(settings: SplatSettings, steps: int, device: torch.device) -> Growth:
 
 
 class NoGrowth:
-    """The splats there are, to the end."""
+    """Keeps the number of splats."""
 
     def watch(self, info: dict[str, Any]) -> None:
         """Nothing to watch."""
@@ -72,12 +72,12 @@ class NoGrowth:
         return {}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Nothing to take up."""
+        """Nothing to restore."""
 
 
 @dataclass
 class BoundedStrategy(DefaultStrategy):  # type: ignore[misc]
-    """gsplat's default strategy that grows at most `grow_fraction` at once, to `cap_max`, and never empties."""
+    """gsplat's default strategy, growing by at most `grow_fraction` at once, up to `cap_max`, and never below FLOOR."""
 
     cap_max: int = NEVER
     grow_fraction: float = 1.0
@@ -85,7 +85,7 @@ class BoundedStrategy(DefaultStrategy):  # type: ignore[misc]
 
     @torch.no_grad()
     def _grow_gs(self, params: Params, optimizers: Optimisers, state: dict[str, Any], step: int) -> tuple[int, int]:
-        """Every growing splat adds one, so a higher threshold is all that the ceiling needs."""
+        """Every growing splat adds one, so raising the threshold is enough for the ceiling."""
         count = len(params["means"])
         gradients = state["grad2d"] / state["count"].clamp_min(1)
         room = max(0, min(self.cap_max - count, int(self.grow_fraction * count)))
@@ -102,7 +102,7 @@ class BoundedStrategy(DefaultStrategy):  # type: ignore[misc]
 
     @torch.no_grad()
     def _prune_gs(self, params: Params, optimizers: Optimisers, state: dict[str, Any], step: int) -> int:
-        """gsplat waits for its first opacity reset before it removes the huge; we do not."""
+        """Also remove huge splats, for which gsplat waits until its first opacity reset."""
         opacities = params["opacities"].flatten()
         doomed = opacities.sigmoid() < self.prune_opa
         doomed |= params["scales"].max(-1).values.exp() > self.prune_scale3d
@@ -136,7 +136,7 @@ class DefaultGrowth:
         self.state = self.strategy.initialize_state(scene_scale=1.0)
 
     def watch(self, info: dict[str, Any]) -> None:
-        """The gradients of the splats' places in the pictures decide who grows."""
+        """The gradients of the splats' screen positions decide which ones grow."""
         if info["means2d"].requires_grad:
             info["means2d"].retain_grad()
 
@@ -149,7 +149,7 @@ class DefaultGrowth:
             self.strategy.step_post_backward(params, optimisers, self.state, step, info)
         every = self.settings.reset_every
         if every and 0 < step < self.strategy.refine_stop_iter and step % every == 0:
-            # Twice the pruning limit, as in 3DGS: what is not needed sinks below it, the rest comes back.
+            # Twice the pruning limit, as in 3DGS: splats that are not needed fade below it, others recover.
             ops.reset_opa(params, optimisers, self.state, value=2 * self.settings.prune_opacity)
             self.strategy.metrics["opacity_reset"] = 1.0
         return self.strategy.metrics
@@ -159,12 +159,12 @@ class DefaultGrowth:
         return {key: value for key, value in self.state.items() if isinstance(value, Tensor)}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Sums that are not in `state` start anew."""
+        """Sums that are not in `state` start again from zero."""
         self.state.update({key: state[key].clone() if key in state else None for key in ("grad2d", "count")})
 
 
 class McmcGrowth:
-    """Moves the dead onto the living, adds 5 % at each refinement up to cap_max, and shakes the faint ones."""
+    """Relocates dead splats to live ones, adds 5 % at each refinement up to cap_max, and adds noise to faint ones."""
 
     def __init__(self, settings: SplatSettings, steps: int) -> None:
         self.strategy = MCMCStrategy(
@@ -183,7 +183,7 @@ class McmcGrowth:
     def step(
         self, step: int, params: Params, optimisers: Optimisers, info: dict[str, Any], generator: torch.Generator
     ) -> dict[str, float]:
-        """The noise goes with the positions' learning rate, and ends with it."""
+        """The noise is proportional to the positions' learning rate."""
         _keep_strongest(params["opacities"], self.strategy.min_opacity)
         rate = optimisers["means"].param_groups[0]["lr"]
         with _seeded(generator, params["means"].device):
@@ -191,16 +191,16 @@ class McmcGrowth:
         return {}
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Nothing is gathered."""
+        """No statistics."""
         return {}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Nothing to take up."""
+        """Nothing to restore."""
 
 
 @torch.no_grad()
 def _keep_strongest(opacity_logits: Parameter, least: float) -> None:
-    """Where all are dead, none can be moved: the strongest few are called back to life."""
+    """If all splats are dead, none can be relocated: make the most opaque few live again."""
     strongest = opacity_logits.topk(min(FLOOR, len(opacity_logits)))
     alive = torch.logit(torch.tensor(least, device=opacity_logits.device)) + 0.1
     opacity_logits[strongest.indices] = strongest.values.clamp(min=alive)
@@ -208,7 +208,7 @@ def _keep_strongest(opacity_logits: Parameter, least: float) -> None:
 
 @contextmanager
 def _seeded(generator: torch.Generator, device: torch.device) -> Iterator[None]:
-    """gsplat draws from the global generator: lend it one seeded from the run's own, so that a run can be resumed."""
+    """gsplat uses the global generator: seed it from the run's own, so that a run can be resumed exactly."""
     seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
@@ -216,13 +216,13 @@ def _seeded(generator: torch.Generator, device: torch.device) -> Iterator[None]:
 
 
 def _use_torch_twins() -> None:
-    """Put torch functions in the place of two that gsplat has for CUDA alone; they run on every device."""
+    """Replace two CUDA-only functions of gsplat by torch functions, which run on every device."""
     ops.compute_relocation = relocation
     ops.quat_scale_to_covar_preci = _covariances
 
 
 def relocation(opacities: Tensor, scales: Tensor, ratios: Tensor, binoms: Tensor) -> tuple[Tensor, Tensor]:
-    """Opacities (N,) and scales (N,3) of splats of which `ratios` (N,) lie on one spot, so that the sum looks alike.
+    """Opacities (N,) and scales (N,3) of splats of which `ratios` (N,) are at one place, so that their sum stays.
 
     Equation 9 of 3DGS-MCMC; binoms (M,M) holds C(n,k), and M bounds the ratios.
     """

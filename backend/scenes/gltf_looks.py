@@ -1,7 +1,7 @@
-"""What trimesh passes over in glTF: a texture's own UVs (TEXCOORD_1, KHR_texture_transform), COLOR_0 beside a material.
+"""Features of glTF that trimesh ignores: TEXCOORD_1, KHR_texture_transform, COLOR_0 together with a material.
 
-The file's JSON is read first, and what each primitive asks for is written into an extension of our own, which trimesh
-hands back together with the primitive's arrays.
+The file's JSON is read first, and what each primitive needs is written into an extension of our own, which trimesh
+passes back together with the primitive's arrays.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from trimesh.exchange.gltf.extensions import register_handler
 
 from backend.scenes.mesh_colours import COLOUR, picture_of
 
-OURS, NOTE = "SPLATSMITH_look", "splatsmith_note"
+EXTENSION, NOTE = "SPLATSMITH_look", "splatsmith_note"
 GLOSS = "KHR_materials_pbrSpecularGlossiness"
 TRIANGLES = (4, 5)  # modes with faces
 JSON, MAGIC = 0x4E4F534A, 0x46546C67
@@ -25,23 +25,23 @@ JSON, MAGIC = 0x4E4F534A, 0x46546C67
 def prepared(content: bytes, binary: bool) -> bytes:
     """A file with our extension in its primitives; ValueError, KeyError and the like where it is damaged."""
     if not binary:
-        return json.dumps(_asked(json.loads(content))).encode()
+        return json.dumps(_with_extension(json.loads(content))).encode()
     magic, version, _ = struct.unpack_from("<3I", content)
     length, kind = struct.unpack_from("<2I", content, 12)
     if magic != MAGIC or version != 2 or kind != JSON:
-        return content  # trimesh says what is wrong
-    text = json.dumps(_asked(json.loads(content[20 : 20 + length]))).encode()
+        return content  # trimesh will report the fault
+    text = json.dumps(_with_extension(json.loads(content[20 : 20 + length]))).encode()
     text += b" " * (-len(text) % 4)
     rest = content[20 + length :]
     return struct.pack("<5I", MAGIC, 2, 20 + len(text) + len(rest), len(text), JSON) + text + rest
 
 
-def _asked(tree: dict[str, Any]) -> dict[str, Any]:
-    """The same JSON, with what each primitive asks for."""
+def _with_extension(tree: dict[str, Any]) -> dict[str, Any]:
+    """The JSON with our extension in each primitive."""
     for mesh in tree.get("meshes", []):
         for primitive in mesh["primitives"]:
             if primitive.get("mode", 4) in TRIANGLES:
-                primitive.setdefault("extensions", {})[OURS] = _look(tree, primitive)
+                primitive.setdefault("extensions", {})[EXTENSION] = _look(tree, primitive)
     return tree
 
 
@@ -65,9 +65,9 @@ def _look(tree: dict[str, Any], primitive: dict[str, Any]) -> dict[str, Any]:
     return look
 
 
-@register_handler(OURS, scope="primitive")  # type: ignore[untyped-decorator]
-def _dressed(context: dict[str, Any]) -> dict[str, Any]:
-    """Our part of a primitive: its visual's UVs are set, and the vertices' colours come as an attribute."""
+@register_handler(EXTENSION, scope="primitive")  # type: ignore[untyped-decorator]
+def _handle(context: dict[str, Any]) -> dict[str, Any]:
+    """Handle our extension of a primitive: set the UVs, and return the vertices' colours as an attribute."""
     look, arrays, given = context["data"], context["accessors"], context["mesh_kwargs"]
     found: dict[str, Any] = {}
     if "colour" in look:
@@ -76,7 +76,7 @@ def _dressed(context: dict[str, Any]) -> dict[str, Any]:
     if visual is None or "transform" not in look:
         return found
     if picture_of(visual.material) is None:
-        found["metadata"] = {NOTE: f"the picture of {look['material']} is not there or is of an unknown kind"}
+        found["metadata"] = {NOTE: f"the picture of {look['material']} is missing or of an unknown kind"}
     elif look["uv"] is None:
         found["metadata"] = {NOTE: f"{look['material']} has a picture, but the mesh has no UVs for it"}
         visual.uv = None
@@ -86,7 +86,7 @@ def _dressed(context: dict[str, Any]) -> dict[str, Any]:
 
 
 def unit(values: NDArray[Any]) -> NDArray[np.float64]:
-    """Whole numbers as the parts of one that glTF means by them."""
+    """Normalised integers as fractions of 1, as glTF defines them."""
     if values.dtype.kind == "u":
         return values / np.iinfo(values.dtype).max
     return values.astype(np.float64)
@@ -98,7 +98,7 @@ def transformed(
     rotation: float = 0.0,
     scale: tuple[float, float] = (1, 1),
 ) -> NDArray[np.float64]:
-    """glTF's UVs (N,2), v downwards, through a KHR_texture_transform, as ours with v upwards."""
+    """glTF's UVs (N,2), v downwards, after a KHR_texture_transform, with v upwards."""
     u, v = (uv * scale).T
     cosine, sine = np.cos(rotation), np.sin(rotation)
     u, v = cosine * u + sine * v + offset[0], -sine * u + cosine * v + offset[1]

@@ -1,7 +1,7 @@
-"""A plain picture as a scene: text-to-2D, the fastest way to see an objective's character.
+"""Plain pictures as a scene: text-to-2D, the fastest way to see how an objective behaves.
 
-Every camera sees the same thing: `count` pictures (particles), one for each view of a step, whose pixels are the
-parameters.  There is no renderer between the objective and what it shapes (DreamMapping's Figs. 10 and 14).
+The scene is `count` pictures (particles), one for each view of a step, whose pixels are the parameters.  There is no
+renderer between the objective and the pixels (DreamMapping's Figs. 10 and 14).
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from backend.state import below, moments, set_moments
 
 
 class ImageScene:
-    """Pixels that learn; a Scene.  They start as noise of a hundredth around middle grey, and around half of cover.
+    """Optimised pixels; a Scene.  They start as noise of standard deviation 0.01 around 0.5 in every channel.
 
-    With four `channels` the last is alpha, and the colour is straight; with three they cover all.
+    With four `channels` the last is alpha, and colour is straight; with three the pictures are opaque.
     """
 
     def __init__(
@@ -40,9 +40,9 @@ class ImageScene:
         self.optimiser = torch.optim.Adam([self.pixels], lr=rate)
 
     def render(self, cameras: Cameras, width: int, height: int, backgrounds: Tensor) -> Render:
-        """The pictures (B,height,width,3) over their backgrounds (B,3), one for each of as many cameras."""
+        """The pictures (B,height,width,3) over their backgrounds (B,3), one for each camera."""
         if len(cameras) != len(self.pixels):
-            raise ValueError(f"{len(self.pixels)} pictures are not seen by {len(cameras)} cameras")
+            raise ValueError(f"{len(self.pixels)} pictures need as many cameras, not {len(cameras)}")
         pixels: Tensor = self.pixels
         if pixels.shape[1:3] != (height, width):
             small = F.interpolate(pixels.movedim(-1, 1), (height, width), mode="bilinear", antialias=True)
@@ -51,7 +51,7 @@ class ImageScene:
         return Render(rgb, alpha, alpha)
 
     def regulariser(self, render: Render) -> Tensor:
-        """None: the objective alone."""
+        """Zero: there are no penalties."""
         return render.rgb.new_zeros(())
 
     def step(self, step: int, render: Render, generator: Any) -> dict[str, float]:
@@ -63,16 +63,16 @@ class ImageScene:
         return {"saturation": saturation(_over(self.pixels.detach())[0])}
 
     def finite(self) -> bool:
-        """Whether every pixel and its gradient is a number."""
+        """Whether all pixels and gradients are finite."""
         values = [self.pixels.detach(), *([] if self.pixels.grad is None else [self.pixels.grad])]
         return all(bool(torch.isfinite(value).all()) for value in values)
 
-    def forget(self) -> None:
-        """The gradient is dropped."""
+    def drop_gradients(self) -> None:
+        """Drop the gradient."""
         self.optimiser.zero_grad(set_to_none=True)
 
-    def whole(self) -> bool:
-        """Whether every pixel is a number."""
+    def resumable(self) -> bool:
+        """Whether all pixels are finite."""
         return bool(torch.isfinite(self.pixels).all())
 
     def pictures(self) -> Tensor:
@@ -94,7 +94,7 @@ class ImageScene:
         return {key: value.detach().cpu().clone() for key, value in state.items()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Take up what `state_dict` gave: the next step is the same to the last bit."""
+        """Restore what `state_dict` gave: the next step is the same to the last bit."""
         with torch.no_grad():
             self.pixels.copy_(state["pixels"])
         set_moments(self.optimiser, self.pixels, below(state, "adam."))

@@ -1,4 +1,4 @@
-"""Where splats start: a grey ball, a point cloud, or flat discs on the surface of a mesh."""
+"""Initial splats: a grey ball, a point cloud, or flat discs on the surface of a mesh."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from backend.scenes.splats import Splats
 __all__ = ["InitialError", "discs", "from_mesh", "point_cloud", "sphere"]
 
 # Sigma in the plane, in units of the distance to the neighbours: of 0.4 to 1 this renders a sphere best (18.3 dB at
-# 64 px), be it with 2000 discs or 4000.
+# 64 px), with 2000 discs and with 4000.
 DISC_WIDTH = 0.65
 DISC_THICKNESS = 0.1  # sigma along the normal, in units of that in the plane
 NEIGHBOURS = 3
@@ -48,16 +48,16 @@ def sphere(
 
 
 def point_cloud(points: Tensor, colours: Tensor, *, opacity: float = 0.1) -> Splats:
-    """Round splats at points (N,3) with colours (N,3) in [0,1], as large as their neighbours are far (3DGS)."""
+    """Round splats at points (N,3) with colours (N,3) in [0,1], as large as the distance to their neighbours (3DGS)."""
     if not (torch.isfinite(points).all() and torch.isfinite(colours).all()):
-        raise InitialError("The points to start from hold values that are no numbers: remove those points.")
+        raise InitialError("The initial points have NaN or infinite values: remove those points.")
     sigma = _neighbour_distance(points)
     quats = torch.tensor([1.0, 0.0, 0.0, 0.0]).repeat(len(points), 1)
     return _splats(points, quats, sigma[:, None].repeat(1, 3), colours, opacity)
 
 
 def discs(points: Tensor, normals: Tensor, colours: Tensor, *, opacity: float = SOLID) -> Splats:
-    """Flat splats at points (N,3) that lie in the surface with unit normals (N,3); colours (N,3) in [0,1].
+    """Flat splats at points (N,3) on a surface with unit normals (N,3); colours (N,3) in [0,1].
 
     The third axis is the thin one and points along the normal.
     """
@@ -70,23 +70,23 @@ def from_mesh(
     path: str | Path,
     count: int,
     generator: torch.Generator,
-    tell: Callable[[str], None] = lambda _: None,
+    warn: Callable[[str], None] = lambda _: None,
     most: int | None = None,
 ) -> tuple[Splats, Tensor]:
-    """About `count` splats on the surface in a mesh file, and the matrix (4,4) from the unit ball to where that stands.
+    """About `count` splats on the surface in a mesh file, and the matrix (4,4) from the unit ball to its place.
 
-    The object's bounding box is centred and its farthest vertex lies at distance 1, which is how the prior's cameras
-    frame it.  OBJ and glTF are Y-up and are turned as Blender's importers turn them: the world is Z-up.  A file of
-    bare points gives round splats, `count` of them at most; one of splats gives those, and of more than `most`
-    the largest.  `tell` gets a sentence on what is left out.  Raises InitialError in one sentence.
+    The object's bounding box is centred and its farthest vertex is at distance 1, as the prior's cameras frame it.  OBJ
+    and glTF are Y-up and are turned to Z-up as Blender's importers do.  A file of points gives round splats, at most
+    `count`; one of splats gives those, and if there are more than `most` the largest.  `warn` gets a sentence for what
+    could not be used.  Raises InitialError in one sentence.
     """
     surface = load_surface(Path(path))
     centre, radius = surface.bounding_sphere()
     for note in surface.notes:
-        tell(note)
+        warn(note)
     if surface.splats is not None:
         if most is not None and len(surface.splats) > most:
-            tell(f"Of the {len(surface.splats):,} splats of {Path(path).name} the {most:,} largest are taken.")
+            warn(f"Of the {len(surface.splats):,} splats of {Path(path).name} only the {most:,} largest are used.")
         return in_ball(surface.splats, centre, radius, most), _to_world(centre, radius)
     seed = int(torch.randint(2**31, (), generator=generator))
     places, normals, seen = surface.sample(count, np.random.default_rng(seed))
@@ -124,7 +124,7 @@ def _splats(points: Tensor, quats: Tensor, scales: Tensor, colours: Tensor, opac
 
 
 def _neighbour_distance(points: Tensor) -> Tensor:
-    """Root mean square distance to the nearest points (N,), never 0: doubled points get the size of their fellows."""
+    """Root mean square distance to the nearest points (N,), never 0: duplicate points get a tenth of the median."""
     neighbours = min(NEIGHBOURS, len(points) - 1)
     if neighbours < 1:
         return torch.full((len(points),), 0.1)
@@ -137,7 +137,7 @@ def _turn_z_to(normals: Tensor) -> Tensor:
     """Quaternions (N,4) wxyz of the shortest turns from +Z to the unit normals (N,3)."""
     x, y, z = normals.unbind(-1)
     quats = torch.stack([1 + z, -y, x, torch.zeros_like(z)], -1)
-    # Straight down, the shortest turn is not unique: half a turn about x will do.
+    # For straight down the shortest turn is not unique; take half a turn about x.
     quats = torch.where((z < -1 + 1e-6)[:, None], quats.new_tensor([0.0, 1.0, 0.0, 0.0]), quats)
     return torch.nn.functional.normalize(quats, dim=-1)
 

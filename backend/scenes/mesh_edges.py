@@ -1,6 +1,6 @@
-"""Where a mesh has an edge: discs that lie beside it are trimmed, so that they do not stand out over it.
+"""Trims discs that lie near an edge of the mesh, so that they do not extend beyond it.
 
-A disc in the plane of a box's side reaches some two sigma over the box's edge: a box of discs would be up to a tenth
+A disc in the plane of a box's side extends some two sigma beyond the box's edge: a box of discs would be up to a tenth
 larger than the box.
 """
 
@@ -17,11 +17,11 @@ from scipy.spatial.transform import Rotation
 
 Array = NDArray[np.float64]
 
-SHARP = np.deg2rad(25)  # between the normals of two faces; a tessellated round is smoother
-REACH = 2.0  # sigmas at which what many discs show together ends
-LEAST = 0.1  # of a disc's own sigma: as thin as it is across
-NEAREST = 48  # points on edges that a disc looks at
-MOST_POINTS = 400_000  # on all edges together
+SHARP = np.deg2rad(25)  # between the normals of two faces; tessellated curves are smoother
+REACH = 2.0  # sigmas: the visible extent of many overlapping discs
+LEAST = 0.1  # of a disc's own sigma: as small as its thickness
+NEAREST = 48  # points on edges that are considered for a disc
+MOST_POINTS = 400_000  # on all edges
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class MeshEdges:
 
     @classmethod
     def of(cls, meshes: Sequence[Any], spacing: float) -> MeshEdges:
-        """Of trimesh's meshes, a point each `spacing`."""
+        """The edges of trimesh's meshes, with a point every `spacing`."""
         ends = np.concatenate([_sharp_edges(mesh) for mesh in meshes])
         lengths = np.linalg.norm(ends[:, 1] - ends[:, 0], axis=1)
         ends, lengths = ends[lengths > 0], lengths[lengths > 0]
@@ -45,10 +45,10 @@ class MeshEdges:
         return cls(ends[edge, 0] * (1 - share) + ends[edge, 1] * share, along[edge])
 
     def trim(self, points: Array, normals: Array, sigma: Array) -> tuple[NDArray[np.int64], Array, Array]:
-        """Which discs lie beside an edge (K,), their quaternions wxyz (K,4), and both of their sigmas (K,2).
+        """The discs near an edge (K,), their quaternions wxyz (K,4), and their two sigmas (K,2).
 
         Args:
-            points, normals, sigma: all discs' places (N,3), unit normals (N,3) and sigmas (N,) in the plane.
+            points, normals, sigma: the positions of all discs (N,3), unit normals (N,3) and sigmas (N,) in the plane.
         """
         if not len(self.points):
             return np.empty(0, np.int64), np.empty((0, 4)), np.empty((0, 2))
@@ -68,9 +68,9 @@ class MeshEdges:
 
 
 def _axes(normals: Array, along: Array) -> Array:
-    """Unit axes (K,3,3), a row each: in the disc's plane across the edge and along it, and the normal."""
+    """Unit axes (K,3,3) as rows: in the disc's plane across the edge and along it, and the normal."""
     across = np.cross(along, normals)
-    lost = np.linalg.norm(across, axis=1) < 1e-6  # an edge that stands upright on the disc: any way will do
+    lost = np.linalg.norm(across, axis=1) < 1e-6  # an edge perpendicular to the disc: any direction will do
     across[lost] = np.cross(np.eye(3)[np.abs(normals[lost]).argmin(1)], normals[lost])
     across /= np.linalg.norm(across, axis=1, keepdims=True)
     return np.stack([across, np.cross(normals, across), normals], 1)
@@ -80,7 +80,7 @@ def _sharp_edges(mesh: Any) -> Array:
     """Ends (E,2,3) of the edges where two faces meet at an angle, or where a face meets none."""
     import trimesh
 
-    # Seams of textures and of normals are no edges.
+    # Vertices are merged, as seams of textures and of normals are not edges.
     whole = trimesh.Trimesh(mesh.vertices, mesh.faces, process=True)
     sharp = whole.face_adjacency_edges[whole.face_adjacency_angles > SHARP]
     _, first, counts = np.unique(whole.edges_sorted, axis=0, return_index=True, return_counts=True)

@@ -1,4 +1,4 @@
-"""Which object of a file a part belongs to: by the nodes at the top of a scene, or by the names in an OBJ file."""
+"""The objects of a file: the top nodes of its scene, or the names in an OBJ file."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 
 
 def owners(scene: Any, path: Path) -> dict[str, str]:
-    """The name of the object that each node with a geometry belongs to; "" where the file names none."""
+    """For each node with a geometry, the name of the object it belongs to; "" if the file names none."""
     nodes = list(scene.graph.nodes_geometry)
     names = _names(path)
-    if names:  # trimesh calls a part of an object by the object's name and the material's
+    if names:  # trimesh names a part of an object by the names of object and material
         longest = sorted(names, key=len, reverse=True)
         return {node: next((n for n in longest if f"{node}_".startswith(f"{n}_")), "") for node in nodes}
     tops = _tops(scene)
@@ -20,7 +20,7 @@ def owners(scene: Any, path: Path) -> dict[str, str]:
 
 
 def split_of(path: Path) -> dict[str, bool]:
-    """What trimesh is told so that it keeps the objects of an OBJ file apart."""
+    """The options with which trimesh keeps the objects of an OBJ file separate."""
     objects, groups = (_names(path, kind) for kind in "og")
     return {"split_objects": True} if objects else {"split_groups": True} if groups else {}
 
@@ -35,7 +35,7 @@ def _names(path: Path, kind: str = "og") -> list[str]:
 
 
 def _tops(scene: Any) -> set[str]:
-    """The nodes that hang on the root; on a node that holds all and is nothing itself, those that hang on it."""
+    """The children of the root; if that is a single empty node, its children instead."""
     children, shown = scene.graph.transforms.children, set(scene.graph.nodes_geometry)
     tops = children.get(scene.graph.base_frame, [])
     while len(tops) == 1 and tops[0] not in shown and children.get(tops[0]):

@@ -1,4 +1,4 @@
-"""Pictures that lie beside a mesh file."""
+"""Pictures that a mesh file refers to."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 
-def opened(name: str, path: Path, resolver: Any, notes: list[str]) -> Any:
-    """A picture by its name; None, and a word, where it is not there or is none."""
+def open_picture(name: str, path: Path, resolver: Any, notes: list[str]) -> Any:
+    """A picture by its name; None, and a note, if it is missing or cannot be read."""
     from PIL import Image
 
     try:
@@ -16,7 +16,7 @@ def opened(name: str, path: Path, resolver: Any, notes: list[str]) -> Any:
         picture.load()
         return picture
     except FileNotFoundError:
-        notes.append(f"the picture {name} does not lie beside {path.name}")
+        notes.append(f"the picture {name} is not in the folder of {path.name}")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         notes.append(f"the picture {name} cannot be read")
     return None

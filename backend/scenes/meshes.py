@@ -1,7 +1,7 @@
-"""Mesh and point files, and splats, as surfaces that can be sampled.
+"""Files of meshes, points or splats as surfaces that can be sampled.
 
-Colours are those one sees (sRGB, [0,1]), see `mesh_colours`.  glTF's factors and vertex colours are linear and are
-converted; other formats' are taken as they stand.
+Colours are visible ones (sRGB, [0,1]), see `mesh_colours`.  glTF's factors and vertex colours are linear and are
+converted; other formats' are used as they are.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ Y_UP = (".glb", ".gltf", ".obj")  # as Blender's importers have it; ply, stl and
 LINEAR = (".glb", ".gltf")
 MOST_BYTES = 2**30
 MOST_FACES = 5_000_000
-FAINT = 0.1  # opacity below which a splat does not count for how large the object is
+FAINT = 0.1  # opacity below which a splat does not count for the object's size
 TO_Z_UP = np.array([[1.0, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 0], [0, 0, 0, 1]])
 
-# What trimesh's parsers raise on files that are not what their names say.
+# What trimesh's parsers raise on damaged files.
 UNREADABLE = (
     ArithmeticError, AssertionError, AttributeError, EOFError, ImportError, LookupError, OSError, RuntimeError,
     TypeError, ValueError, struct.error,
@@ -41,14 +41,14 @@ UNREADABLE = (
 
 
 class InitialError(UserError):
-    """A start that cannot be used: one sentence that says what to do."""
+    """An initial mesh that cannot be used: one sentence that says what to do."""
 
 
 @dataclass(frozen=True)
 class Surface:
     """The parts of a file in world coordinates: meshes, or bare points where there is no mesh, or splats; Z is up.
 
-    `linear` tells whether factors are linear colours; `notes` are sentences on colours that are left out, at most one.
+    `linear`: whether factors are linear colours; `notes`: at most one sentence, on colours that could not be read.
     """
 
     meshes: list[Any]
@@ -58,7 +58,7 @@ class Surface:
     splats: Splats | None = None
 
     def bounding_sphere(self) -> tuple[Array, float]:
-        """Centre (3,) of the bounding box, and the radius of the sphere around it that holds every vertex."""
+        """Centre (3,) of the bounding box, and the radius of the sphere around it that contains every vertex."""
         if self.splats is not None:
             solid = self.splats.opacity_logits.sigmoid() >= FAINT
             used = [(self.splats.means[solid] if solid.any() else self.splats.means).double().numpy()]
@@ -74,7 +74,7 @@ class Surface:
     def sample(self, count: int, rng: np.random.Generator, even: bool = True) -> tuple[Array, Array | None, Array]:
         """Points (N,3), normals (N,3) or None for a cloud, colours (N,3): at most `count`.
 
-        They are spread over the area, `even`ly so that none are near each other, or else by chance alone.
+        They are spread over the area: if `even`, with none close together, else at random.
         """
         if self.meshes:
             return self._sample_meshes(count, rng, even)
@@ -88,7 +88,7 @@ class Surface:
         from trimesh.triangles import points_to_barycentric
 
         whole = _joined(self.meshes)
-        # Evenly: with plain random points, discs that cover the surface would have to be half as wide again.
+        # Evenly: with random points, discs would have to be half as wide again to cover the surface.
         points, faces = (sample_surface_even if even else sample_surface)(whole, count, seed=rng)
         normals = whole.face_normals[faces]
         barycentric = points_to_barycentric(whole.vertices[whole.faces[faces]], points)
@@ -109,9 +109,9 @@ def load_surface(path: Path) -> Surface:
 
 
 def load_surfaces(path: Path) -> dict[str, Surface]:
-    """Each object of a file by its name: what stands at the top of a scene, the `o` or `g` of an OBJ file.
+    """Each object of a file by its name: a top node of the scene, or an `o` or `g` of an OBJ file.
 
-    InitialError where the file cannot be read; `check_surface` tells whether one of the objects has anything to show.
+    InitialError where the file cannot be read; use `check_surface` for each of the objects.
     """
     return _load(path, lambda scene: owners(scene, path), split_of(path))
 
@@ -133,9 +133,9 @@ def _load(
             raise
         reason = str(error).strip().split("\n")[0][:120] or type(error).__name__
         raise InitialError(f"init_mesh: {path} cannot be read as {suffix[1:]} ({reason}): export it again.") from error
-    said = (f"Colours of {path.name} are left out: {'; '.join(notes)}.",) if notes else ()
+    note = (f"Some colours of {path.name} could not be read: {'; '.join(notes)}.",) if notes else ()
     linear = suffix in LINEAR
-    return {name: Surface(meshes, [] if meshes else clouds, linear, said) for name, (meshes, clouds) in parts}
+    return {name: Surface(meshes, [] if meshes else clouds, linear, note) for name, (meshes, clouds) in parts}
 
 
 def _splats(path: Path) -> Surface:
@@ -162,7 +162,7 @@ def _scene(path: Path, split: dict[str, bool]) -> tuple[Any, list[str]]:
     nodes = [scene.geometry[scene.graph[node][1]] for node in scene.graph.nodes_geometry]
     faces = sum(len(g.faces) for g in nodes if isinstance(g, trimesh.Trimesh))
     if faces > MOST_FACES:
-        raise InitialError(f"init_mesh: {path} has {faces} faces, at most {MOST_FACES} are taken; decimate it first.")
+        raise InitialError(f"init_mesh: {path} has {faces:,} faces; the limit is {MOST_FACES:,}: decimate it first.")
     return scene, notes
 
 
@@ -182,22 +182,22 @@ def _parts(scene: Any, owner: dict[str, str], turn: Array) -> list[tuple[str, tu
 
 
 def check_surface(path: Path, surface: Surface) -> None:
-    """InitialError unless there is something to be seen."""
+    """InitialError unless there is something visible."""
     if surface.splats is not None:
         if not len(surface.splats) or not 1e-12 < surface.bounding_sphere()[1] < 1e12:
-            raise InitialError(f"init_mesh: {path} has no splats that could be seen; export it again.")
+            raise InitialError(f"init_mesh: {path} has no visible splats; export it again.")
         return
     parts = surface.meshes or surface.clouds
     if not parts:
         raise InitialError(f"init_mesh: {path} has neither faces nor points; export the object as a mesh.")
     if not all(np.isfinite(part.vertices).all() for part in parts):
-        raise InitialError(f"init_mesh: {path} has vertices that are no numbers; repair the mesh.")
+        raise InitialError(f"init_mesh: {path} has NaN or infinite vertices; repair the mesh.")
     if any(m.faces.min() < 0 or m.faces.max() >= len(m.vertices) for m in surface.meshes):
-        raise InitialError(f"init_mesh: {path} has faces of vertices that do not exist; repair the mesh.")
+        raise InitialError(f"init_mesh: {path} has faces with vertices that do not exist; repair the mesh.")
     _, radius = surface.bounding_sphere()
     area = sum(float(m.area) for m in surface.meshes)
     if not 1e-12 < radius < 1e12 or (surface.meshes and area < 1e-12 * radius**2):
-        raise InitialError(f"init_mesh: {path} has no extent that could be filled; scale or repair the mesh.")
+        raise InitialError(f"init_mesh: {path} has no extent; scale or repair the mesh.")
 
 
 def _joined(meshes: list[Any]) -> Any:

@@ -1,4 +1,4 @@
-"""Splats that learn: parameters, one Adam each, growth, and everything needed to go on later."""
+"""Optimised splats: parameters with an Adam each, growth, and their state for resuming."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from backend.state import below, moments, set_moments
 
 # gsplat's strategies know the parameters by these names; "rest" are the harmonics above the constant one.
 FIELDS = {"means": "means", "quats": "quats", "scales": "log_scales", "opacities": "opacity_logits"}
-REST_RATE = 1 / 20  # 3DGS lets the view-dependent colour learn this much slower
+REST_RATE = 1 / 20  # view-dependent colour learns more slowly by this factor, as in 3DGS
 
 
 class CheckpointError(UserError):
-    """A saved state that cannot be taken up: one sentence that says why."""
+    """A saved state that cannot be restored: one sentence that says why."""
 
 
 class SplatScene:
     """Optimised splats; a Scene.
 
-    The schedules are those of a run of `steps`: a run that goes on longer keeps the rates it ended with, and its
-    number of splats.  Give the larger number from the start, or a new scene, where the longer schedule is meant.
+    The schedules are for a run of `steps`: a run that is continued beyond keeps its final learning rates and number of
+    splats.  For a longer schedule, pass the larger number from the start.
     """
 
     def __init__(self, splats: Splats, settings: SplatSettings, steps: int, device: torch.device | str = "cpu") -> None:
@@ -39,7 +39,7 @@ class SplatScene:
         self.growth = growth(settings, steps, self.device)
 
     def _adopt(self, tensors: dict[str, Tensor]) -> None:
-        """Make the tensors parameters, each with an optimiser that has seen nothing."""
+        """Make the tensors parameters, each with a new optimiser."""
         self.params = {name: Parameter(v.detach().float().to(self.device, copy=True)) for name, v in tensors.items()}
         self.optimisers: dict[str, torch.optim.Optimizer] = {
             name: torch.optim.Adam([p], lr=self.rate(name, 0), eps=1e-15, fused=True) for name, p in self.params.items()
@@ -47,7 +47,7 @@ class SplatScene:
 
     @property
     def live(self) -> Splats:
-        """The splats as they are, with gradient."""
+        """The current splats, with gradient."""
         p = self.params
         sh = torch.cat([p["sh0"], p["rest"]], 1) if "rest" in p else p["sh0"]
         return Splats(**{theirs: p[ours] for ours, theirs in FIELDS.items()}, sh=sh)
@@ -63,7 +63,7 @@ class SplatScene:
         return render
 
     def regulariser(self, render: Render) -> Tensor:
-        """The weighted penalties of the settings; those of weight 0 cost nothing."""
+        """The weighted penalties of the settings; those of weight 0 are not computed."""
         s = self.settings
         terms: tuple[tuple[float, Callable[[], Tensor]], ...] = (
             (s.scale_weight, lambda: regularise.scale_penalty(self.params["scales"])),
@@ -99,17 +99,17 @@ class SplatScene:
         return float(start * s.lr_end_factor**done)
 
     def finite(self) -> bool:
-        """Whether every parameter, and its gradient where there is one, is a number."""
+        """Whether all parameters and gradients are finite."""
         values = [v for p in self.params.values() for v in (p.detach(), p.grad) if v is not None]
         return all(bool(torch.isfinite(v).all()) for v in values)
 
-    def forget(self) -> None:
-        """The gradients are dropped, and the splats stay as they are."""
+    def drop_gradients(self) -> None:
+        """Drop the gradients; the splats are unchanged."""
         for optimiser in self.optimisers.values():
             optimiser.zero_grad(set_to_none=True)
 
-    def whole(self) -> bool:
-        """Whether all splats have all parameters and moments, and these are numbers; growth cut short leaves others."""
+    def resumable(self) -> bool:
+        """Whether parameters and moments are finite and match in number, which they may not if growth was cut short."""
         try:
             _check(dict(self.params), self.params, self.state_dict())
         except CheckpointError:
@@ -126,9 +126,9 @@ class SplatScene:
         return {key: value.detach().cpu().contiguous().clone() for key, value in state.items()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Take up what `state_dict` gave, whatever number of splats it has: the next step is the same to the last bit.
+        """Restore what `state_dict` gave, with its number of splats: the next step is the same to the last bit.
 
-        Raises CheckpointError where something is missing, has another shape or is no number; nothing is changed then.
+        Raises CheckpointError where something is missing, has another shape or is not finite; nothing is changed then.
         """
         tensors = {name: state.get(f"splats.{name}") for name in self.params}
         _check(tensors, self.params, state)
@@ -142,7 +142,7 @@ class SplatScene:
 
 
 def _split(splats: Splats, sh_degree: int) -> dict[str, Tensor]:
-    """Parameters by their names here; harmonics are cut to, or filled with zeros up to, `sh_degree`."""
+    """Parameters by their names here; harmonics are truncated or zero-padded to `sh_degree`."""
     tensors = {ours: getattr(splats, theirs) for ours, theirs in FIELDS.items()}
     tensors["sh0"] = splats.sh[:, :1]
     if sh_degree:
@@ -164,4 +164,4 @@ def _check(tensors: dict[str, Tensor | None], params: dict[str, Parameter], stat
                 raise CheckpointError(f"The checkpoint's {key} is {tuple(state[key].shape)}, not {expected}.")
     for key, tensor in state.items():
         if key.startswith(("splats.", "adam.", "growth.")) and not torch.isfinite(tensor).all():
-            raise CheckpointError(f"The checkpoint's {key} holds values that are no numbers; use an earlier one.")
+            raise CheckpointError(f"The checkpoint's {key} has NaN or infinite values; use an earlier one.")

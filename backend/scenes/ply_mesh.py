@@ -1,6 +1,6 @@
 """PLY files of meshes and points: polygons of any size, colours of every kind, UVs of vertices or of corners.
 
-trimesh reads lists of one length alone, and forgets the colours of what has UVs.
+trimesh only reads lists of one length, and drops the colours of meshes with UVs.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.scenes.mesh_colours import COLOUR
-from backend.scenes.mesh_pictures import opened
+from backend.scenes.mesh_pictures import open_picture
 
 KINDS = {
     "char": "i1", "int8": "i1", "uchar": "u1", "uint8": "u1", "short": "i2", "int16": "i2", "ushort": "u2",
@@ -30,7 +30,7 @@ Columns = dict[str, NDArray[Any]]
 
 @dataclass
 class Element:
-    """What comes `count` times: properties by name, each its kind, and the kind of the length where it is a list."""
+    """A PLY element of `count` rows; for each property its type, and for lists also the type of the length."""
 
     count: int
     properties: dict[str, tuple[str, str | None]]
@@ -38,14 +38,14 @@ class Element:
 
 @dataclass(frozen=True)
 class Rows:
-    """An element's columns; of a list all values in a row, and under its name and `#` how many each row has."""
+    """An element's columns and where it ends.  Lists are concatenated; "#name" has the length in each row."""
 
     columns: Columns
     end: int
 
 
 class Body:
-    """The numbers after the header, by their place: a byte, or in a text a word."""
+    """The numbers after the header, by position: of a byte, or of a word in ASCII files."""
 
     def __init__(self, content: bytes, form: str) -> None:
         self.order = ">" if "big" in form else "<"
@@ -57,7 +57,7 @@ class Body:
         return 1 if self.text is not None else int(kind[1])
 
     def length(self, place: int, kind: str) -> int:
-        """How long a list is."""
+        """The length of a list."""
         if self.text is not None:
             return int(self.text[place])
         if kind == "u1":
@@ -65,7 +65,7 @@ class Body:
         return int(np.frombuffer(self.content, self.order + kind, 1, place)[0])
 
     def values(self, places: NDArray[np.int64], kind: str) -> NDArray[Any]:
-        """The numbers that begin at these places."""
+        """The numbers at these positions."""
         if self.text is not None:
             return self.text[places].astype(kind)
         parts = self.bytes[places[:, None] + np.arange(int(kind[1]))]
@@ -73,12 +73,12 @@ class Body:
 
 
 def load_ply(path: Path, resolver: Any, notes: list[str]) -> Any:
-    """A mesh, or a point cloud where there are no faces.  Raises what the parts raise where the file is damaged."""
+    """A mesh, or a point cloud if there are no faces.  Raises ValueError and others where the file is damaged."""
     content = path.read_bytes()
     head, mark, body = content.partition(b"end_header")
     lines = head[:HEADER_LIMIT].decode("utf-8", errors="replace").splitlines()
     if not mark or not lines or lines[0].strip() != "ply":
-        raise ValueError("it has no header of a PLY")
+        raise ValueError("it has no PLY header")
     form, elements = _elements(lines)
     numbers = Body(body[body.index(b"\n") + 1 :], form)
     found, place = {}, 0
@@ -106,7 +106,7 @@ def _elements(lines: list[str]) -> tuple[str, dict[str, Element]]:
 
 
 def _rows(body: Body, element: Element, place: int) -> Rows:
-    """Read an element that begins at a place."""
+    """Read an element that begins at a position."""
     if any(length for _, length in element.properties.values()):
         starts, lengths, end = _walk(body, element, place)
     else:
@@ -114,7 +114,7 @@ def _rows(body: Body, element: Element, place: int) -> Rows:
         end, lengths = place + width * element.count, {}
         total = len(body.bytes) if body.text is None else len(body.text)
         if end > total:
-            raise ValueError("it is cut short")
+            raise ValueError("it is truncated")
         starts = np.arange(element.count, dtype=np.int64) * width + place
     columns: Columns = {}
     at = starts
@@ -130,7 +130,7 @@ def _rows(body: Body, element: Element, place: int) -> Rows:
 
 
 def _walk(body: Body, element: Element, place: int) -> tuple[NDArray[np.int64], dict[str, NDArray[np.int64]], int]:
-    """Where each row begins, how long its lists are, and where the last one ends."""
+    """The start of each row, the lengths of its lists, and the end of the last row."""
     steps = [(name, body.size(kind), length, body.size(length or "u1")) for name, (kind, length) in
              element.properties.items()]  # fmt: skip
     starts: list[int] = []
@@ -143,14 +143,14 @@ def _walk(body: Body, element: Element, place: int) -> tuple[NDArray[np.int64], 
                 continue
             many = body.length(place, length)
             if many < 0:
-                raise ValueError("it has a list of a negative length")
+                raise ValueError("it has a list of negative length")
             lengths[name].append(many)
             place += before + many * size
     return np.array(starts, np.int64), {name: np.array(many, np.int64) for name, many in lengths.items()}, place
 
 
 def _within(many: NDArray[np.int64]) -> NDArray[np.int64]:
-    """0, 1, ... for each of so many."""
+    """0, 1, ... up to each of these counts."""
     return np.arange(many.sum()) - np.repeat(np.cumsum(many) - many, many)
 
 
@@ -164,13 +164,13 @@ def _shaped(vertex: Columns, face: Columns, picture: Any) -> Any:
         colours = None if painted is None else np.rint(painted * 255).astype(np.uint8)
         return trimesh.PointCloud(vertices, colours)
     many = face[f"#{index}"]
-    # A fan: of a polygon's corners the first, and each two that follow each other.
+    # A fan of triangles: a polygon's first corner with each pair of successive others.
     polygon = np.repeat(np.arange(len(many)), np.maximum(many - 2, 0))
     first, turn = (np.cumsum(many) - many)[polygon], _within(np.maximum(many - 2, 0))
     corners = np.stack([first, first + turn + 1, first + turn + 2], 1)
     faces = face[index].astype(np.int64)[corners]
     if faces.min() < 0 or faces.max() >= len(vertices):
-        raise ValueError("it has faces of vertices that do not exist")
+        raise ValueError("it has faces with vertices that do not exist")
     uv = next((np.stack([vertex[u], vertex[v]], 1) for u, v in UVS if u in vertex and v in vertex), None)
     if "texcoord" in face and (face["#texcoord"] == 2 * many).all():
         of_corner = face["texcoord"].reshape(-1, 2)
@@ -186,7 +186,7 @@ def _shaped(vertex: Columns, face: Columns, picture: Any) -> Any:
 
 
 def _colours(columns: Columns) -> NDArray[np.float64] | None:
-    """Colours (N,3) in [0,1], whichever numbers they are written in."""
+    """Colours (N,3) in [0,1], from any type of number."""
     for names in COLOURS:
         if all(name in columns for name in names):
             kind = columns[names[0]].dtype
@@ -197,6 +197,6 @@ def _colours(columns: Columns) -> NDArray[np.float64] | None:
 
 
 def _picture(lines: list[str], path: Path, resolver: Any, notes: list[str]) -> Any:
-    """The picture that a comment names."""
+    """The picture that a header comment names."""
     name = next((line.split(None, 2)[2] for line in lines if line.lower().startswith("comment texturefile ")), None)
-    return None if name is None else opened(name, path, resolver, notes)
+    return None if name is None else open_picture(name, path, resolver, notes)

@@ -37,7 +37,7 @@ def total_variation(pictures: Tensor) -> Tensor:
 def disparity_variation(depth: Tensor, alpha: Tensor) -> Tensor:
     """Total variation of alpha / expected depth, from accumulated depth (Σ w z) and alpha, (B,H,W,1) each.
 
-    DreamMapping smooths disparity, not depth: what is near counts more, and the background lies at 0, not at infinity.
-    The factor alpha makes it fade to 0 with the object's edge.
+    DreamMapping smooths disparity, not depth: near parts count more, and the background is at 0, not at infinity.
+    The factor alpha makes it fade to 0 at the object's edge.
     """
     return total_variation(alpha.square() / depth.clamp(min=1e-6))

@@ -1,4 +1,4 @@
-"""What a scene gives when it is rendered."""
+"""The result of rendering a scene."""
 
 from __future__ import annotations
 

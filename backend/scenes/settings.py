@@ -1,6 +1,6 @@
-"""Everything about the splats of a run that can be chosen.
+"""The settings of a run's splats.
 
-The starting values are those of DreamGaussian (2309.16653), whose learning rates suit runs of some hundred steps, with
+The defaults are those of DreamGaussian (2309.16653), whose learning rates suit runs of some hundred steps, with
 the regularisers of LucidDreamer (2311.11284) and the growth thresholds of gsplat's strategies.
 """
 
@@ -17,7 +17,7 @@ Fraction = Annotated[float, Meta(ge=0, le=1)]
 
 
 class SplatSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How splats start, learn, grow and are held back.  Lengths are in metres: the object fills the unit ball."""
+    """Initialisation, learning rates, growth and penalties of splats.  In metres; the object fills the unit ball."""
 
     initial_count: Annotated[int, Meta(ge=16, le=2_000_000, description="Splats at the start")] = 4000
     initial_shape: Annotated[Literal["ball", "blob"], Meta(description="Even ball, or Gaussian blob")] = "ball"

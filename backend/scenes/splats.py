@@ -1,4 +1,4 @@
-"""Gaussian splats as plain tensors: what is rendered, exported, and saved."""
+"""Gaussian splats as plain tensors, for rendering, export and saving."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Splats:
         return Splats(*(change(getattr(self, f.name)) for f in fields(self)))  # type: ignore[operator]
 
     def placed(self, matrix: Tensor) -> Splats:
-        """The same moved and made larger by a matrix (4,4) that turns nothing."""
+        """The splats moved and scaled by a matrix (4,4) without rotation."""
         size = matrix[0, 0]
         means = self.means * size + matrix[:3, 3]
         return Splats(means, self.quats, self.log_scales + size.log(), self.opacity_logits, self.sh)

@@ -1,1 +1,1 @@
-"""The server that Blender speaks to, and the worker process that runs its jobs."""
+"""The server for the Blender add-on, and the worker process that runs its jobs."""

@@ -1,4 +1,4 @@
-"""The backend's objects as messages."""
+"""Converts the backend's objects to messages."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from shared import messages
 
 
 def matrix(values: Tensor) -> messages.Matrix:
-    """A (4,4) tensor as it travels."""
+    """A (4,4) tensor as in messages."""
     return msgspec.convert(values.tolist(), messages.Matrix)
 
 
 def splats_message(
     splats: Splats, job: str, step: int, to_scene: messages.Matrix, *, final: bool = False
 ) -> messages.Splats:
-    """N splats as they are drawn: scales and opacities in their own units, quaternions of length 1."""
+    """N splats with activated values: scales in metres, opacities in [0,1], quaternions of length 1."""
     quats = torch.nn.functional.normalize(splats.quats, dim=-1)
     fields = (splats.means, quats, splats.log_scales.exp(), splats.opacity_logits.sigmoid(), splats.sh)
     means, quats_, scales, opacities, sh = (value.detach().cpu().float().contiguous().numpy() for value in fields)
@@ -30,8 +30,8 @@ def splats_message(
     )  # fmt: skip
 
 
-def news(event: events.Event, job: str, to_scene: messages.Matrix) -> messages.FromServer | None:
-    """What clients hear of an event; None where they do not."""
+def event_message(event: events.Event, job: str, to_scene: messages.Matrix) -> messages.FromServer | None:
+    """The message to clients for an event; None for events that they are not sent."""
     match event:
         case events.StepDone(step, of, seconds_left, metrics):
             return messages.Progress(job=job, step=step, of=of, seconds_left=seconds_left, metrics=metrics)
@@ -41,5 +41,5 @@ def news(event: events.Event, job: str, to_scene: messages.Matrix) -> messages.F
             return splats_message(splats, job, step, to_scene)
         case events.Warning(text):
             return messages.Warning(job=job, text=text)
-        case events.Made():
+        case events.ResultReady():
             return None

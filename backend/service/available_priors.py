@@ -1,7 +1,7 @@
-"""The priors on offer: the embedded one, every kit in one folder, and what else the server was told of.
+"""The priors on offer: the embedded one, every kit in one folder, and those named on the command line.
 
-The folder is looked at again and again, so a kit that was just made is offered without a restart.  Only its index is
-read, and only when one has changed; a kit that cannot be used is left out with the reason.
+The folder is checked repeatedly, so that a new kit is offered without a restart.  Indexes are read again only when one
+has changed; a kit that cannot be used is reported and not offered.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from backend.priors.kit import EMBEDDED, INDEX, Kit, kit_folder
 from shared.messages import Prior, Priors
 
 SHIPPED = Prior(name=EMBEDDED, title=EMBEDDED, description="The objects that came with Splatsmith", kit=True)
-Stamp = tuple[Path, int, int]  # an index, when it was written, its bytes
+Stamp = tuple[Path, int, int]  # an index file, its modification time in ns, its size in bytes
 
 
 class AvailablePriors:
-    """What is offered; `offers` is brought up to date by `look`.  The folder is made where it is not there."""
+    """`offers` has the priors; `refresh` brings it up to date.  The folder is made if it does not exist."""
 
     def __init__(self, folder: Path, others: tuple[str, ...] = ()) -> None:
         self.folder, self.others = folder, others
-        with suppress(OSError):  # `look` tells of it
+        with suppress(OSError):  # `refresh` reports it
             folder.mkdir(parents=True, exist_ok=True)
         self._seen: list[Stamp] | str = []
         self.offers = self._offers([], "")
-        self.look()
+        self.refresh()
 
-    def look(self) -> bool:
-        """See whether something has come, changed or gone; whether other things are offered now."""
+    def refresh(self) -> bool:
+        """Check the folder for kits that were added, changed or removed; whether the offers have changed."""
         stamps, problem = _stamps(self.folder)
         if self._seen == (problem or stamps):
             return False
@@ -47,40 +47,40 @@ class AvailablePriors:
                 found.append(offer(name))
             except UserError as error:
                 notes.append(str(error))
-        return Priors(priors=tuple(_told_apart(found)), notes=tuple(notes))
+        return Priors(priors=tuple(_distinct_titles(found)), notes=tuple(notes))
 
 
 def _stamps(folder: Path) -> tuple[list[Stamp], str]:
-    """Of every index below the folder, in order; and why the folder cannot be read, if so."""
+    """The stamp of every index below the folder, in order; or why the folder cannot be read."""
     stamps = []
     try:
         for index in sorted(inside / INDEX for inside in folder.iterdir()):
-            with suppress(FileNotFoundError, NotADirectoryError):  # no kit, or one that is just being removed
-                told = index.stat()
-                stamps.append((index, told.st_mtime_ns, told.st_size))
+            with suppress(FileNotFoundError, NotADirectoryError):  # not a kit, or one that is just being removed
+                status = index.stat()
+                stamps.append((index, status.st_mtime_ns, status.st_size))
     except OSError as error:
         return [], f"The kits in {folder} cannot be read ({error.strerror})."
     return stamps, ""
 
 
 def _kit(folder: str) -> Prior:
-    """A kit as it is offered; KitError where it cannot be used."""
+    """The offer of a kit; KitError where it cannot be used."""
     kit = Kit(Path(folder))
     objects = "1 object" if len(kit) == 1 else f"{len(kit):,} objects"
     return Prior(name=folder, title=kit.name, description=f"{objects}, in {folder}", kit=True)
 
 
 def _other(name: str) -> Prior:
-    """A prior that the server was told of: a kit by its name, anything else as it was written."""
+    """The offer of a prior from the command line: a kit by its name, anything else as it was written."""
     return Prior(name=name, title=name) if kit_folder(name) is None else _kit(name)
 
 
-def _told_apart(found: list[Prior]) -> Iterator[Prior]:
-    """No two with one title: of several kits with one name each has its folder behind it."""
+def _distinct_titles(found: list[Prior]) -> Iterator[Prior]:
+    """The priors with distinct titles: kits with the same name get their folder added."""
     titles = Counter(prior.title for prior in found)
-    longer = Counter((prior.title, Path(prior.name).name) for prior in found)
+    with_folder = Counter((prior.title, Path(prior.name).name) for prior in found)
     for prior in found:
         folder = Path(prior.name)
-        behind = folder.name if longer[prior.title, folder.name] == 1 else str(folder)
-        title = f"{prior.title} ({behind})" if titles[prior.title] > 1 and prior is not SHIPPED else prior.title
+        suffix = folder.name if with_folder[prior.title, folder.name] == 1 else str(folder)
+        title = f"{prior.title} ({suffix})" if titles[prior.title] > 1 and prior is not SHIPPED else prior.title
         yield Prior(name=prior.name, title=title, description=prior.description, kit=prior.kit)

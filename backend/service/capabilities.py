@@ -1,4 +1,4 @@
-"""What the server has to offer beside priors: the objectives with their settings, as a panel draws them."""
+"""What the server offers besides priors: the objectives with their settings, for the add-on's panel."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def objective(name: str) -> Objective:
 
 
 def _options(settings: type[msgspec.Struct], tuned: dict[str, Any]) -> tuple[Option, ...]:
-    """A struct's fields; its own come first, for panels show the first few."""
+    """A struct's fields; its own come before inherited ones, as panels show the first few."""
     fields = msgspec.json.schema(settings)["$defs"][settings.__name__]["properties"]
     own_first = sorted(fields, key=lambda key: key not in settings.__annotations__)
     return tuple(_option(key, fields[key] | {"default": tuned.get(key, fields[key]["default"])}) for key in own_first)
@@ -52,11 +52,11 @@ def _options(settings: type[msgspec.Struct], tuned: dict[str, Any]) -> tuple[Opt
 def _option(name: str, field: dict[str, Any]) -> Option:
     """From the JSON schema of a field."""
     choices = field.get("enum", ())
-    said: dict[str, Any] = {"name": name, "default": field["default"], "description": field.get("description", "")}
+    common: dict[str, Any] = {"name": name, "default": field["default"], "description": field.get("description", "")}
     if choices and all(isinstance(choice, int) for choice in choices):
-        return Option(kind="int", low=min(choices), high=max(choices), **said)
+        return Option(kind="int", low=min(choices), high=max(choices), **common)
     if choices:
-        return Option(kind="choice", choices=tuple(choices), **said)
+        return Option(kind="choice", choices=tuple(choices), **common)
     low = field.get("minimum", field.get("exclusiveMinimum"))
     high = field.get("maximum", field.get("exclusiveMaximum"))
-    return Option(kind=KINDS[field["type"]], low=low, high=high, **said)  # type: ignore[arg-type]
+    return Option(kind=KINDS[field["type"]], low=low, high=high, **common)  # type: ignore[arg-type]

@@ -1,6 +1,6 @@
-"""What the server does at each request, and at each event of the executor.  It knows no sockets.
+"""Handles the requests of clients and the events of the executor, without knowing of sockets.
 
-One job runs at a time.  Reading results from the disk takes a while, so it goes on beside, and nobody waits for it.
+One job runs at a time.  Results are read from the disk in a thread of its own, as that takes a while.
 """
 
 from __future__ import annotations
@@ -41,48 +41,48 @@ log = logging.getLogger(__name__)
 
 
 class Sender(Protocol):
-    """How messages reach clients, who are known by the bytes that ZeroMQ gives them."""
+    """Sends messages to clients, each known by its ZeroMQ address."""
 
     def to(self, address: bytes, message: FromServer) -> None:
-        """One client."""
+        """To one client."""
 
     def to_all(self, message: FromServer) -> None:
-        """Every client."""
+        """To every client."""
 
     def to_watchers(self, message: Preview | Splats) -> None:
-        """Those that watch the message's job."""
+        """To the clients that watch the message's job."""
 
 
 class Dispatcher:
-    """Takes requests, drives the executor, and tells the clients."""
+    """Carries out requests, drives the executor and informs the clients."""
 
     def __init__(self, jobs: Jobs, executor: Executor, sender: Sender) -> None:
         self.jobs, self.executor, self.sender = jobs, executor, sender
         self.waker = Waker()
         self.trouble: Trouble = executor.trouble
         self._running: Entry | None = None
-        self._shown: dict[type, Preview | Splats] = {}  # the last ones of the job that ran last
+        self._shown: dict[type, Preview | Splats] = {}  # the latest ones of the latest job
         self._fetched: queue.SimpleQueue[tuple[bytes, FromServer]] = queue.SimpleQueue()
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="results")
 
     def close(self) -> None:
-        """End what runs; the jobs that were not done go on at the next start."""
+        """Stop the running job; unfinished jobs continue at the next start."""
         self._reader.shutdown(cancel_futures=True)
         self.executor.close()
         self.waker.close()
 
     def answer(self, address: bytes, request: FromClient) -> None:
-        """Do what a client asks, or send an Error and change nothing.  An order that came before is not done again."""
+        """Carry out a request, or send an Error and change nothing.  A repeated order is not carried out again."""
         order = request.id if isinstance(request, Order) else None
         job: str | None = getattr(request, "job", None)
         try:
-            if order is None or not self.jobs.heard(job, order):
+            if order is None or not self.jobs.carried_out(job, order):
                 self._do(address, request)
         except UserError as error:
             self.sender.to(address, Error(text=str(error), job=job, order=order))
         except OSError as error:
             log.exception("a request failed")
-            text = f"The backend's disk refuses: {error.strerror or error} ({self.jobs.root})."
+            text = f"The backend cannot use its disk: {error.strerror or error} ({self.jobs.root})."
             self.sender.to(address, Error(text=text, detail=str(error), job=job, order=order))
         else:
             if order is not None:
@@ -98,7 +98,7 @@ class Dispatcher:
                 self._continue(self.jobs[job], steps, order)
             case Fetch(job=job):
                 entry = self.jobs[job]
-                self._reader.submit(self._read, address, entry)
+                self._reader.submit(self._read_results, address, entry)
             case Forget(job=job):
                 self._forget(job)
             case Watch(jobs=jobs):
@@ -110,33 +110,33 @@ class Dispatcher:
                     self.sender.to(address, page)
 
     def _generate(self, address: bytes, request: Generate) -> None:
-        if request.job in self.jobs:  # asked for before, and the answer was lost
+        if request.job in self.jobs:  # requested before, but the answer was lost
             self.sender.to(address, self.jobs[request.job].state())
             return
         like = self.jobs[request.like] if request.like else None
         spec = accept(request, self.jobs.folder(request.job), like)
-        self._tell(self.jobs.add(request.job, spec))
+        self._publish(self.jobs.add(request.job, spec))
 
     def _cancel(self, address: bytes, entry: Entry, order: str) -> None:
         if entry is not self._running:
             if not entry.ended:
-                entry.obey(order, state="stopped")
-            self._tell(entry)
+                entry.apply(order, state="stopped")
+            self._publish(entry)
         elif entry.record.stopping:
-            entry.obey(order)
+            entry.apply(order)
             self.executor.kill(entry.id)
             self.sender.to(address, entry.state())
         else:
             self.executor.stop(entry.id)
-            entry.obey(order, stopping=True, text="Stops after this step; cancel again to stop at once.")
-            self._tell(entry)
+            entry.apply(order, stopping=True, text="Stopping after this step; cancel again to stop at once.")
+            self._publish(entry)
 
     def _continue(self, entry: Entry, steps: int, order: str) -> None:
         if not entry.ended:
             raise UserError("The job has not ended yet: wait, or cancel it first.")
         record = entry.record
-        entry.obey(order, state="queued", queued=time.time(), of=record.step + steps, text="", detail="")
-        self._tell(entry)
+        entry.apply(order, state="queued", queued=time.time(), of=record.step + steps, text="", detail="")
+        self._publish(entry)
 
     def _forget(self, job: str) -> None:
         if job in self.jobs:
@@ -147,8 +147,8 @@ class Dispatcher:
         for page in pages(self.jobs.listed()):
             self.sender.to_all(page)
 
-    def _read(self, address: bytes, entry: Entry) -> None:
-        """Runs in the reader's thread."""
+    def _read_results(self, address: bytes, entry: Entry) -> None:
+        """Read a job's results; runs in the reader's thread."""
         try:
             found = stored_results(entry)
         except (UserError, OSError) as error:
@@ -158,12 +158,12 @@ class Dispatcher:
         self.waker.wake()
 
     def advance(self) -> None:
-        """Pass on what has come from the executor and the reader, and start the next job where none runs."""
+        """Pass on what came from the executor and the reader, and start the next job if none is running."""
         self.waker.clear()
         while not self._fetched.empty():
             self.sender.to(*self._fetched.get())
         for event in self.executor.events():
-            self._take(event)
+            self._handle(event)
         if self.executor.trouble is not self.trouble:
             self.trouble = self.executor.trouble
             self.sender.to_all(self.trouble)
@@ -171,15 +171,15 @@ class Dispatcher:
             self._running, self._shown = entry, {}
             entry.update(state="running", text="", warnings=())
             self.executor.submit(Task(job=entry.id, folder=str(entry.folder.path), until=entry.record.of))
-            self._tell(entry)
+            self._publish(entry)
 
-    def _take(self, event: Event) -> None:
+    def _handle(self, event: Event) -> None:
         entry = self._running
         if entry is None or event.job != entry.id:
             return
         match event:
             case Progress():
-                entry.progressed(event.step)
+                entry.set_step(event.step)
                 self.sender.to_all(event)
             case Preview() | Splats():
                 self._show(entry, event)
@@ -188,17 +188,17 @@ class Dispatcher:
                 self.sender.to_all(event)
             case Started():
                 entry.update(step=event.step, to_scene=event.to_scene)
-                self._tell(entry)
+                self._publish(entry)
             case Finishing():
                 entry.update(state="finishing")
-                self._tell(entry)
+                self._publish(entry)
             case Ended():
                 self._end(entry, event)
 
     def _show(self, entry: Entry, shown: Preview | Splats) -> None:
         if isinstance(shown, Preview) and entry.thumbnail is None:
             entry.keep_thumbnail(shown.image)
-            self._tell(entry)
+            self._publish(entry)
         self._shown[type(shown)] = shown
         self.sender.to_watchers(shown)
 
@@ -208,8 +208,8 @@ class Dispatcher:
         if isinstance(preview, Preview):
             entry.keep_thumbnail(preview.image)
         entry.end(ended.state, ended.text, ended.detail)
-        self._tell(entry)
+        self._publish(entry)
 
-    def _tell(self, entry: Entry) -> None:
+    def _publish(self, entry: Entry) -> None:
         state: JobState = entry.state()
         self.sender.to_all(state)

@@ -1,8 +1,9 @@
-"""All jobs of a server: a folder each, which is the truth, and their states in memory.
+"""All jobs of a server: a folder for each on disk, and their states in memory.
 
     job.json  state.json  init_mesh.ply  thumbnail.png  and what backend.run.folder says
 
-state.json is written last, when a job is taken, and removed first, when it is forgotten: a folder without it is no job.
+state.json is written last when a job is added, and removed first when it is forgotten: a folder without it is not a
+job.
 """
 
 from __future__ import annotations
@@ -31,14 +32,14 @@ log = logging.getLogger(__name__)
 
 IDENTITY: Matrix = ((1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1))
 THUMBNAIL_SIDE = 96
-REMEMBERED = 16  # orders of a job, so that one that is sent again is known
-# What a client gets of a job fits into a message, whatever a program or a kit has said: lines, and characters of each.
+REMEMBERED = 16  # orders of a job, so that repeated ones are recognised
+# Limits of lines and of their characters, so that a job's state always fits into a message.
 MOST_WARNINGS, MOST_CREDITS = 20, 200
 LONGEST, LONGEST_CREDIT, LONGEST_DETAIL = 2000, 300, 8000
 
 
 class UnknownJobError(UserError):
-    """A job that is not, or no longer, among the jobs."""
+    """There is no such job, or no longer."""
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,8 +53,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     text: str = ""
     detail: str = ""
     warnings: tuple[str, ...] = ()
-    stopping: bool = False  # its end was asked for
-    orders: tuple[str, ...] = ()  # the last ones that were carried out
+    stopping: bool = False  # asked to stop
+    orders: tuple[str, ...] = ()  # the latest that were carried out
     credits: tuple[str, ...] = ()
     to_scene: Matrix = IDENTITY
 
@@ -70,11 +71,11 @@ class Entry:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing goes on with it."""
+        """Whether the job is neither waiting nor running."""
         return self.record.state in ENDED
 
     def state(self) -> JobState:
-        """The job as clients see it, and no longer than a message may be."""
+        """The job as clients see it, within the limits of a message."""
         record = self.record
         return JobState(
             job=self.id,
@@ -96,24 +97,24 @@ class Entry:
         )
 
     def update(self, **changes: Any) -> None:
-        """Change the record, in memory and on disk.  A disk that refuses stops nothing: the next change tries again."""
+        """Change the record, in memory and on disk.  A disk error is only logged: the next change writes again."""
         self.record = msgspec.structs.replace(self.record, **changes)
         try:
             self.write()
         except OSError:
             log.exception("the state of job %s could not be written", self.id)
 
-    def obey(self, order: str, **changes: Any) -> None:
-        """Change what an order asks for, and note that it is done: both are on the disk, or neither."""
+    def apply(self, order: str, **changes: Any) -> None:
+        """Make the changes of an order and record it as carried out: both are on the disk, or neither."""
         self.update(orders=(*self.record.orders, order)[-REMEMBERED:], **changes)
 
     def warn(self, text: str) -> None:
-        """Keep a warning beside those before it."""
+        """Add a warning, unless it is there already."""
         if text not in self.record.warnings:
             self.update(warnings=(*self.record.warnings, text))
 
     def end(self, state: State, text: str, detail: str) -> None:
-        """It is over; whose objects its results are made of is taken from their figures."""
+        """The job has ended; its credits are read from metrics.json."""
         self.update(state=state, text=text, detail=detail, stopping=False, credits=credits(self.folder))
 
     def write(self) -> None:
@@ -121,8 +122,8 @@ class Entry:
         with replacing(self.folder / "state.json") as file:
             file.write_bytes(msgspec.json.encode(self.record))
 
-    def progressed(self, step: int) -> None:
-        """Note a step in memory alone; the disk hears of it with the next change."""
+    def set_step(self, step: int) -> None:
+        """Set the step in memory only; it is written with the next change."""
         self.record = msgspec.structs.replace(self.record, step=step)
 
     def keep_thumbnail(self, picture: NDArray[np.uint8]) -> None:
@@ -137,7 +138,7 @@ class Entry:
 
 
 class Jobs:
-    """The jobs in a folder.  Those that a server left waiting or running wait again, unless they were to stop."""
+    """The jobs in a folder.  Those left waiting or running are queued again, unless they were asked to stop."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -156,16 +157,16 @@ class Jobs:
             raise UnknownJobError("The backend does not have this job any more: generate it again.")
         return self._entries[job]
 
-    def heard(self, job: str | None, order: str) -> bool:
-        """Whether this order about a job has been carried out."""
+    def carried_out(self, job: str | None, order: str) -> bool:
+        """Whether this order for a job has been carried out."""
         return job in self._entries and order in self._entries[job].record.orders
 
     def folder(self, job: str) -> JobFolder:
-        """Where a job is or will be."""
+        """The folder that a job has or will have."""
         return JobFolder(self.root / job)
 
     def add(self, job: str, spec: Job) -> Entry:
-        """Take a new job whose folder is begun; it waits."""
+        """Add a new job, whose folder exists, to the queue."""
         now = time.time()
         entry = Entry(
             job,
@@ -178,39 +179,39 @@ class Jobs:
         return entry
 
     def forget(self, job: str) -> None:
-        """Delete a job with its folder, or with what is left of it."""
+        """Delete a job with what there is of its folder."""
         entry = self[job]
         (entry.folder / "state.json").unlink(missing_ok=True)
         del self._entries[job]
         shutil.rmtree(entry.folder.path, ignore_errors=True)
 
     def listed(self) -> tuple[JobState, ...]:
-        """All, the newest first."""
+        """The states of all jobs, the newest first."""
         entries = sorted(self._entries.values(), key=lambda entry: entry.record.created, reverse=True)
         return tuple(entry.state() for entry in entries)
 
     def next(self) -> Entry | None:
-        """The one that has waited longest."""
+        """The job that has waited longest; None where none waits."""
         waiting = (entry for entry in self._entries.values() if entry.record.state == "queued")
         return min(waiting, key=lambda entry: entry.record.queued, default=None)
 
 
 def _first(lines: tuple[str, ...], most: int, longest: int) -> tuple[str, ...]:
-    """The first lines, and how many there are besides."""
+    """The first lines, shortened, and a line with the number of the others."""
     left = len(lines) - most
     more = [f"and {left} more, in the job's folder"] if left > 0 else []
     return (*(line[:longest] for line in lines[:most]), *more)
 
 
 def _read(folder: Path) -> Entry | None:
-    """The job in a folder; None where there is none, or a damaged one."""
+    """The job in a folder; None where there is none or it is damaged."""
     if not (folder / "state.json").exists():
         return None
     try:
         record = msgspec.json.decode((folder / "state.json").read_bytes(), type=Record)
         return Entry(folder.name, JobFolder(folder), JobFolder(folder).job(), record, _thumbnail(folder))
     except (OSError, msgspec.MsgspecError, UserError) as error:
-        log.warning("%s is left out of the jobs: %s", folder, error)
+        log.warning("the job in %s is skipped: %s", folder, error)
         return None
 
 

@@ -1,7 +1,7 @@
-"""CURVE keys for servers that other machines can reach: who comes without one of our keys gets no answer at all.
+"""CURVE keys for servers that other machines can reach: clients without one of these keys get no answer.
 
 keys/server/server.key_secret                  the server's own pair
-keys/clients/client.key  client.key_secret     a client's pair; every *.key here is let in
+keys/clients/client.key  client.key_secret     a client's pair; every *.key here is accepted
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ DOMAIN = "splatsmith"
 
 @contextmanager
 def curve(socket: zmq.Socket[bytes], folder: Path) -> Iterator[str]:
-    """Encrypt a ROUTER socket that is not yet bound, while the block runs; the keys are made where they are missing.
+    """Encrypt a ROUTER socket that is not yet bound, while the block runs; missing keys are made.
 
-    Yields what a client needs, in one line: the server's public key, a blank, the client's secret key.
+    Yields the line that a client needs: the server's public key, a blank, the client's secret key.
     """
     server, client = _pair(folder / "server", "server"), _pair(folder / "clients", "client")
     guard = ThreadAuthenticator(socket.context)
@@ -45,5 +45,5 @@ def _pair(folder: Path, name: str) -> tuple[bytes, bytes]:
         file.chmod(0o600)
     public, secret = load_certificate(file)
     if secret is None:
-        raise OSError(f"{file} holds no secret key")
+        raise OSError(f"{file} has no secret key")
     return public, secret

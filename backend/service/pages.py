@@ -1,4 +1,4 @@
-"""The list of jobs in messages that can travel, however many jobs there are and however much is said about each."""
+"""Splits the list of jobs into messages within the codec's limits, however long it is."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Iterable, Iterator
 from shared.codec import MOST_HEADER, encode
 from shared.messages import Jobs, JobState
 
-A_PAGE = 50  # jobs; their thumbnails are 1.4 MB, and Blender takes them in one go
-FULL = MOST_HEADER // 2  # bytes of a header
+JOBS_PER_PAGE = 50  # their thumbnails are 1.4 MB, which Blender takes in one go
+HEADER_PER_PAGE = MOST_HEADER // 2  # bytes
 
 
 def pages(jobs: Iterable[JobState]) -> Iterator[Jobs]:
-    """The jobs in their order; one empty page where there are none."""
+    """The jobs in order; one empty page if there are none."""
     page: list[JobState] = []
     number = size = 0
     for job in jobs:
         length = len(encode(job)[0])
-        if page and (len(page) == A_PAGE or size + length > FULL):
+        if page and (len(page) == JOBS_PER_PAGE or size + length > HEADER_PER_PAGE):
             yield Jobs(jobs=tuple(page), page=number, last=False)
             page, number, size = [], number + 1, 0
         page.append(job)

@@ -1,4 +1,4 @@
-"""A client's request for a job, checked and written into the job's folder; and the results that it fetches later."""
+"""Checks a client's request for a job and writes it into the job's folder; reads the results to be sent later."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ MOST_FACES = 2_000_000
 
 
 def accept(request: Generate, folder: JobFolder, like: Entry | None = None) -> Job:
-    """Check a request and begin its folder; `like` is the job that it is to be like.
+    """Check a request and begin its folder; `like` is the job whose settings it starts from.
 
     Raises UserError, before anything is written, where a field or the mesh cannot be used.
     """
     if "init_mesh" in request.fields:
-        raise JobError("init_mesh: files of this machine are not read for clients; send the mesh itself.")
+        raise JobError("init_mesh: the server does not read files for clients; send the mesh itself.")
     fields, _ = over(msgspec.to_builtins(like.job) if like else {}, request.fields)
     if request.mesh is not None:
         check_mesh(request.mesh)
@@ -46,18 +46,18 @@ def accept(request: Generate, folder: JobFolder, like: Entry | None = None) -> J
 
 
 def check_mesh(mesh: SceneMesh) -> None:
-    """UserError where the mesh is not one that splats can be laid on."""
+    """UserError where splats cannot be placed on the mesh."""
     count = len(mesh.faces)
     if count == 0:
         raise UserError("The selected objects have no faces: select objects with a surface.")
     if count > MOST_FACES:
         raise UserError(
-            f"The selected objects have {count:,} faces, and {MOST_FACES:,} are the most: decimate or select less."
+            f"The selected objects have {count:,} faces; the limit is {MOST_FACES:,}: decimate them or select fewer."
         )
     if mesh.faces.min() < 0 or mesh.faces.max() >= len(mesh.vertices):
-        raise UserError("The selected objects have faces of vertices that do not exist: try Mesh > Clean Up.")
+        raise UserError("The selected objects have faces with vertices that do not exist: try Mesh > Clean Up.")
     if not np.isfinite(mesh.vertices).all():
-        raise UserError("The selected objects have vertices that are no numbers: check their modifiers.")
+        raise UserError("The selected objects have NaN or infinite vertices: check their modifiers.")
     if not np.ptp(mesh.vertices, axis=0).any():
         raise UserError("The selected objects have no size: apply or reset their scale.")
 
@@ -69,7 +69,7 @@ def _write(mesh: SceneMesh, folder: JobFolder) -> None:
 
 
 def stored_results(entry: Entry) -> list[FromServer]:
-    """The splats of a job, and its mesh where there is one, from the disk.  Raises UserError where there are none."""
+    """The splats of a job, and its mesh if there is one, from the disk.  UserError where there are no splats."""
     folder, record = entry.folder, entry.record
     if not (folder / "splats.ply").exists():
         raise UserError("This job has no splats yet: wait for its first results.")

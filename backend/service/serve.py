@@ -1,4 +1,4 @@
-"""`serve`: the server's address, its keys, its one folder, its signals."""
+"""`serve`: starts the server, with its address, keys, folder and signals."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from platformdirs import user_data_path
 from backend.errors import UserError
 from backend.service.available_priors import AvailablePriors
 from backend.service.capabilities import welcome
-from backend.service.executors.local import Local
+from backend.service.executors.local import LocalExecutor
 from backend.service.jobs import Jobs
 from backend.service.keys import curve
 from backend.service.server import Server, router
@@ -28,11 +28,11 @@ class ServeError(UserError):
 
 
 def serve(listen: str, folder: Path | None, priors: tuple[str, ...] = (), kits: Path | None = None) -> int:
-    """Serve until SIGINT or SIGTERM; the exit code.  `folder` is that of the jobs, or None for the user's own.
+    """Serve until SIGINT or SIGTERM; the exit code.  `folder` is that of the jobs, None for the user's default.
 
-    On offer are `priors` and every kit in the folder `kits`, or the user's own.
+    `priors` and every kit in the folder `kits` (None for the default) are offered besides the embedded prior.
 
-    Raises ServeError where the address cannot be used or another server has the folder.
+    Raises ServeError where the address cannot be used or another server uses the folder.
     """
     try:
         address = parse_address(listen)
@@ -41,13 +41,15 @@ def serve(listen: str, folder: Path | None, priors: tuple[str, ...] = (), kits: 
     root = (folder or data_folder() / "jobs").absolute()
     root.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        stack.enter_context(_alone(root))
+        stack.enter_context(_locked(root))
         socket = router(stack.enter_context(zmq.Context()))
         key = "" if address.loopback else stack.enter_context(curve(socket, root / "keys"))
         stack.callback(socket.close)
         _bind(socket, address)
         available = AvailablePriors((kits or data_folder() / "kits").absolute(), priors)
-        server = Server(socket, Jobs(root), Local(root / "worker.log"), welcome(str(available.folder)), available)
+        server = Server(
+            socket, Jobs(root), LocalExecutor(root / "worker.log"), welcome(str(available.folder)), available
+        )
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: server.stop())
         _announce(socket.getsockopt_string(zmq.LAST_ENDPOINT).removeprefix("tcp://"), root, key)
@@ -56,18 +58,18 @@ def serve(listen: str, folder: Path | None, priors: tuple[str, ...] = (), kits: 
 
 
 def data_folder() -> Path:
-    """Where this system keeps a user's data of a program."""
+    """The folder for a program's user data on this system."""
     return user_data_path("splatsmith" if sys.platform == "linux" else "Splatsmith", appauthor=False)
 
 
 @contextmanager
-def _alone(root: Path) -> Iterator[None]:
-    """Hold the folder; the system lets go of it when this process ends, however it does."""
+def _locked(root: Path) -> Iterator[None]:
+    """Lock the folder; the system releases it when this process ends, in whatever way."""
     try:
         with FileLock(root / "serve.lock", timeout=0):
             yield
     except Timeout as error:
-        raise ServeError(f"jobs: another server has {root}; stop it, or name another folder with --jobs.") from error
+        raise ServeError(f"jobs: another server uses {root}; stop it, or name another folder with --jobs.") from error
 
 
 def _bind(socket: zmq.Socket[bytes], address: Address) -> None:
@@ -77,7 +79,7 @@ def _bind(socket: zmq.Socket[bytes], address: Address) -> None:
     except zmq.ZMQError as error:
         if error.errno == zmq.EADDRINUSE:
             raise ServeError(
-                f"listen: {address} is in use; a server may run there already, or choose another port with --port."
+                f"listen: {address} is in use, perhaps by another server; choose another port with --port."
             ) from error
         raise ServeError(f"listen: {address} cannot be used ({error.strerror}).") from error
 

@@ -1,7 +1,7 @@
-"""The server: one thread, one ROUTER socket that nobody else touches, and the clients behind it.
+"""The server: one thread with one ROUTER socket, and the state of each connected client.
 
-A client says Hello before anything else; who is silent for long is forgotten, and asked for a Hello when it speaks
-again.  What a client cannot take yet waits in its outbox, so that no client makes another, or a job, wait.
+A client sends Hello first.  One that is silent for long is forgotten, and asked for a Hello when it sends again.
+Messages that a client cannot take yet wait in its outbox, so that a slow client delays neither others nor jobs.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ from shared.messages import (
     Welcome,
 )
 
-LOOK_AT_KITS = 2.0  # seconds from one look at the folder of kits to the next
-SILENCE = 60.0  # seconds until a client that says nothing is forgotten; Blender may be busy for long
-AT_ONCE = 100  # messages read before anything else is looked at
-IDLE, RETRY = 1000, 5  # milliseconds: between looks at the clock, and until a full pipe is tried again
+KITS_INTERVAL = 2.0  # seconds between checks of the folder of kits
+SILENCE = 60.0  # seconds until a silent client is forgotten; Blender may be busy for long
+AT_ONCE = 100  # messages read in one go
+IDLE, RETRY = 1000, 5  # milliseconds: the longest wait for events, and the pause before a full pipe is tried again
 
-MOST_WAITING = 1000  # messages in an outbox; a client that leaves more is forgotten
+MOST_WAITING = 1000  # messages in an outbox; a client with more is forgotten
 
 Frames = list[Frame]
 log = logging.getLogger(__name__)
@@ -47,16 +47,16 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class ConnectedClient:
-    """A client, and whether it has said Hello."""
+    """A client, when it last sent something, and whether it has sent Hello."""
 
-    heard: float
+    last_heard: float
     greeted: bool = False
     watched: frozenset[str] = frozenset()
     outbox: MessageQueue[Frames] = field(default_factory=MessageQueue)
 
 
 class Server:
-    """Serves on a bound ROUTER socket (see `router`) until it is told to stop."""
+    """Serves on a bound ROUTER socket (see `router`) until `stop` is called."""
 
     def __init__(
         self, socket: zmq.Socket[bytes], jobs: Jobs, executor: Executor, offers: Welcome, priors: AvailablePriors
@@ -64,7 +64,7 @@ class Server:
         self.socket, self.offers, self.priors = socket, offers, priors
         self.dispatcher = Dispatcher(jobs, executor, self)
         self.clients: dict[bytes, ConnectedClient] = {}
-        self._looked = time.monotonic()
+        self._kits_checked = time.monotonic()
         self._stopping = False
         self._poller = zmq.Poller()
         self._poller.register(socket, zmq.POLLIN)
@@ -77,7 +77,7 @@ class Server:
             while not self._stopping:
                 self._listen()
                 self.dispatcher.advance()
-                self._look_at_kits()
+                self._check_kits()
                 self._flush()
                 self._forget_silent()
                 waiting = any(len(client.outbox) for client in self.clients.values())
@@ -86,31 +86,31 @@ class Server:
             self.dispatcher.close()
 
     def stop(self) -> None:
-        """End `run` soon; a signal handler may call it."""
+        """Make `run` return soon; safe in a signal handler."""
         self._stopping = True
         self.dispatcher.waker.wake()
 
     def to(self, address: bytes, message: FromServer) -> None:
-        """Send to one client; to nobody where it is gone."""
+        """Send to one client, if it is still connected."""
         if address in self.clients:
-            self.clients[address].outbox.put(*_packed(message))
+            self.clients[address].outbox.put(*_encoded(message))
 
     def to_all(self, message: FromServer) -> None:
         """Send to every client."""
-        told, frames = _packed(message)
+        sent, frames = _encoded(message)
         for client in self.clients.values():
             if client.greeted:
-                client.outbox.put(told, frames)
+                client.outbox.put(sent, frames)
 
     def to_watchers(self, message: Preview | Splats) -> None:
         """Send to the clients that watch the job."""
-        told, frames = _packed(message)
+        sent, frames = _encoded(message)
         for client in self.clients.values():
             if message.job in client.watched:
-                client.outbox.put(told, frames)
+                client.outbox.put(sent, frames)
 
     def _listen(self) -> None:
-        """Answer what has come, up to a number, so that a flood does not hold up the rest."""
+        """Answer the messages that have come, up to a limit, so that a flood does not delay everything else."""
         for _ in range(AT_ONCE):
             try:
                 address, *frames = self.socket.recv_multipart(zmq.NOBLOCK, copy=False)
@@ -120,7 +120,7 @@ class Server:
 
     def _answer(self, address: bytes, frames: list[Frame]) -> None:
         client = self.clients.setdefault(address, ConnectedClient(0.0))
-        client.heard = time.monotonic()
+        client.last_heard = time.monotonic()
         try:
             request = decode_request(frames)
         except ProtocolError as error:
@@ -145,23 +145,23 @@ class Server:
             self.to(address, self.priors.offers)
             if self.dispatcher.trouble.text:
                 self.to(address, self.dispatcher.trouble)
-            self.dispatcher.answer(address, ListJobs())  # unasked: every client wants them first
+            self.dispatcher.answer(address, ListJobs())  # every client needs the list first
             return
         older, newer = f"add-on ({hello.version:.20})", f"backend ({VERSION})"
         if hello.protocol > PROTOCOL_VERSION:
             older, newer = newer, older
-        text = f"The {older} is older than the {newer}, and they do not speak: update the {older}."
+        text = f"The {older} is older than the {newer} and cannot talk to it: update the {older}."
         self.to(address, Error(text=text))
 
-    def _look_at_kits(self) -> None:
-        """Tell everybody of kits that have come, changed or gone."""
-        if time.monotonic() - self._looked > LOOK_AT_KITS:
-            if self.priors.look():
+    def _check_kits(self) -> None:
+        """Send all clients the new offers when kits were added, changed or removed."""
+        if time.monotonic() - self._kits_checked > KITS_INTERVAL:
+            if self.priors.refresh():
                 self.to_all(self.priors.offers)
-            self._looked = time.monotonic()
+            self._kits_checked = time.monotonic()
 
     def _flush(self) -> None:
-        """Send what every client can take; forget those that are gone."""
+        """Send each client what it can take; forget clients that are gone."""
         for address, client in list(self.clients.items()):
             try:
                 while client.outbox:
@@ -177,29 +177,29 @@ class Server:
 
     def _forget_silent(self) -> None:
         now = time.monotonic()
-        for address in [address for address, client in self.clients.items() if now - client.heard > SILENCE]:
+        for address in [address for address, client in self.clients.items() if now - client.last_heard > SILENCE]:
             del self.clients[address]
 
 
-def _packed(message: FromServer) -> tuple[FromServer, Frames]:
-    """A message and its frames; an Error in the place of one that cannot travel, for no message may end the server."""
+def _encoded(message: FromServer) -> tuple[FromServer, Frames]:
+    """A message and its frames; an Error in place of one that cannot be encoded, as no message may end the server."""
     try:
         return message, encode(message)
     except ProtocolError as error:
         log.exception("a %s cannot be sent", type(message).__name__)
-        text = f"A part of the backend's answer cannot be sent ({error}): it is in the backend's folder all the same."
-        told = Error(text=text, job=getattr(message, "job", None))
-        return told, encode(told)
+        text = f"Part of the backend's answer cannot be sent ({error}); look for it in the job's folder."
+        answer = Error(text=text, job=getattr(message, "job", None))
+        return answer, encode(answer)
 
 
 def router(context: zmq.Context[zmq.Socket[bytes]]) -> zmq.Socket[bytes]:
-    """A ROUTER socket with the limits of the house: small queues, and errors for clients that are gone."""
+    """A ROUTER socket with small queues and message limits, and errors for clients that are gone."""
     socket = context.socket(zmq.ROUTER)
-    socket.linger = 2000  # with little, libzmq 4.3.5 may abort where a client leaves too (zeromq/libzmq#3442)
+    socket.linger = 2000  # shorter, libzmq 4.3.5 may abort when a client leaves at the same time (zeromq/libzmq#3442)
     socket.maxmsgsize = MOST_BYTES
     socket.sndhwm, socket.rcvhwm = 2, 16
     socket.router_mandatory = True
     socket.handshake_ivl = 3000
-    # Lets go of clients whose machine is gone.  ZeroMQ's own heartbeat would also drop those that only read slowly.
+    # Detects clients whose machine is gone.  ZeroMQ's own heartbeat would also drop those that only read slowly.
     socket.tcp_keepalive, socket.tcp_keepalive_idle = 1, 30
     return socket

@@ -1,1 +1,1 @@
-"""What researchers ask of the rules: evaluation, comparisons, text-to-2D, the toy, the bench."""
+"""Studies of the rules: evaluation, comparisons, text-to-2D, the toy, the benchmark."""

@@ -1,4 +1,4 @@
-"""What a cell of a table of objectives, prompts and seeds is called on the disk."""
+"""Names on disk for the combinations of objective, prompt and seed."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from backend.guidance.rules import RULES
 
 
 def cell(name: str, prompt: str, seed: int) -> str:
-    """The name of what an objective, or a variant of one, makes of a prompt and a seed; no two such three share one.
+    """A unique name for an objective, or a variant of one, with a prompt and a seed.
 
-    Of all names only objectives' own have hyphens, and what begins like one of these is digested: "asd" of "async cups"
-    is not "asd-async" of "cups".
+    Only objectives' own names have hyphens, and what could be mistaken for one of these gets a digest: "asd" with
+    "async cups" differs from "asd-async" with "cups".
     """
     own = name if name in RULES else slug(name, "_")
-    whole = f"{own}-{slug(prompt)}-"
-    taken = any(whole.startswith(f"{other}-") for other in RULES if other != own and other.startswith(own))
-    return f"{own}-{digested(prompt) if taken else slug(prompt)}-{seed}"
+    start = f"{own}-{slug(prompt)}-"
+    ambiguous = any(start.startswith(f"{other}-") for other in RULES if other != own and other.startswith(own))
+    return f"{own}-{digested(prompt) if ambiguous else slug(prompt)}-{seed}"

@@ -1,9 +1,9 @@
-"""`compare`: objectives, or variants of them, on the same prompts and seeds, in pieces; judged by `evaluate`.
+"""`compare`: objectives, or variants of them, on the same prompts and seeds; evaluated by `evaluate`.
 
-All have the same budget.  It counts pictures through the prior, for a call with two conditions of four views costs
-eight.  A rule that asks more often gets fewer steps: its schedule is stretched over what the budget buys.  A variant
-that says how many steps it takes gets those.  Seeds are the outermost loop, so that an interrupted comparison is a
-smaller one, and the next call goes on from there.
+All have the same budget, counted in pictures through the prior: a call with two conditions of four views costs eight.
+A rule that calls the prior more often gets fewer steps: its schedule is adapted to the number that the budget allows.
+A variant that sets its number of steps gets those.  Seeds are the outermost loop, so that an interrupted comparison is
+a smaller one, and the next call continues it.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from backend.run.session import Session
 from backend.studies.cells import cell
 from backend.studies.evaluate.command import evaluate
 from backend.studies.evaluate.optional_judges import OptionalJudges
-from backend.studies.evaluate.references import prior_mark
-from backend.terminal import console, left_out
+from backend.studies.evaluate.references import prior_checksum
+from backend.terminal import console, skipped
 
 PROMPTS = (
     "a wooden chair", "a red sofa", "a desk lamp", "a red apple",
     "a blue vase", "a green bottle", "a brown bookcase", "a red car",
 )  # fmt: skip
 Fields = dict[str, Any]  # of a job
-PROBE = 4  # steps that tell what a step costs, spread over the whole schedule
+PROBE = 4  # steps, spread over the whole schedule, from which the cost of a step is measured
 
 
 def compare(
@@ -49,16 +49,16 @@ def compare(
     out: Path,
     with_references: bool = True,
 ) -> int:
-    """Run what is not there yet, then evaluate all that is, but for runs whose numbers became none; the exit code.
+    """Run what is missing, then evaluate all runs except those that diverged (NaN or infinite); the exit code.
 
-    `variants` are the fields of a job by a name of their own.  Raises UserError before anything is run where a variant
-    cannot be used, or no prompt.
+    `variants` are a job's fields by the variant's name.  Raises UserError before anything is run where a variant cannot
+    be used, or no prompt can.
     """
     priors = dict.fromkeys(str(fields.get("prior", EMBEDDED)) for fields in variants.values())
     prompts = [prompt for prompt in prompts if all(_understood(prompt, prior) for prior in priors)]
     if not prompts:
-        raise JobError("prompts: none is left that can be used; write one a line, such as: a wooden chair.")
-    jobs = ready(prompts, variants, budget)
+        raise JobError("prompts: none of them can be used; write one per line, such as: a wooden chair.")
+    jobs = budgeted_jobs(prompts, variants, budget)
     cells = [(seed, prompt, name) for seed in range(seeds) for prompt in prompts for name in jobs]
     folders = []
     for seed, prompt, name in track(cells, "comparing", console=console):
@@ -69,25 +69,24 @@ def compare(
                 run(job, folder)
             folders.append(folder.path)
         except DivergedError as error:
-            left_out(f"{folder.path.name}: {error}")
+            skipped(f"{folder.path.name}: {error}")
     return evaluate(folders, out, OptionalJudges(), with_references)
 
 
 def read_prompts(file: Path) -> list[str]:
-    """The prompts in a text file, one a line; blank and repeated ones are told and left out.  JobError: no text."""
+    """The prompts in a text file, one per line; reports and skips blank and repeated lines.  JobError: not text."""
     try:
         lines = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise JobError(f"prompts: {file} cannot be read as text ({error}).") from error
     kept = {line: number for number, line in reversed([*enumerate(lines, 1)]) if line}
-    if left := [str(number) for number, line in enumerate(lines, 1) if kept.get(line) != number]:
-        said = f"blank or repeated lines of {file}: {', '.join(left)}."
-        left_out(said)
+    if ignored := [str(number) for number, line in enumerate(lines, 1) if kept.get(line) != number]:
+        skipped(f"blank or repeated lines of {file}: {', '.join(ignored)}.")
     return [*dict.fromkeys(line for line in lines if line)]
 
 
 def _understood(prompt: str, prior: str) -> bool:
-    """Whether a kit has what the prompt names, told where not; any other prior takes every prompt."""
+    """Whether a kit has objects for the prompt; reported if not.  Other priors accept every prompt."""
     folder = kit_folder(prior)
     if folder is None:
         return True
@@ -95,22 +94,22 @@ def _understood(prompt: str, prior: str) -> bool:
     try:
         chooser.choose(prompt)
     except PriorError as error:
-        left_out(str(error))
+        skipped(str(error))
         return False
     return True
 
 
 def one_start(fields: Fields) -> Fields:
-    """A variant whose seeds differ in nothing but their noise: all start from the same splats, with all that fits."""
+    """A variant whose seeds differ only in their noise: all start from the same splats and use all matching objects."""
     recipe = fields.get("recipe", {})
     catalogue = recipe.get("catalogue", {}) if isinstance(recipe, dict) else None
     if not isinstance(catalogue, dict):
-        return fields  # which is refused where it is read
+        return fields  # refused when the job is made
     return {**fields, "recipe": {**recipe, "start_seed": 0, "catalogue": {**catalogue, "objects": 0}}}
 
 
-def ready(prompts: Sequence[str], variants: Mapping[str, Fields], budget: int) -> dict[str, Job]:
-    """Each variant's job, with the steps that it gets.  JobError names the variant that cannot be run."""
+def budgeted_jobs(prompts: Sequence[str], variants: Mapping[str, Fields], budget: int) -> dict[str, Job]:
+    """Each variant's job, with its number of steps.  JobError names a variant that cannot be run."""
     jobs: dict[str, Job] = {}
     for name, fields in variants.items():
         try:
@@ -119,34 +118,34 @@ def ready(prompts: Sequence[str], variants: Mapping[str, Fields], budget: int) -
             raise JobError(f"{name}: {error}") from error
     names = list(jobs)
     if len({re.sub(r"[\W_]+", " ", name.casefold()) for name in names}) < len(names):
-        raise JobError("variants: two names differ in nothing but punctuation; give them names that tell them apart.")
+        raise JobError("variants: two names differ only in punctuation or case; choose distinct names.")
     for index, name in enumerate(names):
         if any(jobs[name] == jobs[other] for other in names[:index]):
-            raise JobError(f"variants: {name} sets the same as another one; leave one of them out.")
+            raise JobError(f"variants: {name} has the same settings as another one; remove one of them.")
     return jobs
 
 
 def read_variants(file: Path) -> dict[str, Fields]:
-    """The variants in a JSON object of job fields by name; JobError where it is none."""
+    """The variants in a JSON file, job fields by name; JobError where it cannot be used."""
     found = read_job(file, "variants")
     if not found or not all(isinstance(fields, dict) for fields in found.values()):
-        raise JobError(f"variants: {file} must hold a JSON object with what each variant sets, by the variant's name.")
+        raise JobError(f"variants: {file} must be a JSON object with the settings of each variant, by its name.")
     for name, fields in found.items():
         if taken := fields.keys() & {"prompt", "seed"}:
-            raise JobError(f"variants: {name} sets its {taken.pop()}, which the comparison gives to all alike.")
+            raise JobError(f"variants: {name} must not set {taken.pop()}, which is the same for all variants.")
     return found
 
 
 def within_budget(fields: Fields, prompts: Sequence[str], budget: int) -> Job:
-    """The job with as many steps as the budget buys, from a run of PROBE steps over the whole schedule.
+    """The job with as many steps as the budget allows, measured with PROBE steps over the whole schedule.
 
-    Or with the number of steps that its fields ask for.  JobError or PriorError where it cannot be run.
+    If its fields set a number of steps, it keeps that.  JobError or PriorError where it cannot be run.
     """
-    # What the budget decides was not said, and two variants that are the same need not have said it alike.
+    # Without `said`, as equal variants may have been written differently.
     job = replace(make_job({**fields, "prompt": prompts[0]}), said=msgspec.UNSET)
     device = choose_device(job.device)
     prior, _ = load_prior(job, device)
-    trial, _ = assemble(lasting(job, PROBE), prior, device)
+    trial, _ = assemble(with_steps(job, PROBE), prior, device)
     if "steps" in fields.get("recipe", {}):
         return job
     for _ in distill(trial, PROBE):
@@ -154,32 +153,32 @@ def within_budget(fields: Fields, prompts: Sequence[str], budget: int) -> Job:
     steps = budget * PROBE // trial.prior.rows
     if not 1 <= steps <= MOST_STEPS:
         least, most = -(-trial.prior.rows // PROBE), MOST_STEPS * trial.prior.rows // PROBE
-        raise JobError(f"budget: {budget} pictures are out of range for {job.objective}; give {least} to {most}.")
-    return lasting(job, steps)
+        raise JobError(f"budget: {budget} pictures are out of range for {job.objective}; use {least} to {most}.")
+    return with_steps(job, steps)
 
 
-def lasting(job: Job, steps: int) -> Job:
-    """The job with its schedule stretched over so many steps."""
+def with_steps(job: Job, steps: int) -> Job:
+    """The job with its schedule over so many steps."""
     return replace(job, recipe=replace(job.recipe, steps=steps))
 
 
 def finished(folder: JobFolder, job: Job) -> bool:
-    """Whether an earlier call ran this very job there to its end, with the prior as it is now."""
+    """Whether an earlier call finished this job there, with the prior as it is now."""
     try:
         before, figures = read_job(folder / "job.json"), read_job(folder / "metrics.json")
     except JobError:
         return False
-    return before == msgspec.json.decode(msgspec.json.encode(job)) and figures.get("prior_mark") == prior_mark(
+    return before == msgspec.json.decode(msgspec.json.encode(job)) and figures.get("prior_mark") == prior_checksum(
         job.prior
     )
 
 
 def run(job: Job, folder: JobFolder) -> None:
-    """One cell: splats, turntable and metrics, no mesh; from the start where an earlier call was interrupted."""
+    """Run one job: splats, turntable and metrics, no mesh; from the start if an earlier call was interrupted."""
     session = Session.begin(job, folder)
     for _ in session.steps(job.recipe.steps):
         pass
     session.save_splats()
     turntable_png(session.run.scene.splats(), folder / "turntable.png")
-    figures: dict[str, Any] = msgspec.to_builtins(session.figures())
-    folder.write_metrics(figures | {"placed": not folder.served, "prior_mark": prior_mark(job.prior)})
+    metrics: dict[str, Any] = msgspec.to_builtins(session.summary())
+    folder.write_metrics(metrics | {"placed": not folder.served, "prior_mark": prior_checksum(job.prior)})

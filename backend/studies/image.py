@@ -1,4 +1,4 @@
-"""`image`: text-to-2D, the same loop on plain pictures, for every objective; and a sheet of objectives and prompts."""
+"""`image`: text-to-2D, the same loop on plain pictures, for every objective; and a contact sheet."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from backend.run.assemble import assemble_picture, choose_device, load_prior
 from backend.run.distill import distill
 from backend.run.events import StepDone
 from backend.studies.cells import cell
-from backend.studies.evaluate.references import prior_mark
+from backend.studies.evaluate.references import prior_checksum
 from backend.studies.evaluate.sheet import table_sheet
-from backend.terminal import tell
+from backend.terminal import say
 
 RATE = 0.02  # of Adam, on pixels in [0,1]
 SHOWN = 96  # pixels, the side of a picture on the sheet
-# One camera for all: the object fills the picture, seen from its front right as in the turntables.
+# One camera: the object fills the picture, seen from its front right.
 CAMERA = CameraRange(azimuth=(30.0, 30.0), elevation=(15.0, 15.0), framing=(1.1, 1.1))
 
 
 def draw_all(prompts: Sequence[str], objectives: Sequence[str], out: Path, seed: int, steps: int, count: int) -> int:
-    """Draw every prompt with every objective (all where none is named); the exit code.
+    """Draw every prompt with every objective (all if none is named); the exit code.
 
-    What an earlier call has drawn in the same way is kept.  Raises UserError before anything is drawn where a setting
-    or a prompt cannot be used.
+    Pictures of an earlier call with the same settings are kept.  Raises UserError before anything is drawn where a
+    setting or a prompt cannot be used.
     """
     prompts = list(dict.fromkeys(prompts))
     jobs = {
@@ -48,15 +48,15 @@ def draw_all(prompts: Sequence[str], objectives: Sequence[str], out: Path, seed:
     out.mkdir(parents=True, exist_ok=True)
     for (name, prompt), job in jobs.items():
         file = out / f"{cell(name, prompt, seed)}.png"
-        if not drawn(job, file):
+        if not already_drawn(job, file):
             figures = draw(job, file)
-            tell(f"{name:14} {prompt}: {figures['seconds']:.0f} s, saturation {figures['saturation']:.2f}")
+            say(f"{name:14} {prompt}: {figures['seconds']:.0f} s, saturation {figures['saturation']:.2f}")
     rows = {
         name: [Image.open(out / f"{cell(name, prompt, seed)}.png").convert("RGB") for prompt in prompts]
         for name in dict.fromkeys(name for name, _ in jobs)
     }
     table_sheet(rows, prompts, SHOWN).save(out / "sheet.png", optimize=True)
-    tell(str(out / "sheet.png"))
+    say(str(out / "sheet.png"))
     return 0
 
 
@@ -67,14 +67,14 @@ def picture_job(objective: str, prompt: str, seed: int, steps: int, count: int) 
         job.recipe,
         cameras=CAMERA,
         stages=(Stage(side=64),),
-        # Particles, not views of one thing.
+        # The pictures are independent particles, not views of one object.
         catalogue=msgspec.structs.replace(job.recipe.catalogue, joint=False),
     )
     return msgspec.structs.replace(job, recipe=recipe, said=msgspec.UNSET)
 
 
-def drawn(job: Job, file: Path) -> bool:
-    """Whether an earlier call has drawn this very job, with the pictures that the prior has now."""
+def already_drawn(job: Job, file: Path) -> bool:
+    """Whether an earlier call drew this job, with the prior as it is now."""
     try:
         before = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
         Image.open(file).verify()
@@ -82,12 +82,12 @@ def drawn(job: Job, file: Path) -> bool:
         return False
     return (before.get("job"), before.get("prior")) == (
         msgspec.json.decode(msgspec.json.encode(job)),
-        prior_mark(job.prior),
+        prior_checksum(job.prior),
     )
 
 
 def draw(job: Job, file: Path) -> dict[str, Any]:
-    """Run one job; its pictures beside each other in `file`, what they cost in a JSON file beside it."""
+    """Run one job; writes its pictures side by side into `file`, and their cost into a JSON file next to it."""
     device = choose_device(job.device)
     prior, _ = load_prior(job, device)
     run, scene = assemble_picture(job, prior, device, RATE)
@@ -103,7 +103,7 @@ def draw(job: Job, file: Path) -> dict[str, Any]:
     }
     strip = np.concatenate(list((scene.pictures() * 255).round().byte().numpy()), axis=1)
     file.with_suffix(".json").write_text(
-        json.dumps({"job": msgspec.to_builtins(job), "prior": prior_mark(job.prior), **figures}) + "\n",
+        json.dumps({"job": msgspec.to_builtins(job), "prior": prior_checksum(job.prior), **figures}) + "\n",
         encoding="utf-8",
     )
     with replacing(file) as new:

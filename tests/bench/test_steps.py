@@ -21,4 +21,4 @@ def test_parts_add_up_to_a_step(name, calls):
     else:
         assert row["prior_calls"] == calls
         views = default_recipe(name, EMBEDDED).views
-        assert row["prior_rows"] == views * calls  # of the prompt alone: without guidance nothing else is asked for
+        assert row["prior_rows"] == views * calls  # of the prompt alone: without guidance there is no other condition

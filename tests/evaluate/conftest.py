@@ -1,10 +1,13 @@
-"""A tiny ImageReward in the authors' format, and the small kit as a prior."""
+"""A tiny ImageReward in the authors' format, the small kit as a prior, and three finished runs with it."""
 
+import json
 import math
 
 import pytest
 import torch
 from kits import make_small_kit
+
+from backend.cli.main import main
 
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "red", "apple", "desk", "lamp", ",", "view"]
 
@@ -58,6 +61,19 @@ def waves(index, name, shape):
 def kit(tmp_path_factory):
     """The folder of the small kit."""
     return str(make_small_kit(tmp_path_factory.mktemp("kits") / "small"))
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory, kit):
+    """Two seeds of one job and one of another, a few steps each."""
+    root = tmp_path_factory.mktemp("runs")
+    for objective, seed in (("sds", 0), ("sds", 1), ("csd", 0)):
+        folder = root / f"{objective}-{seed}"
+        job = {"prompt": "a red apple", "objective": objective, "seed": seed, "prior": kit, "quality": "draft"}
+        job["recipe"] = {"steps": 2, "views": 1}
+        (root / "job.json").write_text(json.dumps(job))
+        assert main(["generate", "--job", str(root / "job.json"), "--out", str(folder)]) == 0
+    return root
 
 
 @pytest.fixture

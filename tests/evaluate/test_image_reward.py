@@ -18,7 +18,7 @@ def pictures():
     return wave.float().view(2, 32, 32, 3) / 2 + 0.5
 
 
-def test_as_the_authors_code(image_reward_folder, pictures):
+def test_scores_are_those_of_the_authors_code(image_reward_folder, pictures):
     assert image_reward(str(image_reward_folder))(pictures, "a red apple").tolist() == pytest.approx(AUTHORS, abs=1e-5)
 
 
@@ -68,15 +68,15 @@ def one_missing(folder):
     [
         (drop("vocab.txt"), "there is no vocab.txt"),
         (drop("ImageReward.pt"), "No such file"),
-        (other_weights, "damaged, or holds other weights"),
-        (no_weights, "damaged, or holds other weights"),
-        (cut_off, "damaged, or holds other weights"),
-        (a_bare_tensor, "damaged, or holds other weights"),
-        (one_missing, "damaged, or holds other weights"),
+        (other_weights, "damaged, or does not have ImageReward's weights"),
+        (no_weights, "damaged, or does not have ImageReward's weights"),
+        (cut_off, "damaged, or does not have ImageReward's weights"),
+        (a_bare_tensor, "damaged, or does not have ImageReward's weights"),
+        (one_missing, "damaged, or does not have ImageReward's weights"),
     ],
 )
-def test_what_is_no_image_reward_is_told_in_a_sentence(spoil, reason, image_reward_folder, capsys):
+def test_other_weights_are_reported_in_a_sentence(spoil, reason, image_reward_folder, capsys):
     spoil(image_reward_folder)
     assert OptionalJudges.load(None, None, None, str(image_reward_folder)).reward is None
-    said = " ".join(capsys.readouterr().err.split())
-    assert re.match(f"Left out: ImageReward, for .* cannot be loaded as its weights .*{reason}", said)
+    printed = " ".join(capsys.readouterr().err.split())
+    assert re.match(f"Skipped: ImageReward, as .* cannot be loaded as its weights .*{reason}", printed)

@@ -46,7 +46,7 @@ def test_an_objects_own_pictures_are_it_and_face_as_it_does(chairs, number):
 
 
 @pytest.mark.parametrize(("share", "degrees"), [(1 / 4, 90), (1 / 2, 180), (3 / 4, 90)])
-def test_a_thing_that_is_turned_is_told_by_how_much(sofa, share, degrees):
+def test_the_angle_of_a_turned_object_is_measured(sofa, share, degrees):
     found = compared(sofa, rolled(pictures(sofa, 0), share))
     assert found.turned == pytest.approx(degrees)
     assert found.second_faces == 1

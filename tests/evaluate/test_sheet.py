@@ -30,7 +30,7 @@ def test_rows_fill_columns_in_order(tmp_path):
 
 
 @pytest.mark.parametrize("damage", [(37, b"\0" * 8), (0, b"none"), (60, b"")], ids=["chunk", "header", "cut"])
-def test_jobs_without_a_whole_turntable_are_left_out(damage, tmp_path):
+def test_jobs_without_a_readable_turntable_are_skipped(damage, tmp_path):
     folders = [make_job(tmp_path / colour, colour) for colour in ("red", "lime", "blue")]
     (folders[0] / "turntable.png").unlink()
     whole = (folders[1] / "turntable.png").read_bytes()
@@ -39,7 +39,7 @@ def test_jobs_without_a_whole_turntable_are_left_out(damage, tmp_path):
     page = np.asarray(sheet(folders))
     assert page.shape[0] == ROW + LABEL
     assert tuple(page[LABEL + ROW // 2, 100]) == (0, 0, 255)
-    with pytest.raises(SheetError, match=r"no folder holds a turntable.png"):
+    with pytest.raises(SheetError, match=r"no folder has a readable turntable.png"):
         sheet(folders[:2])
     places = np.asarray(grid({("vdm", "a cup"): folders}))[LABEL + FRONT // 2]
     assert (places == (0, 0, 255)).all(-1).sum() == FRONT  # in the third place, with the first two white

@@ -19,7 +19,7 @@ def test_an_interval_over_seeds_does_not_grow_with_how_prompts_differ():
     assert summary(groups, "sds") == {"sds": {"fid": (52.0, pytest.approx(T_2 * 1 / math.sqrt(3), rel=1e-4), "seeds")}}
 
 
-def test_one_seed_and_figures_of_several_have_theirs_over_prompts():
+def test_intervals_are_over_prompts_for_one_seed_and_for_figures_of_all_seeds():
     groups = [
         group("sds", "a cup", fid=[1.0], t3=[None], diversity=0.2),
         group("sds", "a jug", fid=[3.0], t3=[None], diversity=0.4),
@@ -32,7 +32,7 @@ def test_one_seed_and_figures_of_several_have_theirs_over_prompts():
     assert "t3" not in rows["sds"]
 
 
-def test_seeds_and_prompts_that_miss_a_figure_are_left_out_of_it():
+def test_seeds_and_prompts_without_a_figure_are_skipped():
     groups = [group("sds", "a cup", janus=[None, None]), group("sds", "a jug", janus=[0.0, 1.0])]
     assert summary(groups, "sds")["sds"]["janus"] == (0.5, pytest.approx(T_1 * 0.5, rel=1e-4), "seeds")
     groups = [group("sds", "a cup", clip=[1.0, 3.0, 50.0]), group("sds", "a jug", clip=[4.0, 8.0])]
@@ -42,7 +42,7 @@ def test_seeds_and_prompts_that_miss_a_figure_are_left_out_of_it():
     assert summary(groups, "sds")["sds"]["clip"] == (3.0, pytest.approx(T_1, rel=1e-4), "prompts")  # of 2 and 4
 
 
-def test_a_seed_that_is_there_twice_counts_once():
+def test_a_duplicate_seed_counts_once():
     twice = {"objective": "sds", "prompt": "a cup", "seeds": [0, 0, 1], "kid": [1.0, 3.0, 4.0]}
     assert summary([twice], "sds")["sds"]["kid"] == (3.0, pytest.approx(T_1, rel=1e-4), "seeds")  # of 2 and 4
 
@@ -72,7 +72,7 @@ def test_a_table_leaves_places_blank_and_says_what_its_intervals_are_over():
     lines = markdown(rows, "sds").splitlines()
     assert lines[0] == "| by the judges | kid | kid difference |"
     assert lines[2:4] == ["| sds | 0.5 ± 0.25 |  |", "| csd | 0.4 | -0.1 ± 0.02 |"]
-    assert lines[5] == "| what it took | prior rows |"
+    assert lines[5] == "| cost | prior rows |"
     assert lines[7:9] == ["| sds | 800 ± 0 |", "| csd |  |"]
     assert "over prompts for prior rows, kid difference." in lines[10]
     assert "to sds" in lines[11]

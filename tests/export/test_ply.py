@@ -129,7 +129,7 @@ def test_colours_turn_with_the_splats(tmp_path, harmonics):
 
 
 @pytest.mark.parametrize("harmonics", [1, 4, 9])
-def test_our_files_from_before_stand_as_they_did(tmp_path, harmonics):
+def test_older_files_of_ours_keep_their_orientation(tmp_path, harmonics):
     """Without normals and without a word they are Z up; `foreign` trusts that of files without harmonics alone."""
     splats = some(harmonics=harmonics)
     names = [n for n in FULL if n[0] != "n" and not (n.startswith("f_rest_") and int(n[7:]) >= 3 * (harmonics - 1))]
@@ -144,7 +144,7 @@ def test_our_files_from_before_stand_as_they_did(tmp_path, harmonics):
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-def test_what_is_not_finite_is_refused_and_the_old_file_stays(tmp_path, bad):
+def test_nan_and_infinite_values_are_refused_and_the_old_file_stays(tmp_path, bad):
     path = tmp_path / "splats.ply"
     write_ply(some(), path)
     before = path.read_bytes()

@@ -88,7 +88,7 @@ def stepped(conditions):
 
 @pytest.fixture
 def one_mode(gaussians):
-    """A single Gaussian: whatever is said, the prediction is linear in x_t."""
+    """A single Gaussian: whatever the prompt, the prediction is linear in x_t."""
     return Analytic(gaussians.means[:1], STD)
 
 

@@ -53,9 +53,9 @@ def test_on_average_over_the_noise_it_pulls_to_the_guided_mean(gaussians, x, ste
 
 
 def test_one_noise_for_all_views_and_steps(gaussians, x, stepped, seeded):
-    alike, dice = x[:1].expand(3, -1, -1, -1), seeded()
+    alike, generator = x[:1].expand(3, -1, -1, -1), seeded()
     rule, fresh = Consistent3D(FIXED), Consistent3D(msgspec.structs.replace(FIXED, fresh_noise=True))
-    first, second = (stepped(rule, gaussians, alike, LOW, generator=dice).gradient for _ in range(2))
+    first, second = (stepped(rule, gaussians, alike, LOW, generator=generator).gradient for _ in range(2))
     assert torch.equal(first, second)
     assert torch.equal(first[0], first[2])
     varied = stepped(fresh, gaussians, alike, LOW).gradient
@@ -64,15 +64,19 @@ def test_one_noise_for_all_views_and_steps(gaussians, x, stepped, seeded):
 
 
 def test_a_restored_rule_keeps_its_noise(gaussians, x, stepped, seeded):
-    rule, dice = Consistent3D(Consistent3DOptions()), seeded(5)
-    stepped(rule, gaussians, x, LOW, generator=dice)
-    state, restored, other = dice.get_state(), Consistent3D(Consistent3DOptions()), Consistent3D(Consistent3DOptions())
+    rule, generator = Consistent3D(Consistent3DOptions()), seeded(5)
+    stepped(rule, gaussians, x, LOW, generator=generator)
+    state, restored, other = (
+        generator.get_state(),
+        Consistent3D(Consistent3DOptions()),
+        Consistent3D(Consistent3DOptions()),
+    )
     restored.load_state_dict(rule.state_dict())
-    uninterrupted = stepped(rule, gaussians, x, LOW, generator=dice).gradient
-    dice.set_state(state)
-    assert torch.equal(stepped(restored, gaussians, x, LOW, generator=dice).gradient, uninterrupted)
-    dice.set_state(state)
-    assert not torch.allclose(stepped(other, gaussians, x, LOW, generator=dice).gradient, uninterrupted)
+    uninterrupted = stepped(rule, gaussians, x, LOW, generator=generator).gradient
+    generator.set_state(state)
+    assert torch.equal(stepped(restored, gaussians, x, LOW, generator=generator).gradient, uninterrupted)
+    generator.set_state(state)
+    assert not torch.allclose(stepped(other, gaussians, x, LOW, generator=generator).gradient, uninterrupted)
     restored.load_state_dict(Consistent3D(Consistent3DOptions()).state_dict())  # of a run that took no step
     assert restored.eps is None
 
@@ -94,11 +98,11 @@ def test_guidance_falls_over_the_run(progress, scale, gaussians, x, stepped):
 
 
 def test_levels_stay_in_the_schedule(gaussians, conditions, x, seeded):
-    dice, coarse = seeded(), Analytic(gaussians.means, 0.5, linear(500))
+    generator, coarse = seeded(), Analytic(gaussians.means, 0.5, linear(500))
 
     def levels(rule, prior, t):
-        said = conditions(prior, len(t))
-        return [level.t for level in rule._levels(Batch(prior, x, torch.tensor(t), said, 0.0, dice))]
+        given = conditions(prior, len(t))
+        return [level.t for level in rule._levels(Batch(prior, x, torch.tensor(t), given, 0.0, generator))]
 
     rule = Consistent3D(Consistent3DOptions())
     gaps = [int(high - low) for high, low in (levels(rule, gaussians, [400]) for _ in range(200))]

@@ -49,10 +49,10 @@ def test_it_is_what_guidance_adds_to_sds(progress, mixture, points, stepped):
 def test_perp_neg_counts_as_in_guidance(mixture, conditions, points, seeded):
     t, weights = torch.full((100,), LEVEL), torch.linspace(-2, 0, 100, dtype=torch.float64)
     perp = ((mixture.condition(["3"] * 100), weights),)
-    said = dataclasses.replace(conditions(mixture, 100), perp=perp)
-    score = CSD(CSDOptions(weight="one")).gradient(Batch(mixture, points, t, said, 0.3, seeded()))
+    given = dataclasses.replace(conditions(mixture, 100), perp=perp)
+    score = CSD(CSDOptions(weight="one")).gradient(Batch(mixture, points, t, given, 0.3, seeded()))
     x_t = noised(mixture, points, t, noise_like(points, seeded()))
-    difference = guided(mixture, x_t, t, said, 1.0)[0] - mixture.predict(x_t, t, said.null)
+    difference = guided(mixture, x_t, t, given, 1.0)[0] - mixture.predict(x_t, t, given.null)
     torch.testing.assert_close(score.gradient, difference)
     plain = CSD(CSDOptions(weight="one")).gradient(Batch(mixture, points, t, conditions(mixture, 100), 0.3, seeded()))
     assert not torch.allclose(score.gradient, plain.gradient)

@@ -28,7 +28,7 @@ def views():
 
 
 @pytest.fixture
-def said(prior):
+def make_conditions(prior):
     """Mode 0 wanted, mode 1 refused, mode 2 another view's: all that a job can ask for."""
 
     def make(negative=True, perp=True):
@@ -40,10 +40,10 @@ def said(prior):
 
 @pytest.mark.parametrize("where", ["embedded", "large"])
 @pytest.mark.parametrize("name", RULES)
-def test_a_step_with_the_recipes_options(name, where, prior, views, said):
+def test_a_step_with_the_recipes_options(name, where, prior, views, make_conditions):
     rule, before = make_objective(name, default_recipe(name, where).options), views.clone()
-    t, dice = torch.full((2,), 600), torch.Generator().manual_seed(0)
-    score = rule.gradient(Batch(prior, views, t, said(), 0.3, dice))
+    t, generator = torch.full((2,), 600), torch.Generator().manual_seed(0)
+    score = rule.gradient(Batch(prior, views, t, make_conditions(), 0.3, generator))
     assert score.gradient.shape == views.shape
     assert score.gradient.dtype == views.dtype
     assert not score.gradient.requires_grad
@@ -55,27 +55,31 @@ def test_a_step_with_the_recipes_options(name, where, prior, views, said):
 
 
 @pytest.mark.parametrize("name", RULES)
-def test_prompt_negative_prompt_and_perp_neg_are_heard(name, prior, views, said):
+def test_prompt_negative_prompt_and_perp_neg_all_matter(name, prior, views, make_conditions):
     def step(conditions):
         rule = make_objective(name, default_recipe(name, "embedded").options)
-        t, dice = torch.full((2,), 600), torch.Generator().manual_seed(0)
-        return rule.gradient(Batch(prior, views, t, conditions, 0.3, dice)).gradient
+        t, generator = torch.full((2,), 600), torch.Generator().manual_seed(0)
+        return rule.gradient(Batch(prior, views, t, conditions, 0.3, generator)).gradient
 
-    whole = step(said())
-    for less in (said(negative=False), said(perp=False)):
+    whole = step(make_conditions())
+    for less in (make_conditions(negative=False), make_conditions(perp=False)):
         assert not torch.allclose(step(less), whole)
-    full = said()
+    full = make_conditions()
     assert not torch.allclose(step(Conditions(full.perp[0][0], full.null, full.neg, full.perp)), whole)
 
 
 @pytest.mark.parametrize("name", RULES)
-def test_a_restored_rule_goes_on_bit_for_bit(name, prior, views, said):
-    options, dice, conditions = default_recipe(name, "embedded").options, torch.Generator().manual_seed(1), said()
-    batch = Batch(prior, views, torch.full((2,), 600), conditions, 0.1, dice)
+def test_a_restored_rule_resumes_bit_for_bit(name, prior, views, make_conditions):
+    options, generator, conditions = (
+        default_recipe(name, "embedded").options,
+        torch.Generator().manual_seed(1),
+        make_conditions(),
+    )
+    batch = Batch(prior, views, torch.full((2,), 600), conditions, 0.1, generator)
     rule, restored = make_objective(name, options), make_objective(name, options)
     rule.gradient(batch)
     restored.load_state_dict({key: value.clone() for key, value in rule.state_dict().items()})
-    state = dice.get_state()
+    state = generator.get_state()
     uninterrupted = rule.gradient(batch).gradient
-    dice.set_state(state)
+    generator.set_state(state)
     assert torch.equal(restored.gradient(batch).gradient, uninterrupted)

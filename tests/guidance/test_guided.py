@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from backend.guidance.base import between, correlation, scored, weight
-from backend.guidance.guide import Conditions, directed, guided, noise_like, noised
+from backend.guidance.guide import Conditions, estimate_all, guided, noise_like, noised
 from backend.priors.analytic import Analytic
 from backend.priors.base import Counted, alpha_sigma
 
@@ -45,11 +45,11 @@ def test_perp_neg_adds_what_is_perpendicular_to_the_prompt(mixture, conditions, 
 
 def test_further_rows_share_the_forward_at_their_own_level(mixture, conditions, points):
     t, other, counted = torch.full((100,), 400), torch.full((100,), 700), Counted(mixture)
-    said = conditions(mixture, 100)
-    found = directed(counted, points, t, said, (2 * points, other, said.y), (points, t, said.null))
-    torch.testing.assert_close(found.more[0], mixture.predict(2 * points, other, said.y))
-    torch.testing.assert_close(found.more[1], mixture.predict(points, t, said.null))
-    torch.testing.assert_close(found.hat(3.0), guided(mixture, points, t, said, 3.0)[0])
+    given = conditions(mixture, 100)
+    found = estimate_all(counted, points, t, given, (2 * points, other, given.y), (points, t, given.null))
+    torch.testing.assert_close(found.more[0], mixture.predict(2 * points, other, given.y))
+    torch.testing.assert_close(found.more[1], mixture.predict(points, t, given.null))
+    torch.testing.assert_close(found.hat(3.0), guided(mixture, points, t, given, 3.0)[0])
     assert (counted.calls, counted.rows) == (1, 400)
 
 

@@ -24,8 +24,8 @@ def bracket(prior, spread):
 @pytest.mark.parametrize("name", ["one", "sigma/alpha"])
 def test_closed_form_at_whatever_x_s_the_inversion_found(name, one_mode, conditions, x, stepped, spread, seeded):
     gradient = stepped(ISM(msgspec.structs.replace(UNIT, weight=name)), one_mode, x, T).gradient
-    said, s = conditions(one_mode, 2), torch.full((2,), S)
-    x_s, _ = ddim_inversion(Batch(one_mode, x, s, Conditions(said.null, said.null), 0.0, seeded()), 5, 1.0)
+    given, s = conditions(one_mode, 2), torch.full((2,), S)
+    x_s, _ = ddim_inversion(Batch(one_mode, x, s, Conditions(given.null, given.null), 0.0, seeded()), 5, 1.0)
     alpha_t, sigma_t = alpha_sigma(one_mode, torch.tensor([T]))
     w = 1 if name == "one" else sigma_t / alpha_t
     away = x_s - alpha_sigma(one_mode, s)[0] * one_mode.means
@@ -43,18 +43,18 @@ def test_on_the_exact_flow_it_pulls_to_the_mean(one_mode, x, stepped, spread):
 
 def test_without_an_interval_it_is_the_direction_of_guidance(mixture, conditions, points, stepped, seeded):
     options = ISMOptions(weight="one", delta_start=0)
-    said, t = conditions(mixture, 100), torch.full((100,), T)
-    x_t, _ = ddim_inversion(Batch(mixture, points, t, Conditions(said.null, said.null), 0.0, seeded()), 5, 1.0)
-    difference = guided(mixture, x_t, t, said, 7.5)[0] - mixture.predict(x_t, t, said.null)
+    given, t = conditions(mixture, 100), torch.full((100,), T)
+    x_t, _ = ddim_inversion(Batch(mixture, points, t, Conditions(given.null, given.null), 0.0, seeded()), 5, 1.0)
+    difference = guided(mixture, x_t, t, given, 7.5)[0] - mixture.predict(x_t, t, given.null)
     torch.testing.assert_close(stepped(ISM(options), mixture, points, T).gradient, difference)
 
 
-def test_the_inversion_hears_no_prompt_and_guidance_the_negative_one(gaussians, conditions, x, stepped):
+def test_the_inversion_uses_no_prompt_and_guidance_the_negative_one(gaussians, conditions, x, stepped):
     """Another prompt and negative prompt change only eps_hat, which is linear in their means."""
     rule = ISM(msgspec.structs.replace(UNIT, guidance_scale=3.0))
     one = stepped(rule, gaussians, x, T, away="1").gradient
-    said = conditions(gaussians, 2, away="1")
-    swapped = Conditions(said.neg, said.null, said.y)
+    given = conditions(gaussians, 2, away="1")
+    swapped = Conditions(given.neg, given.null, given.y)
     other = rule.gradient(Batch(gaussians, x, torch.full((2,), T), swapped, 0.0, torch.Generator()))
     alpha, sigma = alpha_sigma(gaussians, torch.tensor([T]))
     apart = gaussians.means[0] - gaussians.means[1]

@@ -8,7 +8,7 @@ import torch
 
 from backend.guidance.base import Batch
 from backend.guidance.guide import Conditions, noise_like
-from backend.guidance.learned import lesson
+from backend.guidance.learned import training_batch
 from backend.guidance.rules.asd import ASD, ASDOptions
 from backend.guidance.rules.lods import LODS, LODSOptions
 from backend.guidance.rules.vsd import VSD, VSDOptions
@@ -51,7 +51,7 @@ def make(name, **options):
 
 @pytest.mark.parametrize("name", ["vsd", "asd"])
 @pytest.mark.parametrize(("weight", "w"), [("one", lambda a, s: 1), ("sigma/alpha", lambda a, s: s / a)])
-def test_an_untaught_lora_says_what_the_prior_says(name, weight, w, step, prior, views, exact, seeded):
+def test_an_untrained_lora_predicts_as_the_prior_does(name, weight, w, step, prior, views, exact, seeded):
     """g = w (eps_hat - eps_y), for the LoRA starts at zero."""
     generator = seeded()
     gradient = step(make(name, weight=weight), generator).gradient
@@ -63,7 +63,7 @@ def test_an_untaught_lora_says_what_the_prior_says(name, weight, w, step, prior,
     torch.testing.assert_close(gradient, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_an_untaught_embedding_makes_lods_sds(step, prior, views, exact, seeded):
+def test_with_an_untrained_embedding_lods_is_sds(step, prior, views, exact, seeded):
     """g = w (eps_hat - eps), for the embedding starts as the negative prompt."""
     gradient = step(make("lods", guidance_scale=20.0), seeded()).gradient
     alpha, sigma = alpha_sigma(prior, torch.tensor([600]))
@@ -73,9 +73,11 @@ def test_an_untaught_embedding_makes_lods_sds(step, prior, views, exact, seeded)
 
 
 def taken(prior, views, options, generator):
-    """A lesson's x_t, t, eps; neither the batch's own level nor what is said matters to them."""
+    """A training batch: x_t, t, eps, which depend neither on the batch's own level nor on the prompt."""
     null = prior.condition([""] * len(views))
-    return lesson(Batch(prior, views, torch.zeros(len(views)).long(), Conditions(null, null), 0.0, generator), options)
+    return training_batch(
+        Batch(prior, views, torch.zeros(len(views)).long(), Conditions(null, null), 0.0, generator), options
+    )
 
 
 def taught(rule, step, generator, steps=200):
@@ -111,7 +113,7 @@ def test_asds_lora_runs_further_from_the_prior_than_vsds(step, prior, conditions
 
 
 def test_lods_embedding_learns_what_the_scene_is(prior, conditions, seeded):
-    """Of two modes the scene is the one that is not wanted: the learned null knows it, and says so."""
+    """The scene is the unwanted one of two modes, and the learned null predicts it."""
     rule, told = LODS(LODSOptions(learning_rate=0.05, learn_low=0.3, learn_high=0.9)), conditions(prior, 16)
     x = prior.means[1] + STD * torch.randn(16, 1, 4, 4, generator=seeded(6))
     generator, t = seeded(), torch.full((16,), 600)
@@ -137,8 +139,8 @@ def test_without_the_adversarial_term_asd_is_vsd(step, seeded):
 
 
 @pytest.mark.parametrize(("name", "calls", "rows"), [("vsd", 4, 80), ("asd", 5, 96), ("lods", 3, 64)])
-def test_what_a_step_costs(name, calls, rows, prior, step, seeded):
-    """The guided pair of 16 views is one call of 32 rows; a lesson is a forward and a backward."""
+def test_cost_of_a_step(name, calls, rows, prior, step, seeded):
+    """The guided pair of 16 views is one call of 32 rows; a training step is a forward and a backward."""
     counted, rule, generator = Counted(prior), make(name), seeded()
     step(rule, generator, counted=counted)
     assert (counted.calls, counted.rows) == (calls, rows)
@@ -148,7 +150,7 @@ def test_what_a_step_costs(name, calls, rows, prior, step, seeded):
 
 
 @pytest.mark.parametrize("name", RULES)
-def test_a_restored_rule_goes_on_bit_for_bit(name, prior, conditions, step, seeded):
+def test_a_restored_rule_resumes_bit_for_bit(name, prior, conditions, step, seeded):
     generator, rule, told = seeded(5), make(name, **LEARNING), conditions(prior, 16)
     for _ in range(3):
         step(rule, generator, told=told)
@@ -174,8 +176,8 @@ def test_a_rule_that_took_no_step_is_restored_too(name, step, seeded):
 
 
 @pytest.mark.parametrize(("share", "told"), [(0.0, "0"), (1.0, "1")])
-def test_the_view_is_left_out_of_a_share_of_the_lessons(share, told, prior, conditions, step, seeded):
-    """With a "plain" condition of its own, mode 1, one sees which of the two the LoRA was taught with."""
+def test_the_view_is_dropped_in_a_share_of_the_training_steps(share, told, prior, conditions, step, seeded):
+    """With a "plain" condition of its own, mode 1, it shows with which of the two the LoRA was trained."""
     asked = []
 
     class Told(Analytic):
@@ -198,7 +200,7 @@ def test_the_view_is_left_out_of_a_share_of_the_lessons(share, told, prior, cond
     ("low", "high", "expected"),
     [(0.0, 1.0, (0, 999)), (0.4, 0.6, (400, 599)), (0.5, 0.5, (500, 500)), (1, 1, (999, 999))],
 )
-def test_levels_of_the_lessons(low, high, expected, prior, seeded):
+def test_levels_of_training(low, high, expected, prior, seeded):
     views = torch.zeros(20_000, 1, 1, 1)
     _, t, _ = taken(prior, views, VSDOptions(learn_low=low, learn_high=high), seeded())
     assert (int(t.min()), int(t.max())) == expected

@@ -24,7 +24,7 @@ def test_equation_6(level, gaussians, conditions, x, stepped, exact, seeded):
 
 @pytest.mark.parametrize(("level", "low"), [(99, True), (100, False)])
 def test_the_cut_off_is_a_share_of_the_schedule(level, low, gaussians, x, stepped):
-    """With 500 levels 200 of 1000 is level 100; above it a lone Gaussian, whatever is said to it, gives nothing."""
+    """With 500 levels 200 of 1000 is level 100; above it a lone Gaussian, whatever the prompt, gives nothing."""
     prior = Analytic(gaussians.means[:1], 0.5, linear(500))
     gradient = stepped(NFSD(NFSDOptions()), prior, x, level).gradient
     assert bool((gradient != 0).all()) == low

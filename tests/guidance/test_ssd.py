@@ -44,7 +44,7 @@ def test_above_the_switch_it_is_csd(level, mixture, points, stepped):
     assert not torch.allclose(ssd, stepped(SSD(SSDOptions(switch=level)), mixture, points, level).gradient)
 
 
-def test_says_nothing_rather_than_nan_where_nothing_is_to_be_said(one_mode, x, stepped):
+def test_the_gradient_is_zero_and_not_nan_without_a_direction(one_mode, x, stepped):
     """Guidance has no direction on a single mode."""
     assert not stepped(SSD(LOW), one_mode, x, 400).gradient.any()
 

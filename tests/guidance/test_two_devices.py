@@ -69,13 +69,13 @@ def step(catalogue, name, options, negative="", perp_neg=False, **settings):
     recipe = default_recipe(name, EMBEDDED)
     chosen = CatalogueSettings(**{"mix": recipe.catalogue.mix, **settings})
     prior = CataloguePrior(catalogue, "a chair", negative, chosen, side=SIDE, device=META)
-    rule, dice = make_objective(name, {**recipe.options, **options}), torch.Generator().manual_seed(0)
+    rule, generator = make_objective(name, {**recipe.options, **options}), torch.Generator().manual_seed(0)
     cameras = grid_cameras()[torch.tensor([3, 30])]
     with Card():
         conditions = Prompts(prior, "a chair", negative, perp_neg, perp_neg).conditions(cameras)
         x, t = torch.zeros(2, 4, SIDE, SIDE, device=META), torch.full((2,), 400, device=META)
         for _ in range(2):
-            score = rule.gradient(Batch(prior, x, t, conditions, 0.5, dice))
+            score = rule.gradient(Batch(prior, x, t, conditions, 0.5, generator))
             assert score.gradient.device == META
     return rule
 
@@ -108,10 +108,10 @@ def test_every_rule_and_option(name, options, catalogue):
 @pytest.mark.parametrize(
     ("mix", "joint", "perp_neg"), list(itertools.product((0.0, 0.5, 1.0), (True, False), (True, False)))
 )
-def test_every_way_to_ask_the_prior(mix, joint, perp_neg, catalogue):
+def test_every_way_to_call_the_prior(mix, joint, perp_neg, catalogue):
     step(catalogue, "nfsd", {"guidance_scale": 2.0}, "a red chair", perp_neg, mix=mix, joint=joint)
 
 
-def test_a_tensor_of_the_cpu_is_noticed():
+def test_a_cpu_tensor_is_detected():
     with Card(), pytest.raises((RuntimeError, NotImplementedError)):
         torch.zeros(2, 3, device=META) * torch.zeros(2, 3)

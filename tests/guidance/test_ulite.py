@@ -21,7 +21,7 @@ def test_a_pixel_is_seen_from_everywhere():
     assert x.grad[0, :, -1, -1].abs().min() > 0
 
 
-def test_batch_norm_goes_by_the_batch_in_use_as_in_training(seeded):
+def test_batch_norm_uses_the_batch_in_use_as_in_training(seeded):
     network, x = ULite(3, 3, STAGES), torch.randn(2, 3, 64, 64, generator=seeded())
     assert not list(network.buffers())
     torch.testing.assert_close(network.eval()(x), network.train()(x), rtol=0, atol=0)

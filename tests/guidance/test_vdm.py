@@ -50,7 +50,7 @@ def test_lambda_at_the_cut_off(t, total, whole):
 
 @pytest.mark.parametrize("level", [300, 301])
 def test_the_rule_subtracts_lambda_times_the_control_variate(level, step, prior, views, exact, seeded):
-    """While warming up the control variate is eps itself, which the seed tells."""
+    """While warming up the control variate is eps itself, which is known from the seed."""
     gradient = step(VDM(VDMOptions(warm_up=5, weight="one")), seeded(), level).gradient
     alpha, sigma = alpha_sigma(prior, torch.tensor([level]))
     eps = noise_like(views, seeded())
@@ -59,8 +59,8 @@ def test_the_rule_subtracts_lambda_times_the_control_variate(level, step, prior,
     torch.testing.assert_close(gradient, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_a_measured_share_leaves_nothing_of_the_noise(step, prior, views, exact, seeded):
-    """Without guidance and with eps for a control variate, what is left is at right angles to eps."""
+def test_a_measured_share_removes_all_of_the_noise(step, prior, views, exact, seeded):
+    """Without guidance and with eps for a control variate, the rest is perpendicular to eps."""
     options = VDMOptions(warm_up=5, annealing="measured", guidance_scale=1.0, weight="one")
     gradient = step(VDM(options), seeded(), 100).gradient
     alpha, sigma = alpha_sigma(prior, torch.tensor([100]))
@@ -98,7 +98,7 @@ def test_costs_one_forward_of_two_rows_a_view(prior, views, conditions, seeded):
     assert (counted.calls, counted.rows) == (1, 16)
 
 
-def test_a_restored_rule_goes_on_bit_for_bit(step, seeded):
+def test_a_restored_rule_resumes_bit_for_bit(step, seeded):
     generator, rule = seeded(5), VDM(VDMOptions(fold=2, train_every=2))
     for _ in range(3):
         step(rule, generator)
@@ -132,7 +132,7 @@ def test_a_seed_decides_the_run(step, seeded):
     assert not torch.equal(first, run(2))
 
 
-def test_the_mapping_rests_between_its_turns(step, seeded):
+def test_the_mapping_is_trained_only_every_nth_step(step, seeded):
     rule, generator = VDM(VDMOptions(train_every=3)), seeded()
     weights = [(step(rule, generator), rule.state_dict()["mapping.conv_in.weight"])[1] for _ in range(5)]
     moved = [not torch.equal(a, b) for a, b in pairwise(weights)]

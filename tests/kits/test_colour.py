@@ -31,7 +31,7 @@ RED, WOOD, BLACK, WHITE, BLUE = (200, 20, 25), (150, 110, 70), (20, 20, 22), (24
         ([(1000, BLACK, (0.5, 1)), (100, BLUE, (0.6, 1))], BLACK, 0.91),
     ],
 )
-def test_the_colour_that_people_would_say(patches, expected, share):
+def test_the_colour_that_people_would_name(patches, expected, share):
     colour, found = main_colour(pictures(*patches))
     hue, right = oklab(np.array([colour])), oklab(np.array([expected]) / 255)
     assert np.abs(hue - right)[0, 1:].max() < 0.03
@@ -45,5 +45,5 @@ def test_oklab_is_that_of_its_author():
     np.testing.assert_allclose(oklab(np.array([[1.0, 0, 0]])), [[0.62796, 0.22486, 0.12585]], atol=1e-4)
 
 
-def test_of_nothing_no_share_is_told():
+def test_an_empty_picture_has_no_share():
     assert main_colour(np.zeros((2, 8, 8, 4), np.uint8)) == ((0.5, 0.5, 0.5), 0.0)

@@ -20,7 +20,7 @@ def command(tmp_path):
     return [sys.executable, "-m", "backend", "kit", *files, "--out", str(tmp_path / "kit"), "--device", "cpu"]
 
 
-def test_a_program_reads_lines_and_may_end_it_and_go_on(command, tmp_path):
+def test_a_program_reads_lines_and_can_stop_and_continue_it(command, tmp_path):
     with subprocess.Popen([*command, "--json"], stdout=subprocess.PIPE, text=True) as process:
         first = json.loads(process.stdout.readline())
         process.send_signal(signal.SIGTERM)
@@ -36,7 +36,7 @@ def test_a_program_reads_lines_and_may_end_it_and_go_on(command, tmp_path):
     assert lines[-1] == {"event": "done", "name": "kit", "objects": 3, "folder": str(tmp_path / "kit")}
 
 
-def test_a_kill_leaves_a_kit_that_goes_on(command, tmp_path):
+def test_a_killed_process_leaves_a_kit_that_can_be_continued(command, tmp_path):
     with subprocess.Popen([*command, "--json"], stdout=subprocess.PIPE, text=True) as process:
         process.stdout.readline()
         process.kill()

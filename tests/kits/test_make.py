@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from backend.kits.make import LeftOut, Photographed, make_kit
+from backend.kits.make import Photographed, Skipped, make_kit
 from backend.kits.names import clean_name
 from backend.kits.subjects import subjects
 from backend.priors.kit import INDEX, Kit, KitError
@@ -43,7 +43,7 @@ def test_a_kit_says_what_is_in_it(files, tmp_path):
     assert kit.objects[2].colour == pytest.approx((0.5, 0.5, 0.5), abs=0.12)  # an STL has no colours
 
 
-def test_a_second_call_takes_up_what_is_done(files, tmp_path):
+def test_a_second_call_reuses_what_is_done(files, tmp_path):
     out = tmp_path / "kit"
     stopped = make_kit(subjects(files), out)
     next(stopped)
@@ -54,7 +54,7 @@ def test_a_second_call_takes_up_what_is_done(files, tmp_path):
     assert before.items() <= stamps(out).items()
 
 
-def test_what_has_changed_or_is_spoiled_is_made_again(files, tmp_path):
+def test_changed_and_damaged_objects_are_made_again(files, tmp_path):
     out = tmp_path / "kit"
     made(files, out)
     write_box(files[0], (30, 200, 30))
@@ -79,11 +79,11 @@ def test_a_kit_is_added_to_unless_it_is_to_be_replaced(files, tmp_path):
     assert len(list(out.glob("*.webp"))) == 1
 
 
-def test_what_cannot_be_read_is_named_and_left_out(files, tmp_path):
+def test_unreadable_files_are_reported_and_skipped(files, tmp_path):
     broken = tmp_path / "broken.glb"
     broken.write_bytes(b"no mesh")
     events = made([broken, tmp_path / "gone.obj", files[0]], tmp_path / "kit")
-    assert [type(event) for event in events] == [LeftOut, LeftOut, Photographed]
+    assert [type(event) for event in events] == [Skipped, Skipped, Photographed]
     assert [event.name for event in events] == ["Broken", "Gone", "Oak chair"]
     assert str(broken) in events[0].text
     assert not events[0].text.startswith("init_mesh")
@@ -92,7 +92,7 @@ def test_what_cannot_be_read_is_named_and_left_out(files, tmp_path):
         made([broken], tmp_path / "nothing")
 
 
-def test_nodes_are_objects_where_that_is_asked_for(tmp_path):
+def test_with_split_nodes_are_objects(tmp_path):
     scene = trimesh.Scene()
     scene.add_geometry(painted(trimesh.creation.box(), (200, 30, 30)), node_name="Table.001")
     scene.add_geometry(painted(trimesh.creation.box(), (200, 30, 30)), node_name="leg", parent_node_name="Table.001")
@@ -113,12 +113,12 @@ def test_nodes_are_objects_where_that_is_asked_for(tmp_path):
 @pytest.mark.parametrize(
     ("name", "what", "says"),
     [
-        ("", "note.txt", "something that is no kit"),
-        ("embedded", "", "the kit that ships"),
-        ("a\nb", "", "no name"),
+        ("", "note.txt", "is not a kit"),
+        ("embedded", "", "the shipped kit"),
+        ("a\nb", "", "cannot be the name"),
     ],
 )
-def test_a_folder_or_name_that_will_not_do_is_refused(files, tmp_path, name, what, says):
+def test_unusable_folders_and_names_are_refused(files, tmp_path, name, what, says):
     out = tmp_path / "there"
     out.mkdir()
     if what:
@@ -128,7 +128,7 @@ def test_a_folder_or_name_that_will_not_do_is_refused(files, tmp_path, name, wha
     assert [file.name for file in out.iterdir()] == ([what] if what else [])
 
 
-def test_folders_are_looked_through(files, tmp_path):
+def test_folders_are_searched(files, tmp_path):
     (tmp_path / "notes.txt").write_text("no mesh")
     assert [subject.path for subject in subjects([tmp_path, files[0]])] == sorted(files)
     (tmp_path / "empty").mkdir()
@@ -136,7 +136,7 @@ def test_folders_are_looked_through(files, tmp_path):
         subjects([tmp_path / "empty"])
 
 
-def test_an_index_that_is_damaged_is_said_to_be(files, tmp_path):
+def test_a_damaged_index_is_an_error(files, tmp_path):
     out = tmp_path / "kit"
     made(files[:1], out)
     (out / INDEX).write_text("{")

@@ -49,12 +49,12 @@ def test_the_middle_of_a_white_ball_is_as_bright_as_the_light_makes_it(ball):
     np.testing.assert_allclose(middle, expected, atol=4)
 
 
-def test_what_lies_just_below_a_surface_is_not_seen(ball):
+def test_a_layer_just_below_a_surface_is_hidden(ball):
     inside = ball[ball[..., 3] == 255][:, :3].astype(int)
     assert (inside[:, 0] - inside[:, 1] > 40).mean() < 0.002
 
 
-def test_a_sheet_laid_twice_shows_each_side_its_own_colour():
+def test_a_doubled_sheet_has_its_own_colour_on_each_side():
     def quad(faces, colour):
         corners = [[-1, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]]
         return painted(trimesh.Trimesh(corners, faces, process=False), colour)
@@ -95,7 +95,7 @@ def test_bare_points_keep_their_colours(coarse):
 
 
 @pytest.mark.gpu
-def test_a_card_takes_the_same_pictures(ball):
+def test_a_gpu_gives_the_same_pictures(ball):
     mesh = painted(trimesh.creation.icosphere(5), (255, 255, 255))
     here, there = (photograph(surface(mesh), device).astype(float) for device in ("cpu", "cuda"))
     assert np.abs(here - there).mean() < 0.5

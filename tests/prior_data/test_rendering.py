@@ -115,7 +115,7 @@ def test_a_crash_or_an_endless_loop_costs_one_object(tmp_path: Path) -> None:
 def test_a_worker_that_waits_for_ever_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "STUCK", 1)
     run(some_jobs("hang"), make_painter, tmp_path, set(), minutes=2, patience=1)
-    assert "silent for 1 s" in (tmp_path / "failures.jsonl").read_text()
+    assert "no answer for 1 s" in (tmp_path / "failures.jsonl").read_text()
 
 
 def test_a_family_that_keeps_failing_is_given_up(tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_a_worker_without_blender_says_where_to_look(tmp_path: Path) -> None:
     assert "no Blender here" in (tmp_path / "worker.log").read_text()
 
 
-def test_what_is_there_or_rendered_is_skipped(tmp_path: Path) -> None:
+def test_existing_and_rendered_objects_are_skipped(tmp_path: Path) -> None:
     jobs = some_jobs("paint", "paint", "paint")
     save(tmp_path / "out", jobs[0].record, *paint(0))
     there = tmp_path / "there"

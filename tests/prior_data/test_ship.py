@@ -1,4 +1,4 @@
-"""Joining pictures into the kit that ships: what is taken, what is left out, whose it is."""
+"""Joining pictures into the shipped kit: what is used, what is skipped, and the attribution."""
 
 import json
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from backend.priors.kit import Kit, KitObject, new_index, write_atlas, write_ind
 from prior_data import naming
 from prior_data.attribution import attribution
 from prior_data.catalogue import PACKAGE
-from prior_data.doubles import Looks
+from prior_data.doubles import DoubleFinder
 from prior_data.orbit import grid
 from prior_data.procedural import LICENCE
 from prior_data.record import Record, save
@@ -44,8 +44,8 @@ def atlases(folder: Path, objects: dict[str, np.ndarray]) -> Path:
     entries = []
     for number, (source, views) in enumerate(objects.items()):
         write_atlas(views, folder / f"{number}.webp")
-        said = {"name": "Thing", "licence": "CC0-1.0", "creator": "Ann"}
-        entries.append({"file": f"{number}.webp", "source": source, "cover": 0.3} | said)
+        common = {"name": "Thing", "licence": "CC0-1.0", "creator": "Ann"}
+        entries.append({"file": f"{number}.webp", "source": source, "cover": 0.3} | common)
     (folder / "objects.json").write_text(json.dumps(entries), encoding="utf-8")
     return folder
 
@@ -75,17 +75,17 @@ def test_the_first_folder_counts_and_none_may_be_empty(tmp_path: Path) -> None:
     assert one.views()[0, 64, 64].argmax() in (0, 3)
     assert other.source == "p/b"
     (tmp_path / "none").mkdir()
-    with pytest.raises(ValueError, match="holds no pictures"):
+    with pytest.raises(ValueError, match="has no pictures"):
         taken([tmp_path / "none"])
 
 
-def test_doubles_are_told_by_their_looks() -> None:
-    looks = Looks()
-    assert looks.double_of(disc((200, 20, 20))) is None
-    assert looks.double_of(disc((20, 20, 200))) is None  # another colour
-    assert looks.double_of(disc((200, 20, 20), radius=30)) is None  # another size
-    assert looks.double_of(disc((200, 20, 20), noise=10)) == 0  # but for noise the first
-    assert looks.double_of(disc((28, 20, 196))) == 1
+def test_doubles_are_recognised_by_their_looks() -> None:
+    doubles = DoubleFinder()
+    assert doubles.double_of(disc((200, 20, 20))) is None
+    assert doubles.double_of(disc((20, 20, 200))) is None  # another colour
+    assert doubles.double_of(disc((200, 20, 20), radius=30)) is None  # another size
+    assert doubles.double_of(disc((200, 20, 20), noise=10)) == 0  # the first, with noise
+    assert doubles.double_of(disc((28, 20, 196))) == 1
 
 
 def test_the_kit_has_plain_names_and_no_doubles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

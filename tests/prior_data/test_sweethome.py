@@ -56,14 +56,14 @@ def catalogues(tmp_path: Path) -> Path:
     return folder.parent
 
 
-def test_things_are_kept_and_parts_of_buildings_left_out(catalogues: Path) -> None:
+def test_objects_are_kept_and_parts_of_buildings_are_not(catalogues: Path) -> None:
     [model] = catalogue.models(catalogues)
     assert model.rotation == "1 0 0 0 0 1 0 -1 0"
     assert model.source == "sweethome3d-furniture/Scopia/lib/armchair/armchair.obj"
     assert subject(model, catalogues).credits == Credits("Armchair", "Zoë, 3 €", "CC-BY-3.0")
 
 
-def test_a_model_is_stood_up_and_credited(catalogues: Path, tmp_path: Path) -> None:
+def test_a_model_is_turned_upright_and_credited(catalogues: Path, tmp_path: Path) -> None:
     model = subject(catalogue.models(catalogues)[0], catalogues)
     vertices = model.parts()[""]().meshes[0].vertices
     tip = vertices[np.linalg.norm(vertices - vertices.mean(0), axis=1).argmax()]

@@ -4,7 +4,7 @@ import pytest
 import torch
 from kits import small_catalogue
 
-from backend.priors.authors import FINEST, credits, makers
+from backend.priors.authors import FINEST, authors, credits
 from backend.priors.catalogue import CataloguePrior
 from backend.priors.grid import SIDE, grid_rows
 
@@ -23,7 +23,7 @@ def pictures(prior, number, side=SIDE):
 @pytest.mark.parametrize("number", range(4))
 def test_a_result_that_is_an_object_is_all_of_it(prior, number, side):
     x = pictures(prior, number, side)
-    found = makers(prior, x)
+    found = authors(prior, x)
     assert found.nearest == number
     assert found.psnr[number] > 80
     assert found.psnr[[k for k in range(4) if k != number]].max() < 30
@@ -39,7 +39,7 @@ def test_the_psnr_is_that_of_a_known_error(prior):
     """Colour off by 0.1 everywhere is 20 dB; with an alpha that is right, a quarter less of an error."""
     x = pictures(prior, 1)
     off = torch.where(x[:, :3] > 0, -0.2, 0.2)
-    found = makers(prior, torch.cat([x[:, :3] + off, x[:, 3:]], 1))
+    found = authors(prior, torch.cat([x[:, :3] + off, x[:, 3:]], 1))
     assert found.nearest == 1
     assert found.psnr[1] == pytest.approx(20, abs=1e-3)
     assert found.psnr_rgba[1] == pytest.approx(20 + 10 * torch.tensor(4 / 3).log10().item(), abs=1e-3)
@@ -49,13 +49,13 @@ def test_a_mosaic_of_two_is_half_of_each_by_cover(prior):
     """Views of two objects in turn, and then each view left of one and right of the other."""
     one, other = pictures(prior, 0), pictures(prior, 1)
     turns = torch.where((torch.arange(48) % 2 == 0)[:, None, None, None], one, other)
-    found = makers(prior, turns)
+    found = authors(prior, turns)
     ours, theirs = (((x[:, 3] + 1) / 2).sum((1, 2)) for x in (one, other))
     expected = ours[::2].sum() / (ours[::2].sum() + theirs[1::2].sum())
     assert found.shares[0] == pytest.approx(float(expected), abs=0.01)
     assert found.views.max(1).values.min() > 0.99  # each view is one object's
     half = torch.cat([one[..., : SIDE // 2], other[..., SIDE // 2 :]], -1)
-    found = makers(prior, half)
+    found = authors(prior, half)
     covers = [float((part[:, 3] + 1).sum()) for part in (one[..., : SIDE // 2], other[..., SIDE // 2 :])]
     assert found.shares[0] == pytest.approx(covers[0] / sum(covers), abs=0.06)
     assert found.views.max(1).values.mean() < 0.8
@@ -63,18 +63,18 @@ def test_a_mosaic_of_two_is_half_of_each_by_cover(prior):
     assert sum(credit.share for credit in found.credits()[:2]) > 0.95
 
 
-def test_small_shares_are_not_told(prior):
+def test_small_shares_are_not_credited(prior):
     one, other = pictures(prior, 0), pictures(prior, 1)
     one[0] = other[0]  # one view in 48: about a fiftieth
-    told = credits(prior, one)
-    assert [credit.name for credit in told] == ["Wooden chair", "Red chair"]
+    credited = credits(prior, one)
+    assert [credit.name for credit in credited] == ["Wooden chair", "Red chair"]
     one[0, :, :110] = pictures(prior, 0)[0, :, :110]
     assert [credit.name for credit in credits(prior, one)] == ["Wooden chair"]
 
 
-def test_nothing_is_nobodys(prior):
+def test_an_empty_result_has_no_authors(prior):
     empty = torch.tensor([0.0, 0.0, 0.0, -1.0])[None, :, None, None].expand(48, -1, 32, 32)
-    found = makers(prior, empty)
+    found = authors(prior, empty)
     assert found.credits() == []
     assert found.shares.sum() == 0
     assert found.cover.sum() < FINEST
@@ -82,6 +82,6 @@ def test_nothing_is_nobodys(prior):
 
 def test_pictures_from_other_cameras_are_refused(prior):
     with pytest.raises(ValueError, match="one picture a camera"):
-        makers(prior, torch.zeros(8, 4, 32, 32))
+        authors(prior, torch.zeros(8, 4, 32, 32))
     with pytest.raises(ValueError, match="one picture a camera"):
-        makers(prior, torch.zeros(48, 3, 32, 32))
+        authors(prior, torch.zeros(48, 3, 32, 32))

@@ -8,10 +8,10 @@ from kits import NAMES, small_catalogue, views
 from backend.cameras import Cameras, orbit
 from backend.guidance.learned import Learned
 from backend.priors.base import PriorError
-from backend.priors.catalogue import CataloguePrior, drawn
+from backend.priors.catalogue import CataloguePrior, draw_objects
 from backend.priors.grid import grid_cameras, nearest
 from backend.priors.kit import KitError
-from backend.priors.local_score import joined, rgba_to_x
+from backend.priors.local_score import rgba_to_x, summed_over_views
 from backend.priors.settings import CatalogueSettings
 from backend.run.prompts import Prompts
 
@@ -45,7 +45,7 @@ def guess(prior, x, level, condition, seed=0):
     return (x_t - eps_hat * variance / (1 - alpha_bar).sqrt()) / alpha_bar.sqrt()
 
 
-def test_it_draws_from_what_the_words_name(prior):
+def test_it_draws_from_the_named_objects(prior):
     assert [NAMES[n] for n in prior.numbers] == ["Wooden chair", "Red chair", "Office chair", "Garden chair"]
     assert any("4 chairs" in note for note in prior.notes)
     assert prior.channels == 4
@@ -62,7 +62,7 @@ def test_a_noisy_picture_of_a_thing_is_that_thing(prior, name):
     assert (guess(apart, x, 300, condition) - x).abs().mean() < 0.05
 
 
-def test_in_pure_noise_it_sees_the_mean_of_what_it_draws_from(prior):
+def test_in_pure_noise_the_estimate_is_the_mean_of_its_objects(prior):
     cameras = [5]
     condition = prior.condition(["a chair"], grid_cameras()[torch.tensor(cameras)])
     x_t = torch.zeros(1, 4, SIDE, SIDE)
@@ -100,18 +100,18 @@ def test_views_are_judged_together_while_windows_are_whole(catalogue):
     assert (found[False] - red).abs().mean() > 0.1
 
 
-def test_joined_adds_views_of_one_group_once_each():
+def test_views_of_one_group_are_summed_once_each():
     rows = [torch.full((2, 1, 1), value) for value in (1.0, 2.0, 2.0, 5.0)] + [torch.ones(2, 4, 4)]
     groups, views_ = [(0, 7), (0, 7), (0, 7), (-1, 7), (0, 7)], [1, 2, 2, 3, 4]
-    together = joined(rows, groups, views_)
+    together = summed_over_views(rows, groups, views_)
     assert [float(row.flatten()[0]) for row in together] == [3, 3, 3, 5, 1]
 
 
 def test_a_seed_draws_some_objects_and_another_seed_others():
     weights = np.array([1.0, 1, 1, 1, 0.5, 0.1, 0], np.float32)
-    assert drawn(weights, 0, 3).tolist() == [0, 1, 2, 3, 4]  # all that are likely enough
-    draws = [tuple(drawn(weights, 2, seed)) for seed in range(60)]
-    assert draws == [tuple(drawn(weights, 2, seed)) for seed in range(60)]
+    assert draw_objects(weights, 0, 3).tolist() == [0, 1, 2, 3, 4]  # all that are likely enough
+    draws = [tuple(draw_objects(weights, 2, seed)) for seed in range(60)]
+    assert draws == [tuple(draw_objects(weights, 2, seed)) for seed in range(60)]
     assert len(set(draws)) == 10
     half = sum(4 in draw for draw in draws) / 60
     whole = sum(0 in draw for draw in draws) / 60
@@ -125,7 +125,7 @@ def test_a_prior_of_a_seed_knows_only_its_objects(catalogue):
     assert all(len(chosen) == 2 for chosen in numbers)
 
 
-def test_nothing_said_is_all_pictures_and_a_negative_prompt_its_own(catalogue):
+def test_no_prompt_is_all_pictures_and_a_negative_prompt_its_own(catalogue):
     prior = CataloguePrior(catalogue, "a chair", "a red chair", settings=WHOLE, side=SIDE)
     assert "Red chair" not in [NAMES[n] for n in prior.numbers]
     cameras = grid_cameras()[torch.tensor([3])]
@@ -140,12 +140,12 @@ def test_nothing_said_is_all_pictures_and_a_negative_prompt_its_own(catalogue):
 @pytest.mark.parametrize(
     ("prompt", "negative", "match"), [("a chair", "chair", "chair"), ("qwrtz", "", "qwrtz"), ("the", "", "the")]
 )
-def test_what_leaves_nothing_is_refused(catalogue, prompt, negative, match):
+def test_prompts_without_matching_objects_are_refused(catalogue, prompt, negative, match):
     with pytest.raises(PriorError, match=match):
         CataloguePrior(catalogue, prompt, negative)
 
 
-def test_a_damaged_object_is_told_and_left_out(tmp_path):
+def test_a_damaged_object_is_reported_and_skipped(tmp_path):
     catalogue = small_catalogue(tmp_path / "kit")
     (tmp_path / "kit/0001.webp").write_bytes(b"no picture")
     prior = CataloguePrior(catalogue, "a chair", settings=WHOLE, side=SIDE)
@@ -166,7 +166,7 @@ def test_the_nearest_camera_is_found_and_a_view_word_moves_it():
     assert abs((grid.azimuth[moved[1]] + 180) % 360 - 180) < 45
 
 
-def test_perp_neg_pushes_from_other_views_of_the_same_things(prior):
+def test_perp_neg_moves_away_from_other_views_of_the_same_things(prior):
     prompts = Prompts(prior, "a chair", perp_neg=True)
     cameras = grid_cameras()[torch.tensor([12, 20])]
     conditions = prompts.conditions(cameras)
@@ -184,7 +184,7 @@ def test_colour_and_alpha_go_in_and_colour_comes_out(prior):
     assert prior.encode(torch.rand(1, 256, 256, 4)).shape[-1] == 128
 
 
-def test_a_twin_is_the_prior_until_it_is_taught_and_then_the_scene(prior):
+def test_a_twin_is_the_prior_until_it_is_trained_and_then_the_scene(prior):
     cameras = grid_cameras()[torch.tensor([3, 30])]
     condition, x = prior.condition(["a chair"] * 2, cameras), shown("Sofa", [3, 30])
     t = torch.tensor([500, 500])
@@ -201,8 +201,8 @@ def test_a_twin_is_the_prior_until_it_is_taught_and_then_the_scene(prior):
     assert twin.predict(half, t, condition).shape == half.shape
 
 
-def test_the_tokens_can_be_taught(prior):
-    """LODS: the log-weights of nothing said learn which picture it is that is shown."""
+def test_the_tokens_can_be_trained(prior):
+    """LODS: the log-weights of the empty prompt learn which picture is shown."""
     cameras = grid_cameras()[torch.tensor([3])]
     start = prior.condition([""], cameras)
     tokens = start.tokens.clone().requires_grad_()

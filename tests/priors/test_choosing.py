@@ -4,51 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from thirty_things import CHOOSER, GREY, NAMES, TABLE, attempt, chosen, dyed
 
 from backend.priors.base import PriorError
 from backend.priors.choosing import FAINT, Chooser
-from backend.priors.kit import SHIPPED
-from backend.priors.words import WordTable
-
-GREY, BROWN, RED, BLUE, WHITE, BLACK = (
-    (0.55, 0.55, 0.55), (0.45, 0.28, 0.12), (0.7, 0.05, 0.06), (0.1, 0.2, 0.7), (0.93, 0.93, 0.92), (0.05, 0.05, 0.05),
-)  # fmt: skip
-KIT = {
-    "Chair": GREY, "chair.001": BROWN, "Oak chair": BROWN, "Red chair": RED, "Folding chair": BLUE,
-    "Plastic chair": GREY, "Chair with cushion": WHITE, "Rattan armchair": BROWN, "Armchair": GREY,
-    "Corner sofa": GREY, "Couch": WHITE,
-    "Toilets unit": WHITE, "Toilet paper dispenser": GREY, "Apples": RED, "Apple iPhone": BLACK, "Card game": WHITE,
-    "Table": BROWN, "Coffee table": GREY, "Round table": WHITE, "Table tennis": BLUE, "Table fan": GREY,
-    "Desk lamp": BLACK, "Pendant lamp": WHITE, "Street light": GREY, "Chandelier lamp": GREY, "Bowl": WHITE,
-    "Bowl with fruits": WHITE, "Ford Focus": BLUE, "Concept Sedan 01": RED, "Small oven": WHITE, "Oven": BLACK,
-    "Bulldog": BROWN, "Siamese cat": GREY, "Hot dog": BROWN, "Female": BLACK, "Sitting female": BLUE, "Boy": RED,
-    "Acacia": BROWN, "Pine under snow": WHITE, "Christmas tree": RED, "Teddy bear": BROWN, "Glasses": BLACK,
-    "Wine bottle": BLACK, "Bicycle": RED, "Indoor bike": GREY, "Tulips": RED, "Side table": GREY,
-}  # fmt: skip
-NAMES, TABLE = list(KIT), WordTable.load(SHIPPED)
-CHOOSER = Chooser(NAMES, np.array(list(KIT.values())), np.ones(len(KIT)), TABLE)
-
-
-def chosen(prompt, negative=""):
-    choice = CHOOSER.choose(prompt, negative)
-    return {NAMES[number] for number in np.flatnonzero(choice.weights)}
-
-
-def note(prompt, negative=""):
-    return CHOOSER.choose(prompt, negative).notes[0]
-
-
-def attempt(prompt, negative):
-    """A choice, or why there is none."""
-    try:
-        return CHOOSER.choose(prompt, negative)
-    except PriorError as error:
-        return str(error)
-
-
-def dyed(prompt):
-    return {NAMES[number] for number in CHOOSER.choose(prompt).dyes}
-
 
 CHAIRS = {"Chair", "chair.001", "Oak chair", "Red chair", "Folding chair", "Plastic chair", "Chair with cushion"}
 LAMPS = {"Desk lamp", "Pendant lamp", "Street light", "Chandelier lamp"}
@@ -115,7 +74,7 @@ def test_nothing_understood(prompt):
         CHOOSER.choose(prompt)
 
 
-def test_near_names_are_offered():
+def test_similar_names_are_suggested():
     for slip, name in (
         ("a soffa", "sofa"),
         ("a bicylce", "bicycle"),
@@ -126,7 +85,7 @@ def test_near_names_are_offered():
             CHOOSER.choose(slip)
 
 
-def test_cats_are_no_dogs():
+def test_cats_are_not_dogs():
     only = Chooser(["Cat", "Table"], np.full((2, 3), 0.5), np.ones(2), TABLE)
     assert [only.understands(word) for word in ("kitten", "a dog", "a chair", "tables")] == [True, False, False, True]
 
@@ -139,7 +98,7 @@ def test_the_word_table_knows_near_words():
     assert choice.notes == ["Draws from one object, 'Rifle'; reads 'guns' as 'rifle'."]
 
 
-def test_sizes_prefer_without_choosing():
+def test_sizes_are_preferred_but_do_not_select():
     weights = CHOOSER.choose("a small oven").weights
     assert weights[NAMES.index("Small oven")] == 2 * weights[NAMES.index("Oven")] == 1
     assert weights[NAMES.index("Chair")] == 0
@@ -165,14 +124,14 @@ def test_colours(prompt, has, takes):
     assert dyed(prompt) == takes
 
 
-def test_colours_that_are_there_weigh_more():
+def test_objects_with_the_colour_weigh_more():
     weights = CHOOSER.choose("a red car").weights
     assert weights[NAMES.index("Concept Sedan 01")] == 1
     assert weights[NAMES.index("Ford Focus")] == 0.5
     assert all(0 <= red <= 1 for colour in CHOOSER.choose("a dark green sofa").dyes.values() for red in colour)
 
 
-def test_where_a_dye_reaches_little_there_is_little_weight():
+def test_objects_with_a_small_dyeable_share_weigh_little():
     kit = Chooser(["Sofa"] * 3, np.array([GREY] * 3), np.array([1, 0.5, 0.9 * FAINT]), TABLE)
     assert kit.choose("a blue sofa").weights.tolist() == [1, 0.5, 0]
     assert set(kit.choose("a blue sofa").dyes) == {0, 1}
@@ -193,54 +152,32 @@ def test_where_a_dye_reaches_little_there_is_little_weight():
         ("an animal", "cat", {"Siamese cat"}),
     ],
 )
-def test_negative_prompts_take_away(prompt, negative, gone):
+def test_negative_prompts_remove_objects(prompt, negative, gone):
     assert chosen(prompt, negative) == chosen(prompt) - gone
 
 
-def test_what_is_dyed_lost_its_colour():
+def test_dyed_objects_no_longer_have_their_colour():
     assert chosen("a blue car", "red") == {"Ford Focus", "Concept Sedan 01"}
 
 
-def test_negative_prompt_that_takes_everything():
-    with pytest.raises(
-        PriorError, match='negative prompt "chairs" takes away all that the prior knows of "a red chair"'
-    ):
+def test_a_negative_prompt_that_removes_everything_is_refused():
+    with pytest.raises(PriorError, match='negative prompt "chairs" removes all objects for "a red chair"'):
         CHOOSER.choose("a red chair", "chairs")
 
 
-@pytest.mark.parametrize(
-    ("prompt", "negative", "told"),
-    [
-        ("a flying red chair", "", "Draws from 7 chairs, 6 of them dyed red; never saw 'flying'."),
-        ("a wooden chair", "", "Draws from 2 wooden chairs ('chair.001' and 'Oak chair')."),
-        ("a green couch", "", "Draws from 2 couches ('Corner sofa' and 'Couch'), all of them dyed green."),
-        ("a blue vase-like bowl with yellow", "", "Draws from 2 bowls ('Bowl' and 'Bowl with fruits'), all of them"),
-        ("a cat on a table", "", "Draws from one object, 'Siamese cat'; leaves out 'table'."),
-        ("an olive green or black bear", "", "'Teddy bear', dyed olive green; leaves out 'black'."),
-        ("a green teddy bear", "", "Draws from one object, 'Teddy bear', dyed green."),
-        ("a round wooden table", "", "Draws from one object, 'Round table'; none of these is 'wooden'."),
-        ("a taxi", "", "Draws from 2 cars ('Ford Focus' and 'Concept Sedan 01'); reads 'taxi' as 'car'."),
-        ("furniture", "", "Draws from 15 pieces of furniture."),
-        ("a chair", "red, unicorns", "6 chairs; the negative prompt takes 1 away; none has to go for 'unicorns'."),
-    ],
-)
-def test_notes(prompt, negative, told):
-    assert told in note(prompt, negative)
-
-
-def test_columns_that_do_not_belong_together():
+def test_mismatched_lengths_are_refused():
     with pytest.raises(ValueError, match="1 names, 2 colours and 1 shares"):
         Chooser(["Chair"], np.zeros((2, 3)), np.ones(1), TABLE)
 
 
-SAID = st.lists(
+WORDS = st.lists(
     st.sampled_from("a the red dark wooden small chair lamps bowl of fruit with on , flying table cat not 4k".split()),
     max_size=9,
 )
 
 
 @settings(max_examples=150, deadline=None)
-@given((st.text(max_size=60) | SAID.map(" ".join)), SAID.map(" ".join))
+@given((st.text(max_size=60) | WORDS.map(" ".join)), WORDS.map(" ".join))
 def test_any_prompt(prompt, negative):
     """A choice that keeps its promises, or a sentence."""
     choice = attempt(prompt, negative)

@@ -22,11 +22,11 @@ def test_singular_and_plural(many, one):
 
 
 @pytest.mark.parametrize("word", ["glass", "bus", "cactus", "tennis", "sofa", "gas", "christmas", "sunglasses"])
-def test_what_only_looks_like_a_plural(word):
+def test_words_that_only_look_like_plurals(word):
     assert singular(word) == word
 
 
-def test_glasses_to_see_with_are_no_glass():
+def test_spectacles_are_not_a_glass():
     assert root("glasses") != root("glass")
     assert root("spectacles") == root("glasses")
 
@@ -55,8 +55,8 @@ def test_name(name, heads, before, after):
 
 
 def test_phrases_end_at_stops():
-    said = [[word.said for word in chunk.words] for chunk in chunks_of("A red-haired girl's hot dog on a table. Old!")]
-    assert said == [["red", "haired", "girl", "hot dog"], ["table"], ["old"]]
+    texts = [[word.text for word in chunk.words] for chunk in chunks_of("A red-haired girl's hot dog on a table. Old!")]
+    assert texts == [["red", "haired", "girl", "hot dog"], ["table"], ["old"]]
     assert [chunk.fresh for chunk in chunks_of("a cat on a mat, asleep")] == [True, False, True]
 
 
@@ -79,6 +79,6 @@ def test_the_lexicon_agrees_with_itself():
 def test_any_text(text):
     name_of(text)
     for word in words_of(text):
-        assert word.said
+        assert word.text
         assert word.root
-        assert root(word.root) == word.root or " " in word.said
+        assert root(word.root) == word.root or " " in word.text

@@ -29,7 +29,7 @@ def noisy(pictures, alpha_bar, seed=1):
     return alpha_bar**0.5 * (0.6 * pictures[0] + 0.4 * pictures[1]) + (1 - alpha_bar) ** 0.5 * eps
 
 
-def test_a_box_sum_is_a_sum_over_the_window_that_the_edge_cuts():
+def test_a_box_sum_is_a_sum_over_the_clipped_window():
     values = torch.rand(3, 9, 9, generator=torch.Generator().manual_seed(0))
     sums = box_sum(values, 5)
     assert sums[1, 4, 4].item() == pytest.approx(values[1, 2:7, 2:7].sum().item(), rel=1e-5)
@@ -61,7 +61,7 @@ def test_windows_give_the_softmax_of_the_squared_distances_in_them(pictures, sid
     torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-4)
 
 
-def test_what_is_left_out_changes_the_guess_by_no_more_than_the_bound(pictures):
+def test_ignored_pictures_change_the_estimate_by_no_more_than_the_bound(pictures):
     far = torch.tensor([0.0, -3.0, -NEGLIGIBLE - 0.1, -40.0, -NEGLIGIBLE + 0.1])[:, None, None].expand(-1, SIDE, SIDE)
     r, kept = posterior(far)
     assert kept.tolist() == [0, 1, 4]
@@ -87,7 +87,7 @@ def test_windows_shrink_with_the_noise_and_with_the_mix():
         assert window_side(0.3, mix, 64) % 2 == 1
 
 
-def test_colour_stands_over_grey_and_shrinks_as_a_mean():
+def test_colour_is_over_grey_and_shrinks_as_a_mean():
     views = torch.zeros(1, 4, 4, 4, dtype=torch.uint8)
     views[0, :2, :2] = torch.tensor([255, 0, 0, 255], dtype=torch.uint8)
     views[0, 2:, 2:] = torch.tensor([255, 255, 255, 0], dtype=torch.uint8)  # its colour is not seen

@@ -31,14 +31,14 @@ def asked(priors):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_an_untaught_twin_is_the_prior(family, asked):
+def test_an_untrained_twin_is_the_prior(family, asked):
     prior, x, t, y = asked(family)
     for rank in (0, 4):
         assert torch.equal(prior.twin(rank, 1).predict(x, t, y), prior.predict(x, t, y))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_lesson_teaches_the_twin_and_not_the_prior(family, asked):
+def test_a_training_step_changes_the_twin_and_not_the_prior(family, asked):
     """On one sample the twin's loss falls below the prior's; the prior answers to the last bit as before."""
     prior, x_t, t, y = asked(family)
     before, weights = prior.predict(x_t, t, y), [value.clone() for value in prior.denoiser.unet.parameters()]
@@ -56,7 +56,7 @@ def test_a_lesson_teaches_the_twin_and_not_the_prior(family, asked):
     assert torch.equal(prior.twin(4, 1).predict(x_t, t, y), before)  # the next job begins anew
 
 
-def test_the_twin_holds_the_priors_own_weights(priors):
+def test_the_twin_shares_the_priors_weights(priors):
     prior = priors["epsilon"]
     twin = prior.twin(rank=3, seed=1)
     own = {id(value) for value in twin.parameters.values()}
@@ -102,8 +102,8 @@ def test_gradients_reach_the_condition(priors, asked):
     tokens = y.tokens.clone().requires_grad_()
     twin = prior.twin(rank=0, seed=0)
 
-    def loss(said):
-        return twin.predict(x_t, t, type(y)(said)).square().sum()
+    def loss(tokens):
+        return twin.predict(x_t, t, type(y)(tokens)).square().sum()
 
     (gradient,) = twin.gradients(loss(tokens), [tokens])
     direction = gradient / gradient.norm()

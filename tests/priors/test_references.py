@@ -9,8 +9,16 @@ from kits import make_small_kit
 from backend.cameras import orbit
 from backend.job.job import make_job
 from backend.priors.catalogue import STD
-from backend.run.assemble import large_prior, load_prior
-from backend.studies.evaluate.references import EACH, SIDES, draw, of_all, own_cameras, prior_mark, references
+from backend.run.assemble import load_large_prior, load_prior
+from backend.studies.evaluate.references import (
+    EACH,
+    SIDES,
+    draw,
+    own_cameras,
+    prior_checksum,
+    references,
+    with_all_objects,
+)
 
 
 @pytest.fixture(scope="module")
@@ -20,13 +28,13 @@ def kit(tmp_path_factory):
 
 def prior_of(kit, prompt, **catalogue):
     job = make_job({"prompt": prompt, "prior": str(kit), "recipe": {"catalogue": catalogue}})
-    return job, load_prior(of_all(job), torch.device("cpu"))[0]
+    return job, load_prior(with_all_objects(job), torch.device("cpu"))[0]
 
 
 def test_another_priors_own_pictures(folders, tmp_path):
     """Drawn once and kept under its name; a damaged file is drawn again."""
     name = str(folders["epsilon"])
-    prior = large_prior(name, torch.device("cpu"))
+    prior = load_large_prior(name, torch.device("cpu"))
     pictures, azimuth = references(prior, name, "a red apple", tmp_path)
     assert pictures.shape[:1] == azimuth.shape == (SIDES * EACH,)
     assert 0 <= pictures.min() < pictures.max() <= 1
@@ -58,13 +66,18 @@ def test_they_are_dyed_as_the_prompt_says(kit, tmp_path):
 
 
 def test_the_mark_changes_with_every_file_of_a_kit(kit, tmp_path):
-    marks = [prior_mark(str(kit)), prior_mark("embedded"), prior_mark("a hub/id"), prior_mark("another hub/id")]
+    marks = [
+        prior_checksum(str(kit)),
+        prior_checksum("embedded"),
+        prior_checksum("a hub/id"),
+        prior_checksum("another hub/id"),
+    ]
     for number, name in enumerate(("kit.json", "0003.webp")):
         copy = shutil.copytree(kit, tmp_path / str(number))
-        marks.append(prior_mark(str(copy)))
+        marks.append(prior_checksum(str(copy)))
         changed = shutil.copytree(kit, tmp_path / f"{number} changed")
         (changed / name).write_bytes((changed / name).read_bytes() + b" ")
-        marks.append(prior_mark(str(changed)))
+        marks.append(prior_checksum(str(changed)))
     assert len(set(marks)) == len(marks)
 
 

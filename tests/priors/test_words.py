@@ -67,8 +67,8 @@ def test_round_trip(tmp_path):
     torch.testing.assert_close(again.vectors, table().vectors, atol=1e-3, rtol=1e-3)
 
 
-def test_columns_that_do_not_belong_together():
-    with pytest.raises(ValueError, match="2 words and 3 vectors"):
+def test_mismatched_lengths_are_refused():
+    with pytest.raises(ValueError, match="2 words do not match 3 vectors"):
         WordTable(["a", "b"], torch.zeros(3, 4))
 
 

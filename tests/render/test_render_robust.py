@@ -18,7 +18,7 @@ def drop(scene, row):
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
 @pytest.mark.parametrize("name", NAMES)
-def test_a_splat_with_a_bad_value_is_left_out(name, bad):
+def test_a_splat_with_a_bad_value_is_skipped(name, bad):
     scene, looks = cloud(60), view(2, 40)
     expected = rasterization(**drop(scene, 7), **looks, render_mode="RGB+D")
     tensors = {key: tensor.clone() for key, tensor in scene.items()}
@@ -94,7 +94,7 @@ def test_a_splat_in_the_camera_has_finite_gradients():
     assert gradient[2].any()
 
 
-def test_no_splats_show_the_background():
+def test_without_splats_there_is_only_the_background():
     scene = {key: tensor[:0].requires_grad_() for key, tensor in cloud(1).items()}
     backgrounds = torch.tensor([[0.1, 0.5, 0.9], [1.0, 0.0, 0.2]], requires_grad=True)
     pixels, alphas, info = rasterization(**scene, **view(2, 20, 30), backgrounds=backgrounds, render_mode="RGB+ED")

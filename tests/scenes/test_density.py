@@ -67,7 +67,7 @@ def test_an_unreachable_threshold_grows_nothing():
 
 
 @pytest.mark.parametrize(("field", "value"), [("opacities", -9.0), ("scales", 0.0)])
-def test_faint_and_huge_splats_go(field, value):
+def test_faint_and_huge_splats_are_removed(field, value):
     scene = make(sphere(100, 0.4, generator(), opacity=0.5), growth="default", grow_grad2d=1e9, lr_scale=1e-9)
     scene.params[field].data[:30] = value
     advance(scene, 1)
@@ -76,7 +76,7 @@ def test_faint_and_huge_splats_go(field, value):
 
 
 @pytest.mark.parametrize("kind", ["default", "mcmc"])
-def test_the_strongest_stay_when_all_are_faint(kind):
+def test_the_most_opaque_stay_when_all_are_faint(kind):
     scene = make(sphere(100, 0.4, generator()), growth=kind, grow_grad2d=1e9, mcmc_noise=0.0)
     scene.params["opacities"].data = torch.linspace(-12, -9, 100)
     for step in range(1, 5):
@@ -106,7 +106,7 @@ def test_opacities_are_reset_when_it_is_time_and_only_then():
     assert highest == pytest.approx([0.5, 0.5, 0.5, 0.02, 0.5], abs=1e-4)
 
 
-def test_mcmc_moves_the_dead_onto_the_living():
+def test_mcmc_relocates_dead_splats_to_live_ones():
     """The living are on the right, the dead on the left; afterwards all are on the right, and none is dead."""
     splats = sphere(200, 0.4, generator(), opacity=0.5)
     scene = make(splats, growth="mcmc", cap_max=200, mcmc_noise=0.0)
@@ -124,7 +124,7 @@ def test_mcmc_adds_five_per_cent_up_to_its_ceiling():
     assert [advance(scene, step)["splats"] for step in range(4)] == [100, 105, 108, 108]
 
 
-def test_mcmc_shakes_the_faint_and_leaves_the_solid():
+def test_mcmc_adds_noise_to_faint_splats_only():
     scene = make(sphere(100, 0.4, generator(), opacity=0.9), growth="mcmc", refine_every=1000, lr_means=1e-4)
     set_opacity(scene, slice(0, 30), 0.011)
     before = scene.params["means"].detach().clone()
@@ -151,7 +151,7 @@ def test_relocation_is_equation_9():
     assert torch.allclose(new_scales[0], scales[0], rtol=1e-5)
 
 
-def test_the_global_generator_is_left_alone():
+def test_the_global_generator_is_not_changed():
     scene = make(sphere(50, 0.4, generator(), opacity=0.5), growth="mcmc")
     torch.manual_seed(7)
     expected = torch.rand(3)

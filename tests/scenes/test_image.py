@@ -1,4 +1,4 @@
-"""Pixels as a scene: what is seen is what is learned, and a saved state goes on to the last bit."""
+"""Pixels as a scene: what is seen is what is learned, and a saved state resumes to the last bit."""
 
 import pytest
 import torch
@@ -42,7 +42,7 @@ def test_pixels_learn_and_stay_colours():
     assert saturation(torch.full((1, 2, 2, 3), 0.4)) < 0.05
 
 
-def test_a_saved_state_goes_on_to_the_last_bit():
+def test_a_saved_state_resumes_to_the_last_bit():
     whole, half = scene(), scene()
     expected = towards(whole, (1.0, 0.0, 0.0), 6)
     towards(half, (1.0, 0.0, 0.0), 3)
@@ -51,7 +51,7 @@ def test_a_saved_state_goes_on_to_the_last_bit():
     assert torch.equal(towards(other, (1.0, 0.0, 0.0), 3), expected)
 
 
-def test_what_is_no_number_is_noticed():
+def test_nan_and_infinite_values_are_noticed():
     thing = scene()
     assert thing.finite()
     thing.pixels.data[0, 0, 0, 0] = torch.nan

@@ -38,7 +38,7 @@ def test_points_of_a_grid_get_its_spacing():
     assert torch.allclose(splats.log_scales.exp(), torch.tensor(0.2), atol=1e-5)
 
 
-def test_doubled_points_do_not_vanish():
+def test_duplicate_points_do_not_vanish():
     points = torch.rand(50, 3, generator=torch.Generator().manual_seed(0)).repeat(5, 1)
     assert point_cloud(points, torch.zeros(250, 3)).log_scales.exp().min() > 1e-7
 
@@ -47,8 +47,8 @@ def test_one_point_is_a_splat():
     assert point_cloud(torch.zeros(1, 3), torch.ones(1, 3)).finite()
 
 
-def test_points_that_are_no_numbers_are_refused():
-    with pytest.raises(InitialError, match="no numbers"):
+def test_nan_and_infinite_points_are_refused():
+    with pytest.raises(InitialError, match="NaN or infinite"):
         point_cloud(torch.tensor([[0.0, math.nan, 0.0]]), torch.ones(1, 3))
 
 

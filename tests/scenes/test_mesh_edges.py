@@ -35,7 +35,7 @@ def test_a_mesh_of_fresh_splats_is_as_large_as_what_they_lie_on(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ["box", "plate"])
-def test_no_disc_stands_out_over_an_edge(tmp_path, name):
+def test_no_disc_extends_over_an_edge(tmp_path, name):
     """Each axis of a disc, to the sigmas at which it ends, lies inside of the box."""
     splats, to_scene = started(tmp_path, SHAPES[name], 3000)
     axes = normalized_quat_to_rotmat(splats.quats) * splats.log_scales.exp()[:, None]
@@ -55,7 +55,7 @@ def test_edges_are_where_faces_meet_at_an_angle_or_end():
     assert len(MeshEdges.of([sheet], 0.01).points) == pytest.approx(400, rel=0.03)
 
 
-def test_seams_of_textures_are_no_edges():
+def test_seams_of_textures_are_not_edges():
     ball = SHAPES["ball"]
     corners = ball.vertices[ball.faces].reshape(-1, 3)
     torn = trimesh.Trimesh(corners, np.arange(len(corners)).reshape(-1, 3), process=False)

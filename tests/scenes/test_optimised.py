@@ -1,4 +1,4 @@
-"""The scene learns, and goes on exactly where it stopped."""
+"""The scene learns, and resumes exactly where it stopped."""
 
 import pytest
 import torch
@@ -124,7 +124,7 @@ def test_splats_are_copies_and_harmonics_are_filled_up():
 
 
 @pytest.mark.parametrize("where", ["value", "gradient"])
-def test_numbers_that_are_none_are_noticed(where):
+def test_nan_and_infinite_values_are_noticed(where):
     scene = SplatScene(sphere(20, 0.4, generator()), SplatSettings(), 10)
     scene.render(orbit(1), 16, 16, torch.ones(1, 3)).rgb.mean().backward()
     assert scene.finite()
@@ -147,8 +147,8 @@ def test_a_render_without_gradient_needs_no_backward():
         (lambda s: s.pop("splats.means"), "lacks splats"),
         (lambda s: s.update({"splats.sh0": s["splats.sh0"][:7]}), "splats.sh0 is"),
         (lambda s: s.update({"adam.means.exp_avg": s["adam.means.exp_avg"][:7]}), "adam.means.exp_avg is"),
-        (lambda s: s["splats.scales"].fill_(float("inf")), "splats.scales holds"),
-        (lambda s: s["adam.quats.exp_avg_sq"].fill_(float("nan")), "adam.quats.exp_avg_sq holds"),
+        (lambda s: s["splats.scales"].fill_(float("inf")), "splats.scales has NaN"),
+        (lambda s: s["adam.quats.exp_avg_sq"].fill_(float("nan")), "adam.quats.exp_avg_sq has NaN"),
     ],
 )
 def test_spoilt_checkpoints_are_refused_and_change_nothing(change, says):

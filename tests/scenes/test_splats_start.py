@@ -44,12 +44,12 @@ def test_they_are_taken_as_they_are(tmp_path):
     torch.testing.assert_close(back, whole.means, atol=1e-4, rtol=0)
 
 
-def test_of_too_many_the_largest_are_taken_and_that_is_said(tmp_path):
+def test_of_too_many_only_the_largest_are_used_with_a_note(tmp_path):
     whole = tower()
     write_ply(whole, tmp_path / "splats.ply")
     splats, _, notes = start(tmp_path / "splats.ply", most=150)
     assert torch.equal(splats.opacity_logits, whole.opacity_logits[-150:])
-    assert notes == ["Of the 400 splats of splats.ply the 150 largest are taken."]
+    assert notes == ["Of the 400 splats of splats.ply only the 150 largest are used."]
 
 
 def test_a_kit_photographs_them_upright_in_their_colours(tmp_path):
@@ -69,8 +69,8 @@ def test_damaged_splats_are_refused_in_one_sentence(tmp_path):
     with pytest.raises(InitialError, match=r"init_mesh: .*NaN"):
         start(tmp_path / "splats.ply")
     (tmp_path / "splats.ply").write_bytes(content[:-4])
-    with pytest.raises(InitialError, match=r"init_mesh: .*cut short"):
+    with pytest.raises(InitialError, match=r"init_mesh: .*truncated"):
         start(tmp_path / "splats.ply")
     write_ply(tower().map(lambda values: values[:0]), tmp_path / "splats.ply")
-    with pytest.raises(InitialError, match="no splats"):
+    with pytest.raises(InitialError, match="no visible splats"):
         start(tmp_path / "splats.ply")

@@ -107,5 +107,5 @@ def besiege(folder, moments, longest, say=lambda _: None):
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
-        besiege(Path(folder), int((sys.argv[1:] or ["50"])[0]), 6.0, lambda said: print(said, flush=True))
+        besiege(Path(folder), int((sys.argv[1:] or ["50"])[0]), 6.0, lambda text: print(text, flush=True))
     print("nothing lost, nothing left running")

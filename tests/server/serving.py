@@ -1,4 +1,4 @@
-"""Real servers in processes of their own, and the people who talk to them."""
+"""Real servers in processes of their own, and clients of them."""
 
 import json
 import os
@@ -66,7 +66,7 @@ def serving(jobs, *where, **options):
 
 
 class Person:
-    """A client that remembers everything it was told, with the time."""
+    """A client that keeps every message it received."""
 
     def __init__(self, backend):
         self.client = Client(f"127.0.0.1:{backend.port}", backend.key)

@@ -1,4 +1,4 @@
-"""The kits on offer: found without a restart, told apart, and left out with a reason."""
+"""The kits on offer: found without a restart, with distinct titles, and skipped with a reason."""
 
 import json
 import shutil
@@ -25,7 +25,7 @@ def make_kit(folder, name, objects=1):
     return folder
 
 
-def told(person, titles):
+def offer(person, titles):
     """The offer with these titles, once it has come."""
     person.listen()
     offers = (message for message in person.heard if isinstance(message, m.Priors))
@@ -36,22 +36,22 @@ def titles(available):
     return [prior.title for prior in available.offers.priors]
 
 
-def test_kits_come_change_and_go(tmp_path):
+def test_kits_are_added_changed_and_removed(tmp_path):
     available = AvailablePriors(tmp_path / "kits", ("some/model",))
     assert titles(available) == ["embedded", "some/model"]
-    assert not available.look()
+    assert not available.refresh()
     oak = make_kit(tmp_path / "kits/a", "Oak chairs", objects=2)
-    assert available.look()
+    assert available.refresh()
     assert titles(available) == ["embedded", "some/model", "Oak chairs"]
     described = f"2 objects, in {oak}"
     assert available.offers.priors[-1] == Prior(name=str(oak), title="Oak chairs", description=described, kit=True)
-    assert not available.look()
+    assert not available.refresh()
     shutil.rmtree(oak)
-    assert available.look()
+    assert available.refresh()
     assert titles(available) == ["embedded", "some/model"]
 
 
-def test_kits_of_one_name_are_told_apart(tmp_path):
+def test_kits_of_one_name_have_distinct_titles(tmp_path):
     for folder, name in (("kits/a", "Oak"), ("kits/b", "Oak"), ("kits/c", "embedded"), ("else/a", "Oak")):
         make_kit(tmp_path / folder, name)
     available = AvailablePriors(tmp_path / "kits", (str(tmp_path / "else/a"),))
@@ -60,9 +60,9 @@ def test_kits_of_one_name_are_told_apart(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("damage", "words"), [(b"{", "is damaged"), (None, "holds no object"), (b'{"format": 9}', "is damaged")]
+    ("damage", "words"), [(b"{", "is damaged"), (None, "has no objects"), (b'{"format": 9}', "is damaged")]
 )
-def test_a_kit_that_cannot_be_used_is_left_out_with_the_reason(tmp_path, damage, words):
+def test_a_kit_that_cannot_be_used_is_reported_and_skipped(tmp_path, damage, words):
     make_kit(tmp_path / "whole", "Whole")
     broken = make_kit(tmp_path / "broken", "Broken", objects=0 if damage is None else 1)
     if damage is not None:
@@ -76,15 +76,15 @@ def test_a_kit_that_cannot_be_used_is_left_out_with_the_reason(tmp_path, damage,
     assert str(broken) in note
 
 
-def test_a_folder_that_cannot_be_read_is_told(tmp_path):
+def test_a_folder_that_cannot_be_read_is_reported(tmp_path):
     (tmp_path / "kits").write_bytes(b"")
     available = AvailablePriors(tmp_path / "kits")
     assert titles(available) == ["embedded"]
     assert "cannot be read" in available.offers.notes[0]
-    assert not available.look()
+    assert not available.refresh()
 
 
-def test_everybody_hears_of_a_new_kit_and_a_job_of_it_has_its_credits(tmp_path):
+def test_all_clients_are_sent_a_new_kit_and_a_job_of_it_has_its_credits(tmp_path):
     make_kit(tmp_path / "kits/first", "First")
     with serving(tmp_path / "jobs", "--port", "0", "--kits", str(tmp_path / "kits")) as backend:
         people = [Person(backend), Person(backend)]
@@ -95,8 +95,8 @@ def test_everybody_hears_of_a_new_kit_and_a_job_of_it_has_its_credits(tmp_path):
         kit = make_small_kit(tmp_path / "kits/second")
         (tmp_path / "kits/first/kit.json").write_bytes(b"")
         for person in people:
-            news = until(lambda person=person: told(person, ["embedded", "small"]))
-            assert any("is damaged" in note for note in news.notes)
+            offers = until(lambda person=person: offer(person, ["embedded", "small"]))
+            assert any("is damaged" in note for note in offers.notes)
         job = people[0].generates(2, prior=str(kit), prompt="a chair", recipe={"catalogue": {"mix": 0.25}})
         for person in people:
             credits = person.waits(m.JobState, job, state="done").credits
@@ -114,7 +114,7 @@ CREDITS = [
 LINES = ("Oak chair by Scopia (CC-BY-3.0), 61 %", "Stool, under 1 %")
 
 
-def test_a_job_that_ended_tells_whose_objects_it_is_made_of(tmp_path):
+def test_a_job_that_ended_has_its_credits(tmp_path):
     from test_book import add
 
     jobs = Jobs(tmp_path)
@@ -129,11 +129,11 @@ def test_a_job_that_ended_tells_whose_objects_it_is_made_of(tmp_path):
 
 
 @pytest.mark.parametrize("damage", [b"{", b"\xff", b'{"credits": [{"name": 3}]}'])
-def test_damaged_credits_are_told(tmp_path, damage):
+def test_damaged_credits_are_reported(tmp_path, damage):
     (tmp_path / "metrics.json").write_bytes(damage)
     assert "cannot be read" in credits(JobFolder(tmp_path))[0]
 
 
-def test_figures_without_credits_have_none(tmp_path):
+def test_metrics_without_credits_give_none(tmp_path):
     (tmp_path / "metrics.json").write_bytes(b'{"steps": 4}')
     assert credits(JobFolder(tmp_path)) == ()

@@ -46,7 +46,7 @@ def test_a_restart_keeps_what_ended_and_puts_the_rest_in_the_queue(tmp_path):
 
 @pytest.mark.parametrize("name", ["state.json", "job.json"])
 @pytest.mark.parametrize("damage", [b"", b"{}", b"\xff"])
-def test_damaged_jobs_are_left_out_and_left_alone(tmp_path, name, damage):
+def test_damaged_jobs_are_skipped_and_not_touched(tmp_path, name, damage):
     jobs = Jobs(tmp_path)
     whole, broken = add(jobs), add(jobs)
     (tmp_path / broken / name).write_bytes(damage)
@@ -65,7 +65,7 @@ def test_a_full_disk_does_not_stop_a_job(tmp_path, caplog):
     assert "could not be written" in caplog.text
 
 
-def test_what_is_offered_can_be_had():
+def test_every_offered_setting_is_accepted():
     offers = decode_answer(encode(welcome("/kits")))
     assert [objective.name for objective in offers.objectives] == list(RULES)
     assert (offers.kits, offers.qualities) == ("/kits", QUALITIES)
@@ -81,7 +81,7 @@ def test_what_is_offered_can_be_had():
                 assert option.low <= option.default <= option.high
 
 
-def test_the_cost_of_all_sessions_is_counted_and_pictures_change_nothing(tmp_path):
+def test_cost_adds_up_over_sessions_and_previews_change_nothing(tmp_path):
     job = make_job({**SMALL, "objective": "sds"})
     scenes, kinds = [], []
     for name, show_seconds in (("plain", 0.0), ("shown", 1e-9)):

@@ -6,7 +6,7 @@ from serving import Backend, Person, gone, kill, until
 from blender_addon.shared import messages as m
 
 
-def test_deaths(tmp_path):
+def test_the_job_survives_the_death_of_each_process(tmp_path):
     backend = Backend(tmp_path)
     person = Person(backend)
     done = person.generates(1)

@@ -21,7 +21,7 @@ def cube(offset=3.0):
     return m.SceneMesh(vertices=vertices.astype(np.float32), faces=np.array(faces, np.int32), colours=colours)
 
 
-def test_a_job_from_its_sentence_to_its_mesh_and_on(backend, person):
+def test_a_job_from_its_prompt_to_its_mesh_and_continued(backend, person):
     job = person.generates(3, mesh=cube(), keep_shape=0.5)
     done = person.waits(m.JobState, job, state="done")
     steps = [message.step for message in person.heard if isinstance(message, m.Progress)]
@@ -66,7 +66,7 @@ def test_cancel_is_answered_at_once_and_takes_effect_within_a_step(backend, pers
     assert person.waits(m.Splats, job, final=True).step == stopped.step
 
 
-def test_jobs_wait_their_turn_and_can_be_taken_out_and_forgotten(backend, person, other):
+def test_queued_jobs_run_in_order_and_can_be_cancelled_and_forgotten(backend, person, other):
     other.waits(m.Jobs)
     first, second, third = (person.generates(100_000) for _ in range(3))
     person.waits(m.JobState, first, state="running")
@@ -113,7 +113,7 @@ def test_asking_twice_makes_one_job(backend, person):
         person.waits(m.JobState, state.job)
 
 
-def test_a_job_like_another_has_its_settings_and_its_mesh(backend, person):
+def test_a_job_like_another_takes_over_its_settings_and_mesh(backend, person):
     first = person.generates(1, mesh=cube(), seed=5, keep_shape=0.5)
     person.waits(m.JobState, first, state="done")
     again = m.new_job_id()
@@ -135,7 +135,7 @@ def test_a_job_like_another_has_its_settings_and_its_mesh(backend, person):
 BROKEN = {
     "no faces": (cube(), {"faces": np.zeros((0, 3), np.int32)}),
     "do not exist": (cube(), {"faces": np.array([[0, 1, 8]], np.int32)}),
-    "no numbers": (cube(np.nan), {}),
+    "NaN or infinite": (cube(np.nan), {}),
     "no size": (cube(), {"vertices": np.ones((8, 3), np.float32)}),
     "2,000,001 faces": (cube(), {"faces": np.zeros((2_000_001, 3), np.int32)}),
 }
@@ -171,7 +171,7 @@ def test_fields_that_cannot_be_used_are_refused(backend, person, fields, words):
 
 
 @pytest.mark.parametrize("kind", [m.Cancel, m.Fetch])
-def test_jobs_that_are_not_there_are_named(backend, person, kind):
+def test_requests_for_unknown_jobs_are_errors(backend, person, kind):
     job = m.new_job_id()
     person.asks(kind(job=job))
     assert person.waits(m.Error, job).text.endswith(".")

@@ -69,26 +69,26 @@ def received(person):
     return [message for message in heard if message.__class__.__name__ == "Jobs"]
 
 
-def test_no_job_can_say_more_than_a_message_holds(tmp_path):
+def test_a_jobs_state_always_fits_into_a_message(tmp_path):
     jobs, spec = Jobs(tmp_path), make_job({"prompt": "🍎" * 200})
     jobs.folder("a" * 32).begin(spec)
     entry = jobs.add("a" * 32, spec)
     entry.update(text="🍎" * 10**6, detail="🍎" * 10**6, credits=("🍎" * 10**4,) * 10**3, warnings=("🍎" * 10**5,) * 99)
-    told = entry.state()
-    encode(told)
-    assert len(told.detail) == LONGEST_DETAIL
-    assert told.credits[-1] == f"and {1000 - MOST_CREDITS} more, in the job's folder"
+    state = entry.state()
+    encode(state)
+    assert len(state.detail) == LONGEST_DETAIL
+    assert state.credits[-1] == f"and {1000 - MOST_CREDITS} more, in the job's folder"
 
 
-def test_an_error_that_says_very_much_is_told_in_short(tmp_path):
-    said = []
+def test_a_very_long_error_is_cut(tmp_path):
+    sent = []
 
-    class Orders:
+    class Commands:
         def stopped(self, job):
             raise AssertionError("x" * 10**7)
 
     job = make_job({"prompt": "a cup", "recipe": {"steps": 2, "views": 1, "splats": {"initial_count": 100}}})
     JobFolder(tmp_path).begin(job)
-    run_task(Task(job="a" * 32, folder=str(tmp_path), until=2), Orders(), said.append)
-    assert max(len(encode(message)[0]) for message in said) < 50_000
-    assert (said[-1].state, "AssertionError" in said[-1].text) == ("failed", True)
+    run_task(Task(job="a" * 32, folder=str(tmp_path), until=2), Commands(), sent.append)
+    assert max(len(encode(message)[0]) for message in sent) < 50_000
+    assert (sent[-1].state, "AssertionError" in sent[-1].text) == ("failed", True)

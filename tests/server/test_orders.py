@@ -1,4 +1,4 @@
-"""Orders on a bad line: each is carried out once, whoever lost it and however often it is sent."""
+"""Orders over a lossy connection: each is carried out once, however often it is sent."""
 
 import shutil
 import time
@@ -22,7 +22,7 @@ def relay(backend):
 
 @pytest.fixture
 def far(relay):
-    """Somebody at the other end of a bad line."""
+    """A client behind a lossy connection."""
     person = Person(relay)
     person.waits(m.Jobs)
     yield person
@@ -30,7 +30,7 @@ def far(relay):
 
 
 def settled(person):
-    """Until the backend has taken all that the person asked for."""
+    """Wait until the backend has taken all requests of the person."""
 
     def taken():
         asked = person.client._requests._requests.values()
@@ -52,7 +52,7 @@ def test_orders_whose_answer_was_lost_are_carried_out_once(backend, relay, far, 
     # Cancel, taken, its answer lost with the line: the second one would kill the worker in the middle of a step.
     relay.holds.add("answers")
     far.asks(m.Cancel(job=job))
-    other.waits(m.JobState, job, text="Stops after this step; cancel again to stop at once.")
+    other.waits(m.JobState, job, text="Stopping after this step; cancel again to stop at once.")
     relay.cut()
     settled(far)
     stopped = other.waits(m.JobState, job, state="stopped")
@@ -122,7 +122,7 @@ def stopped(jobs, job):
     return b'"state":"stopped"' in (jobs / job / "state.json").read_bytes()
 
 
-def test_a_client_that_was_silent_for_long_is_asked_for_its_name_and_goes_on(tmp_path, context):
+def test_a_client_that_was_silent_for_long_is_asked_for_hello_again(tmp_path, context):
     with serving(tmp_path, silence=3.0) as backend:
         stranger = Stranger(backend.port, context)
         stranger.sends(HELLO)

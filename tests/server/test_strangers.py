@@ -66,7 +66,7 @@ def test_malformed_messages_are_answered_and_change_nothing(backend, context):
     assert len(stranger.hears().jobs) == len(before.jobs)
 
 
-def test_other_versions_are_told_who_is_to_update(backend, context):
+def test_other_versions_get_an_error_that_names_what_to_update(backend, context):
     stranger = Stranger(backend.port, context)
     for protocol, who in ((m.PROTOCOL_VERSION + 1, "update the backend"), (0, "update the add-on")):
         stranger.sends(m.Hello(protocol=protocol, version="9.9"))
@@ -75,7 +75,7 @@ def test_other_versions_are_told_who_is_to_update(backend, context):
         assert isinstance(stranger.hears(), m.SayHello)
 
 
-def test_nobody_there():
+def test_no_server_at_the_address():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -129,7 +129,7 @@ def test_a_refusal_by_something_that_speaks_zeromq(context, answer):
         ("127.0.0.1", ("x" * 39, "y" * 40), "whole line"),
     ],
 )
-def test_addresses_and_keys_that_cannot_be(address, keys, words):
+def test_malformed_addresses_and_keys_are_refused(address, keys, words):
     with pytest.raises(AddressError, match=words):
         Client(address, *keys)
 
@@ -149,7 +149,7 @@ def test_other_machines_need_the_key(tmp_path):
         assert (tmp_path / "keys/server/server.key_secret").stat().st_mode & 0o077 == 0
 
 
-def test_a_key_where_none_is_taken(backend):
+def test_a_key_for_a_server_without_keys(backend):
     keys = zmq.curve_keypair()[0].decode(), zmq.curve_keypair()[1].decode()
     assert fate(Client(backend.port, *keys), "ready", "refused").state == "refused"
 

@@ -14,7 +14,7 @@ from serving import QUICK, Person, gone, serving, until
 from backend.job.job import make_job
 from backend.run.folder import JobFolder
 from backend.service.executors import Ended, Task
-from backend.service.executors.local import Local
+from backend.service.executors.local import LocalExecutor
 from blender_addon.shared import messages as m
 
 ROOT = Path(__file__).parents[2]
@@ -36,13 +36,13 @@ def breaking(tmp_path):
     return flag, {"PYTHONPATH": os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])}
 
 
-def test_a_worker_that_cannot_start_is_told_of_and_started_again_less_and_less_often(breaking, tmp_path):
+def test_a_worker_that_cannot_start_is_reported_and_restarted_after_growing_pauses(breaking, tmp_path):
     flag, environment = breaking
     with serving(tmp_path / "jobs", **environment) as backend:
         person = Person(backend)
         trouble = person.waits(m.Trouble)
         assert "ended with code 1 before it was ready" in trouble.text
-        assert "torch" in trouble.text  # the reason, as the program said it
+        assert "torch" in trouble.text  # the reason, as the program message it
         assert "Traceback" in trouble.detail
         times = []
         for _ in range(4):
@@ -54,7 +54,7 @@ def test_a_worker_that_cannot_start_is_told_of_and_started_again_less_and_less_o
         job = person.generates(1)
         failed = person.waits(m.JobState, job, state="failed")
         assert "torch" in failed.text
-        late = Person(backend)  # who comes later is told too
+        late = Person(backend)  # later clients get it too
         assert "torch" in late.waits(m.Trouble).text
         late.client.stop()
         flag.unlink()
@@ -64,7 +64,7 @@ def test_a_worker_that_cannot_start_is_told_of_and_started_again_less_and_less_o
         person.client.stop()
 
 
-def test_a_worker_whose_warm_up_fails_says_why_and_ends_without_a_fatal_error():
+def test_a_worker_whose_warm_up_fails_says_why_and_exits_without_a_fatal_error():
     code = """
 import backend.service.worker as w
 def fails(): raise RuntimeError('no kernel image')
@@ -82,7 +82,7 @@ w.main()
 
 @pytest.fixture
 def local(tmp_path):
-    local = Local(tmp_path / "worker.log")
+    local = LocalExecutor(tmp_path / "worker.log")
     yield local
     worker = local._worker
     local.close()
@@ -90,26 +90,26 @@ def local(tmp_path):
 
 
 def task(folder, name, steps=1):
-    """A small job, laid out."""
+    """A small job in its folder."""
     JobFolder(folder / name).begin(make_job({"prompt": "a cup", "recipe": {**QUICK, "steps": steps}}))
     return Task(job=name * 32, folder=str(folder / name), until=steps)
 
 
 def ends(local):
-    """The next end of a job."""
+    """The next Ended event."""
     return until(lambda: next((event for event in local.events() if isinstance(event, Ended)), None))
 
 
 def heard_end(local):
-    """Wait until the end of the job is on its way, and leave it there."""
+    """Wait until the Ended event is in the inbox, and leave it there."""
     seen = queue.SimpleQueue()
-    worker, said = until(local._heard.get)
-    while not isinstance(said, Ended):
-        seen.put((worker, said))
-        worker, said = local._heard.get()
-    seen.put((worker, said))
+    worker, message = until(local._inbox.get)
+    while not isinstance(message, Ended):
+        seen.put((worker, message))
+        worker, message = local._inbox.get()
+    seen.put((worker, message))
     while not seen.empty():
-        local._heard.put(seen.get())
+        local._inbox.put(seen.get())
 
 
 def test_a_second_cancel_as_the_job_ends_does_nothing_to_the_next(local, tmp_path):
@@ -133,7 +133,7 @@ def test_a_second_cancel_as_the_job_ends_does_nothing_to_the_next(local, tmp_pat
 def test_a_job_that_was_stopped_while_the_worker_could_not_start_ends_at_once(breaking, tmp_path, monkeypatch):
     _, environment = breaking
     monkeypatch.setenv("PYTHONPATH", environment["PYTHONPATH"])
-    local = Local(tmp_path / "worker.log")
+    local = LocalExecutor(tmp_path / "worker.log")
     until(lambda: local.events() or local.trouble.text)
     local.submit(task(tmp_path, "a", steps=1000))
     local.stop("a" * 32)

@@ -35,7 +35,7 @@ def data(out):
     return json.loads((out / "toy.json").read_text())
 
 
-def test_it_leaves_every_figure(out):
+def test_every_figure_is_written(out):
     assert {path.name for path in out.iterdir()} == FIGURES | {"toy.json", "network.safetensors"}
     for name in FIGURES:
         colours = Image.open(out / name).convert("RGB").getcolors(1 << 24)
@@ -80,7 +80,7 @@ def test_one_mode_is_not_several(sds, jsd, holds):
     assert _more_modes("", table)["confirmed"] is holds
 
 
-def test_again_in_the_same_folder(out, capsys):
+def test_a_second_run_in_the_same_folder(out, capsys):
     trained = (out / "network.safetensors").stat().st_mtime_ns
     small = ["--seeds", 2, "--steps", 1, "--epochs", 3, "--objective", "sds"]
     assert run("--out", out, *small) == 2

@@ -125,12 +125,12 @@ def test_correlation_of_sds_for_one_gaussian(level):
     prior, count, spread = Analytic(torch.zeros(1, 2, 1, 1), 0.1, linear()), 40_000, 2.0
     x = spread * torch.randn(count, 2, 1, 1, generator=torch.Generator().manual_seed(2))
     t = torch.full((count,), level)
-    rule, asked = SDS(SDSOptions(guidance_scale=GUIDANCE)), experiment.conditions(prior, None, count)
-    score = rule.gradient(Batch(prior, x, t, asked, 0.0, torch.Generator().manual_seed(3)))
+    rule, condition = SDS(SDSOptions(guidance_scale=GUIDANCE)), experiment.conditions(prior, None, count)
+    score = rule.gradient(Batch(prior, x, t, condition, 0.0, torch.Generator().manual_seed(3)))
     alpha, sigma = (float(value[0]) for value in alpha_sigma(prior, t[:1]))
     expected = sigma / math.sqrt((alpha * spread) ** 2 + sigma**2)
     assert pooled(score.estimate, score.control) == pytest.approx(expected, abs=5 / (2 * count) ** 0.5)
-    fixed = rule.gradient(Batch(prior, x[:1].expand_as(x), t, asked, 0.0, torch.Generator().manual_seed(4)))
+    fixed = rule.gradient(Batch(prior, x[:1].expand_as(x), t, condition, 0.0, torch.Generator().manual_seed(4)))
     cells = (tensor.flatten(1)[None] for tensor in (fixed.estimate, fixed.control))
     assert within(*cells) == pytest.approx(1, abs=1e-3)
     if level == 20:

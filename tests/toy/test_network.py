@@ -43,7 +43,7 @@ def test_training_is_decided_by_its_seed():
     assert not torch.equal(first, other)
 
 
-def test_a_kept_network_is_taken_up_only_with_its_settings(tmp_path, short):
+def test_a_saved_network_is_reused_only_with_its_settings(tmp_path, short):
     file = tmp_path / "network.safetensors"
     assert load(file, 60, 0) is None
     save(short[0], file, 60, 0)
@@ -71,13 +71,13 @@ def test_pictures_are_refused(short):
 
 
 @pytest.mark.parametrize("rank", [0, 4])
-def test_a_twin_starts_as_the_prior_and_is_told_gradients(short, rank):
+def test_a_twin_starts_as_the_prior_and_gives_gradients(short, rank):
     prior, x = Trained(short[0]), torch.randn(6, 2, 1, 1, generator=torch.Generator().manual_seed(3))
-    t, asked = torch.full((6,), 400), prior.condition(["2"] * 6)
+    t, condition = torch.full((6,), 400), prior.condition(["2"] * 6)
     twin = prior.twin(rank, seed=1)
     assert isinstance(twin, NetworkTwin)
-    torch.testing.assert_close(twin.predict(x, t, asked), prior.predict(x, t, asked))
-    tokens = asked.tokens.clone().requires_grad_()
+    torch.testing.assert_close(twin.predict(x, t, condition), prior.predict(x, t, condition))
+    tokens = condition.tokens.clone().requires_grad_()
     wrt = [tokens, *twin.parameters.values()]
     gradients = twin.gradients(twin.predict(x, t, Condition(tokens)).square().sum(), wrt)
     assert [g.shape for g in gradients] == [p.shape for p in wrt]
@@ -86,4 +86,4 @@ def test_a_twin_starts_as_the_prior_and_is_told_gradients(short, rank):
     if rank:
         assert gradients[2].abs().max() > 0, "B starts at zero and learns first"
         twin.parameters["0.b"].data += 0.1
-        assert not torch.allclose(twin.predict(x, t, asked), prior.predict(x, t, asked))
+        assert not torch.allclose(twin.predict(x, t, condition), prior.predict(x, t, condition))

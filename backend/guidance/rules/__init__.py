@@ -1,4 +1,4 @@
-"""Every rule by the name that jobs give it.  A new one is a file here and a line in this table, nothing else."""
+"""All rules by their names in jobs.  A new rule is a module here and a line in this table, nothing else."""
 
 from __future__ import annotations
 

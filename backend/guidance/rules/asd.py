@@ -3,13 +3,13 @@
     g = w(t) (eps_hat(x_t) - eps_lora(x_t)),    w = sigma_t / alpha_t
     the LoRA minimises ||eps_lora(x_t) - eps||^2 + gamma ||eps_lora(x_t) - eps_y(x_t)||^2,    gamma = -0.75
 
-VSD's LoRA is half of a discriminator, the half that knows the scene's pictures; the second term, which pushes it away
-from the prior's own prediction eps_y, is the half that knows the real ones.  With gamma = 0 this is VSD.  At its best
-the LoRA says eps_y + (E[eps | x_t] - eps_y) / (1 + gamma): with gamma = -0.75 four times as far from eps_y as VSD's.
-At gamma = -1 (the default in the released code; its recipes say -0.75) the loss has no lower bound, and the learning
-rate alone decides how far the LoRA runs.
+VSD's LoRA is half of a discriminator, the half for the scene's pictures; the second term, which pushes it away from the
+prior's own prediction eps_y, is the half for real ones.  With gamma = 0 this is VSD.  The optimal LoRA predicts
+eps_y + (E[eps | x_t] - eps_y) / (1 + gamma): with gamma = -0.75 four times as far from eps_y as VSD's.  At gamma = -1
+(the default in the released code; its recipes use -0.75) the loss has no lower bound, and only the learning rate limits
+how far the LoRA moves.
 
-As in the released code, eps_y is told the view also in the lessons where the LoRA is not.
+As in the released code, eps_y is conditioned on the view also in training steps where the LoRA is not.
 """
 
 from __future__ import annotations

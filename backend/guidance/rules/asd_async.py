@@ -3,14 +3,14 @@
     g = w(t) [eps_hat(x_t, t) - eps_y(x_t+, t+)],    x_t = alpha_t x + sigma_t eps, the same eps at t+,    w = sigma_t^2
     t+ = t + 0.1 (t - t_min) U(0,1)
 
-VSD teaches a second network to name the noise of the renders better than the prior does.  The prior itself names it
-better at higher levels ("earlier" in sampling), so its own estimate a little higher up is subtracted, and nothing is
-trained.  With t+ = t the rule is (s - 1) times the direction of guidance, that is CSD.
+VSD trains a second network to estimate the noise of the renders better than the prior does.  The prior itself estimates
+it better at higher levels ("earlier" in sampling), so its own estimate at a slightly higher level is subtracted, and
+nothing is trained.  With t+ = t the rule is (s - 1) times the direction of guidance, that is CSD.
 
 Decided here:
 * t_min is 0.02 T, the lower end of the paper's window, whatever the recipe's window is.
-* One shift is drawn a step, as all views share one level (timesteps.py).  The released code leaves the draw as an
-  option, and so do we: without it the shift is the largest.
+* One shift is drawn per step, as all views share one level (timesteps.py).  Drawing it is an option, as in the released
+  code: without it the shift is the largest.
 * t+ stops at T - 2, as some schedules end without any signal.
 """
 
@@ -23,7 +23,7 @@ from msgspec import Meta
 from torch import Tensor
 
 from backend.guidance.base import Batch, Guidance, Options, Rule, Score, Weighing
-from backend.guidance.guide import directed
+from backend.guidance.guide import estimate_all
 
 T_MIN = 0.02
 
@@ -49,8 +49,8 @@ class Asynchronous(Rule[AsynchronousOptions]):
         o, eps = self.options, batch.noise()
         later = batch.at(shifted(batch.t, o.shift * (batch.draw() if o.random_shift else 1.0), batch.total))
         second = (later.noised(eps), later.t, batch.conditions.y)
-        said = directed(batch.prior, batch.noised(eps), batch.t, batch.conditions, second)
-        eps_hat, (eps_later,) = said.hat(o.guidance_scale), said.more
+        estimates = estimate_all(batch.prior, batch.noised(eps), batch.t, batch.conditions, second)
+        eps_hat, (eps_later,) = estimates.hat(o.guidance_scale), estimates.more
         return batch.score(o.weight, eps_hat - eps_later, eps_hat, eps_later)
 
 

@@ -5,18 +5,19 @@
     x_t' = one DDIM step from x_t down to t', with eps_hat(x_t, t)
     guidance from 100 to 50, t' from 0.7 T to 0.1 T over the run
 
-Noise that never changes makes of every render one point on one trajectory of the sampling ODE; the scene is asked to be
-denoised from two of its points to the same picture.
+With noise that never changes, every render is a point on one trajectory of the sampling ODE; the gradient makes two
+points of that trajectory denoise to the same picture.
 
 Decided here:
 * t' is the level that the loop draws; the recipe lets it fall.  (The released code lets it fall with the square root of
   progress.)  Both levels stay below T - 1, as some schedules end without any signal.
 * The sign.  With D the one-step denoising, the difference above is alpha_t'/sigma_t' [D(x_t') - D(x_t)].  The
   released code computes (sigma_t/sigma_t')(pred - eps_hat) + (eps_hat' - pred), where pred is eps_hat as its rescaling
-  is off, and adds it to the sample to make the target: the gradient is its opposite, ours.  The other sign, taken for
-  the gradient itself, would push samples away from the mean of a Gaussian, as a test shows.
-* Its guidance is eps_y + s (eps_y - eps_null), one more than ours; its clipping of the gradient is left out.
-* eps is drawn at the first step, kept in the state, and drawn anew where samples change their size.  `fresh_noise`
+  is off, and adds it to the sample to make the target: the gradient is the negative of that, which is ours.  The other
+  sign would push samples away from the mean of a Gaussian, as a test shows.
+* The released code's guidance is eps_y + s (eps_y - eps_null), one more than ours; its clipping of the gradient is
+  omitted.
+* eps is drawn at the first step, kept in the state, and drawn again when samples change their size.  `fresh_noise`
   draws one for every view and step, for comparison.
 """
 
@@ -38,9 +39,11 @@ Gap = Annotated[int, Meta(ge=1, le=999)]
 class Consistent3DOptions(Options, frozen=True):
     """The released code's settings."""
 
-    guidance_scale: Annotated[float, Meta(ge=0, le=1000, description="How strongly the prompt pulls at first")] = 100.0
+    guidance_scale: Annotated[float, Meta(ge=0, le=1000, description="How strongly the prompt pulls at the start")] = (
+        100.0
+    )
     guidance_scale_end: Annotated[
-        float, Meta(ge=0, le=1000, description="How strongly the prompt pulls when the run ends")
+        float, Meta(ge=0, le=1000, description="How strongly the prompt pulls at the end")
     ] = 50.0
     weight: Weighing = "one"
     gap_low: Annotated[Gap, Meta(description="The least distance of the two levels, of 1000")] = 100
@@ -88,5 +91,5 @@ class Consistent3D(Rule[Consistent3DOptions]):
         return {} if self.eps is None else {"eps": self.eps}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Take up what `state_dict` gave."""
+        """Restore what `state_dict` gave."""
         self.eps = state.get("eps")

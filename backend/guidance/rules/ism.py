@@ -5,16 +5,16 @@
     x_t = one further DDIM step, with eps_null(x_s)
     delta from 100 to 80 over the first 0.3 of the run (1,500 of 5,000 steps)
 
-Both ends of the interval lie on one trajectory of the scene's own picture, so that nothing drawn is left in the
-gradient, and no long reconstruction has to be subtracted: what remains is what the prompt wants between s and t.
+Both ends of the interval lie on one trajectory of the scene's own picture, so the gradient has no random noise and
+needs no long reconstruction to subtract: what remains is the effect of the prompt between s and t.
 
 Decided here:
-* The paper's factor 0.1 of w is left out: Adam does not see it.
+* The paper's factor 0.1 of w is omitted: Adam is invariant to it.
 * The released code counts its long steps upwards from level 0 and ends with the short one; ours are counted back from s
   and begin with it (inversion.py).  The number of forwards is the same.
 * There the noise between the clean sample and level 0 is drawn; here by default it is the estimate at level 0, and with
-  `inversion_start` "noise" that of the whole first step is drawn, for priors that know little of noise there.
-* Guidance leaves the negative prompt, if there is one; the inversion always goes without any prompt.
+  `inversion_start` "noise" that of the whole first step is drawn, for priors that estimate noise badly there.
+* Guidance moves away from the negative prompt, if there is one; the inversion always uses no prompt.
 * The window of t (2 to 98 % of the schedule at first, to 50 % later) is the recipe's.
 """
 
@@ -36,7 +36,7 @@ class ISMOptions(Options, frozen=True):
 
     guidance_scale: Guidance = 7.5
     weight: Weighing = "sigma/alpha"
-    delta_start: Annotated[Level, Meta(description="The interval's length at first, in levels of 1000")] = 100
+    delta_start: Annotated[Level, Meta(description="The interval's length at the start, in levels of 1000")] = 100
     delta_end: Annotated[Level, Meta(description="The interval's length later, in levels of 1000")] = 80
     warm_up: Annotated[float, Meta(gt=0, le=1, description="Share of the run in which the interval shrinks")] = 0.3
     inversion_steps: Steps = 5
@@ -52,8 +52,8 @@ class ISM(Rule[ISMOptions]):
         """Unconditional inversion to s, one step further to t, and the prompt's estimate there."""
         o, null, levels = self.options, batch.conditions.null, batch.prior.alphas_cumprod
         s = torch.full_like(batch.t, max(single_level(batch.t) - self.delta(batch.progress, batch.total), 0))
-        unsaid = replace(batch, t=s, conditions=Conditions(null, null))
-        x_s, _ = ddim_inversion(unsaid, o.inversion_steps, 1.0, 0.0, o.inversion_start)
+        unconditional = replace(batch, t=s, conditions=Conditions(null, null))
+        x_s, _ = ddim_inversion(unconditional, o.inversion_steps, 1.0, 0.0, o.inversion_start)
         eps_s = batch.prior.predict(x_s, s, null)
         x_t = ddim_step(x_s, eps_s, levels[s[0]], levels[batch.t[0]])
         eps_hat, _ = batch.guided(x_t, o.guidance_scale)

@@ -1,7 +1,7 @@
 """JSD: Jensen-Shannon score distillation (Do, Hua, "Text-to-3D Generation using Jensen-Shannon Score Distillation").
 
-The noisy sample is not drawn but found by DDIM inversion.  What is subtracted is the prior's own opinion of a second,
-"minority" sample, made from the first by denoising it in one step and drawing fresh noise:
+The noisy sample is not drawn but found by DDIM inversion.  The prior's estimate for a second, "minority" sample is
+subtracted, which is made from the first by denoising it in one step and adding fresh noise:
 
     x_hat   = DDIM inversion of x up to t,  whose noise is eps_inv = (x_hat - alpha_t x) / sigma_t
     x_bar_0 = (x_hat - sigma_t eps_y(x_hat)) / alpha_t
@@ -12,10 +12,10 @@ The noisy sample is not drawn but found by DDIM inversion.  What is subtracted i
 
 The second line is what the authors' code (KhoiDOO/jsddreamer) amounts to with w = sigma/alpha: it pulls x to
 x_bar_0 and, k times, to the one-step denoising of x_bar; that is SDI plus an SDS step at the denoised estimate.  Its
-settings are `RELEASED`.  Eq. 12 prints w = alpha/sigma, and carrying Eq. 6 through gives 1; all are on offer.
+settings are `RELEASED`.  Eq. 12 prints w = alpha/sigma, while Eq. 6 leads to w = 1; both can be chosen.
 
 Cost at 10 steps: ten forwards of inversion at t = 980, six at 600, three at 250, and two of scores.  The released code
-spends one more, on a step from "level -99" to level 1.
+uses one more, for a step from "level -99" to level 1.
 """
 
 from __future__ import annotations

@@ -4,17 +4,17 @@
     delta_C = s (eps_y - eps_null)
     delta_D = eps_null for t < 200 of 1000, else eps_null - eps_neg   (Eq. 6)
 
-The prior's estimate without a prompt is noise plus a pull into the domain of pictures.  SDS takes the drawn noise off,
-which is not the noise that the prior names.  NFSD takes off what the prior says of bad pictures, whose noise is the
-same one; at low levels there is little noise, and nothing is taken off.
+The prior's estimate without a prompt is noise plus a pull into the domain of pictures.  SDS subtracts the drawn noise,
+which is not the noise in the prior's estimate.  NFSD subtracts the prior's estimate for bad pictures, which has the
+same noise; at low levels there is little noise, and nothing is subtracted.
 
 Decided here:
 * eps_neg is the estimate under the job's negative prompt.  The paper's is "unrealistic, blurry, low quality, out of
-  focus, ugly, low contrast, dull, dark, low-resolution, gloomy"; rules never see texts, and a small prior might not
-  know these words, so it has to be written there.  Without one eps_neg is eps_null, and delta_D is 0 from level 200
+  focus, ugly, low contrast, dull, dark, low-resolution, gloomy"; rules do not see texts, and a small prior might not
+  know these words, so the job has to set it.  Without one eps_neg is eps_null, and delta_D is 0 from level 200
   up: the rule is then CSD's direction.
-* delta_C always leaves no prompt, as in the paper, also where there is a negative one.  Perp-Neg's directions are
-  those of guidance, which leaves the negative prompt.
+* delta_C always moves away from no prompt, as in the paper, also where there is a negative prompt.  Perp-Neg's
+  directions are those of guidance, which moves away from the negative prompt.
 * The metric "corr" compares eps_null + delta_C with eps_neg, also below level 200.
 """
 
@@ -26,7 +26,7 @@ import torch
 from msgspec import Meta
 
 from backend.guidance.base import Batch, Guidance, Level, Options, Rule, Score, Weighing
-from backend.guidance.guide import directed_and_null
+from backend.guidance.guide import estimate_with_null
 
 
 class NFSDOptions(Options, frozen=True):
@@ -45,11 +45,11 @@ class NFSD(Rule[NFSDOptions]):
     Options = NFSDOptions
 
     def gradient(self, batch: Batch) -> Score:
-        """The direction of guidance, and the denoising one by the level."""
+        """The direction of guidance, and the denoising term for the level."""
         o = self.options
         x_t = batch.noised(batch.noise())
-        said, eps_null = directed_and_null(batch.prior, x_t, batch.t, batch.conditions)
-        towards = said.eps_away + said.direction  # eps_y, with Perp-Neg's directions
+        estimates, eps_null = estimate_with_null(batch.prior, x_t, batch.t, batch.conditions)
+        towards = estimates.eps_away + estimates.direction  # eps_y, with Perp-Neg's directions
         eps_hat = eps_null + o.guidance_scale * (towards - eps_null)  # delta_C and eps_null
-        difference = torch.where(batch.below(o.cut_off), eps_hat, eps_hat - said.eps_away)
-        return batch.score(o.weight, difference, eps_hat, said.eps_away)
+        difference = torch.where(batch.below(o.cut_off), eps_hat, eps_hat - estimates.eps_away)
+        return batch.score(o.weight, difference, eps_hat, estimates.eps_away)

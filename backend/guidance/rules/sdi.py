@@ -3,7 +3,7 @@
     g = w(t) [eps_hat(x_hat) - eps_inv],    w = sigma_t / alpha_t
     x_hat = DDIM inversion of x up to t,  whose noise is eps_inv = (x_hat - alpha_t x) / sigma_t
 
-SDS is a step of DDIM on the pictures of a scene if only its noise were the one that the scene was made from; inversion
+SDS would be a step of DDIM on the pictures of a scene if its noise were the one that leads to the scene; inversion
 finds that noise.  With w = sigma/alpha the gradient is x minus the one-step denoising of x_hat, which is the loss of
 the released code.
 
@@ -12,7 +12,7 @@ Decided here:
   convention.  The defaults are the paper's numbers in our convention.
 * It inverts to a level up to T/steps above t and still calls the result x_t; here the inversion ends at t.
 * Each of its steps adds fresh noise (eta 0.3, see inversion.py); so do ours.
-* t falls over the run; that is the recipe's business.
+* t falls over the run; the recipe sets that.
 """
 
 from __future__ import annotations

@@ -5,16 +5,16 @@
     x_t = alpha_t x + sigma_t eps,    w = sigma_t^2
 
 Guided SDS is s (eps_y - eps_null), which leaves the unspecific modes ("mode-disengaging"), plus eps_y ("mode-seeking"),
-minus eps ("variance-reducing").  At high levels, which make the shape, the first alone is used; at low ones the second,
-from which as much of the noise is taken as it holds, not all of it: along eps nothing is left.
+minus eps ("variance-reducing").  High levels, which make the shape, use the first term only; low ones use the second
+without its component along eps, instead of subtracting all of eps.
 
-No code of the authors is known to us, and of the paper we had no more than its abstract and others' accounts.  Decided
-here, in agreement with the code of PGC-3D (fudan-zvg, 2310.12474), which has the rule as an option:
+We know of no code by the authors, and had only the paper's abstract and others' accounts.  Decided here, in agreement
+with the code of PGC-3D (fudan-zvg, 2310.12474), which has the rule as an option:
 * Noise is projected out of eps_y, not out of h.  r and both norms are those of each view's whole sample.  PGC-3D
   divides by |eps| where the projection needs |eps|^2.
-* It sets M to 100; so do we.  On a prior that is asked at high levels only, M has to be raised for both terms to show.
-* s scales h and, through |h|, the other term.  What guidance leaves, and Perp-Neg, are as elsewhere.
-* The name is also that of another rule (2507.09168, for editing), which this is not.
+* It sets M to 100; so do we.  Where only high levels are used, M has to be raised for both terms to show.
+* s scales h and, through |h|, the other term.  The negative prompt and Perp-Neg work as in other rules.
+* Another rule (2507.09168, for editing) has the same name.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from msgspec import Meta
 from torch import Tensor
 
 from backend.guidance.base import Batch, Guidance, Level, Options, Rule, Score, Weighing
-from backend.guidance.guide import directed
+from backend.guidance.guide import estimate_all
 
 
 class SSDOptions(Options, frozen=True):
@@ -45,13 +45,13 @@ class SSD(Rule[SSDOptions]):
     Options = SSDOptions
 
     def gradient(self, batch: Batch) -> Score:
-        """The one term or the other, by the level."""
+        """The first or the second term, by the level."""
         o, eps = self.options, batch.noise()
-        said = directed(batch.prior, batch.noised(eps), batch.t, batch.conditions)
-        h = o.guidance_scale * said.direction
-        rest = said.eps_y - _along(said.eps_y, eps)
+        estimates = estimate_all(batch.prior, batch.noised(eps), batch.t, batch.conditions)
+        h = o.guidance_scale * estimates.direction
+        rest = estimates.eps_y - _along(estimates.eps_y, eps)
         term = torch.where(batch.above(o.switch), h, _norm(h) / _norm(rest).clamp(min=1e-12) * rest)
-        return batch.score(o.weight, term, said.eps_y, eps)
+        return batch.score(o.weight, term, estimates.eps_y, eps)
 
 
 def _along(a: Tensor, b: Tensor) -> Tensor:

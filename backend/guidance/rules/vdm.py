@@ -3,19 +3,18 @@
     g = w(t) [eps_hat(x_t) - lambda_t M_psi(eps_y(x_t))],    x_t = alpha_t x + sigma_t eps
     lambda_t = 1 for t > 300 of 1000, else 1 - alpha_bar_t   (Eq. 18, distribution coefficient annealing)
 
-M_psi is trained beside the run, one step of Adam before each use, to name the noise behind a prediction:
-||M_psi(eps_y) - eps||^2 (Eq. 17, Alg. 1).  At its best it is E[eps | eps_y], and the rule is SDS with a control
-variate of lower variance.  The metrics "mapping_loss" and "mapping_corr" say how near it has come.
+M_psi is trained beside the run, one step of Adam before each use, to predict the noise behind a prediction:
+||M_psi(eps_y) - eps||^2 (Eq. 17, Alg. 1).  Its optimum is E[eps | eps_y], and the rule is then SDS with a control
+variate of lower variance.  The metrics "mapping_loss" and "mapping_corr" show how close it is.
 
-What the paper leaves open, and what is done here:
+What the paper leaves open, and our choice:
 * Start: the identity plus a correction ("residual"), so that the first steps already subtract eps_y.  The bare network
   ("plain") starts near zero; for its `warm_up` first steps it learns while eps itself is subtracted, as in SDS.
-* BatchNorm goes by the batch at hand, always (see ulite.py).
-* DCA gives less weight to what is subtracted where a prediction has lost some of the noise.  How much it has lost can
-  be measured instead ("annealing" = "measured"): lambda_t is then the slope of eps_y over eps, view by view, at every
-  level.
-* w(t): sigma/alpha, the shape of the code base that the paper builds on.  Its factor 0.1 is left out: Adam does not see
-  it, and against the regularisers a recipe has weights of its own.
+* BatchNorm always uses the current batch's statistics (see ulite.py).
+* DCA subtracts less where a prediction has lost some of the noise.  How much it has lost can also be measured
+  ("annealing" = "measured"): lambda_t is then the slope of eps_y over eps, view by view, at every level.
+* w(t): sigma/alpha, as in the code base that the paper builds on.  Its factor 0.1 is omitted: Adam is invariant to it,
+  and the recipe weighs the regularisers itself.
 """
 
 from __future__ import annotations
@@ -32,15 +31,15 @@ from backend.guidance.noise_mapping import MappingOptions, NoiseMapping
 
 
 class VDMOptions(MappingOptions, frozen=True):
-    """The paper's settings, and those it leaves open."""
+    """The paper's settings, and choices that it leaves open."""
 
     guidance_scale: Guidance = 7.5
     weight: Weighing = "sigma/alpha"
-    cut_off: Annotated[
-        Level, Meta(description="Up to this level, of 1000, the mapping is subtracted in part only, by the level")
-    ] = 300
+    cut_off: Annotated[Level, Meta(description="Up to this level, of 1000, the mapping is subtracted only in part")] = (
+        300
+    )
     annealing: Annotated[
-        Literal["cut-off", "measured"], Meta(description="The mapping's share: by the level, or by what is found")
+        Literal["cut-off", "measured"], Meta(description="The mapping's share: by the noise level, or as measured")
     ] = "cut-off"
     warm_up: Annotated[
         int, Meta(ge=0, le=100_000, description="Steps that subtract plain noise while the mapping learns")
@@ -61,7 +60,7 @@ class VDM(Rule[VDMOptions]):
 
     @torch.no_grad()
     def gradient(self, batch: Batch) -> Score:
-        """What the mapping makes of the prediction is subtracted, in DCA's share."""
+        """Subtract the mapped prediction, weighted by DCA."""
         o, eps = self.options, batch.noise()
         eps_hat, eps_y = batch.guided(batch.noised(eps), o.guidance_scale)
         mapped = self._mapped(eps_y, eps, batch.generator)
@@ -69,11 +68,11 @@ class VDM(Rule[VDMOptions]):
         annealed = lambda_t(batch.t, batch.scales[0], o.cut_off, batch.total)
         share = slope(eps_y, eps) if o.annealing == "measured" else annealed
         self.iteration += 1
-        known = {"mapping_loss": float(F.mse_loss(mapped, eps)), "mapping_corr": correlation(mapped, eps)}
-        return batch.score(o.weight, eps_hat - share * control, eps_hat, control, **known)
+        quality = {"mapping_loss": float(F.mse_loss(mapped, eps)), "mapping_corr": correlation(mapped, eps)}
+        return batch.score(o.weight, eps_hat - share * control, eps_hat, control, **quality)
 
     def _mapped(self, eps_y: Tensor, eps: Tensor, generator: torch.Generator) -> Tensor:
-        """M_psi(eps_y), after its own step."""
+        """M_psi(eps_y), after its training step."""
         if self.mapping is None and self._saved:
             self.mapping = NoiseMapping.restore(self._saved, self.options, eps_y.device)
         elif self.mapping is None:
@@ -84,12 +83,12 @@ class VDM(Rule[VDMOptions]):
         return out
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The mapping's weights, its Adam, and how many steps were taken."""
+        """The mapping's weights, its Adam, and the number of steps."""
         state = self._saved if self.mapping is None else self.mapping.saved()
         return {**state, "iteration": torch.tensor(self.iteration)}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Take up what `state_dict` gave; the mapping is built at the next step, on the samples' device."""
+        """Restore what `state_dict` gave; the mapping is built at the next step, on the samples' device."""
         self.iteration = int(state["iteration"])
         self.mapping, self._saved = None, {key: value for key, value in state.items() if key != "iteration"}
 
@@ -100,5 +99,5 @@ def lambda_t(t: Tensor, alpha: Tensor, cut_off: int, total: int) -> Tensor:
 
 
 def slope(eps_y: Tensor, eps: Tensor) -> Tensor:
-    """Of each prediction (B,C,h,w) over the noise it was made from: (B,1,1,1), 1 where it has lost none of it."""
+    """The slope (B,1,1,1) of each prediction (B,C,h,w) over its noise; 1 where it has lost none of it."""
     return (eps_y * eps).mean((1, 2, 3), keepdim=True) / eps.square().mean((1, 2, 3), keepdim=True)

@@ -2,10 +2,10 @@
 
     g = w(t) (eps_hat(x_t) - eps_lora(x_t)),    the LoRA minimises ||eps_lora(x_t) - eps||^2 on the scene's pictures
 
-SDS subtracts the noise itself; VSD subtracts what a model of the scene's own pictures makes of it, so that the scene
+SDS subtracts the noise itself; VSD subtracts the estimate of a model of the scene's own pictures, so that the scene
 follows the difference of two scores.  See `backend.guidance.lora` for the LoRA, its camera and its levels.
 
-One scene is one particle here (n = 1 in the paper), and the LoRA is asked without guidance, both as in threestudio.
+One scene is one particle here (n = 1 in the paper), and the LoRA is used without guidance, both as in threestudio.
 """
 
 from __future__ import annotations

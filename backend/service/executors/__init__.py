@@ -1,6 +1,6 @@
-"""Where jobs run.  An executor takes tasks and gives events; what stands behind it is its own business.
+"""The interface of executors, which run jobs: they take tasks and give events.
 
-`Task` and `Stop` go to the process that does the work, the others come from it, all by the codec of `shared`.
+`Task` and `Stop` are sent to the worker process and the others come from it, all in the codec of `shared`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from shared.messages import Matrix, Message, Preview, Progress, Splats, Trouble,
 
 
 class Task(Message, frozen=True, kw_only=True):
-    """Go on with the job in this folder, from its checkpoint where it has one, to step `until`."""
+    """Run the job in this folder, from its checkpoint if it has one, to step `until`."""
 
     job: str
     folder: str
@@ -19,23 +19,23 @@ class Task(Message, frozen=True, kw_only=True):
 
 
 class Stop(Message, frozen=True, kw_only=True):
-    """Save after the step under way, and end."""
+    """Save after the current step, and end the task."""
 
     job: str
 
 
 class Ready(Message, frozen=True, kw_only=True):
-    """The process is warm, and takes tasks.  Of it and of Begun only the executor hears."""
+    """The process has warmed up and takes tasks.  Like Begun, this is for the executor only."""
 
 
 class Begun(Message, frozen=True, kw_only=True):
-    """The task was taken up: if the process dies from now on, it may be the task's fault."""
+    """The task was begun: if the process dies from now on, it may be the task's fault."""
 
     job: str
 
 
 class Started(Message, frozen=True, kw_only=True):
-    """The job's models are loaded and its splats laid out."""
+    """The job's prior and splats are ready."""
 
     job: str
     step: int
@@ -43,7 +43,7 @@ class Started(Message, frozen=True, kw_only=True):
 
 
 class Finishing(Message, frozen=True, kw_only=True):
-    """The splats are done and saved; the mesh is being made."""
+    """The splats are done and saved; the other results are being made."""
 
     job: str
 
@@ -67,19 +67,19 @@ class Executor(Protocol):
 
     @property
     def trouble(self) -> Trouble:
-        """What keeps it from running anything; the same object until that changes."""
+        """What keeps it from running anything; the same object until it changes."""
 
     def submit(self, task: Task) -> None:
-        """Begin; at once, and only after the task before has ended."""
+        """Begin a task at once; the one before must have ended."""
 
     def stop(self, job: str) -> None:
-        """Ask for the end of the job after the step under way."""
+        """Ask the job to stop after the current step."""
 
     def kill(self, job: str) -> None:
         """End the job now, without saving."""
 
     def events(self) -> list[Event]:
-        """What has come since the last call; never waits."""
+        """The events since the last call; never waits."""
 
     def fileno(self) -> int:
         """A socket that can be read when there are events."""

@@ -1,4 +1,4 @@
-"""Frames through a pipe: how many, how long each is, then their bytes."""
+"""Messages through a pipe: the number of frames, the length of each, then their bytes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from shared.codec import MOST_BYTES, MOST_FRAMES, Frame, ProtocolError
 
 
 def write_frames(pipe: IO[bytes], frames: Sequence[Frame]) -> None:
-    """Write one message and flush.  OSError where nobody reads any more."""
+    """Write one message and flush.  OSError where the other end is closed."""
     pipe.write(struct.pack(f"<I{len(frames)}Q", len(frames), *map(len, frames)))
     for frame in frames:
         pipe.write(frame)
@@ -18,16 +18,16 @@ def write_frames(pipe: IO[bytes], frames: Sequence[Frame]) -> None:
 
 
 def read_frames(pipe: IO[bytes]) -> list[bytearray] | None:
-    """Read one message; None where the pipe ends, be it in the middle of one.
+    """Read one message; None at the end of the pipe, also in the middle of a message.
 
-    Raises ProtocolError where the sizes are beyond the codec's limits: then something else writes there.
+    Raises ProtocolError where sizes exceed the codec's limits, as when something else writes into the pipe.
     """
     head = _read(pipe, 4)
     if head is None:
         return None
     (count,) = struct.unpack("<I", head)
     if not 1 <= count <= MOST_FRAMES:
-        raise ProtocolError(f"{count} frames are no message")
+        raise ProtocolError(f"{count} is not a number of frames")
     lengths = _read(pipe, 8 * count)
     frames = []
     for size in struct.unpack(f"<{count}Q", lengths) if lengths else ():
@@ -41,7 +41,7 @@ def read_frames(pipe: IO[bytes]) -> list[bytearray] | None:
 
 
 def _read(pipe: IO[bytes], size: int) -> bytearray | None:
-    """Exactly so many bytes; None where the pipe ends before."""
+    """Exactly `size` bytes; None where the pipe ends before."""
     data = bytearray(size)
     view, got = memoryview(data), 0
     while got < size:

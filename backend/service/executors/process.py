@@ -1,4 +1,4 @@
-"""One worker process on this machine, and the thread that reads what it says."""
+"""One worker process on this machine, and the thread that reads its messages."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from shared.codec import ProtocolError, decode, encode
 from shared.messages import Message
 from shared.waker import Waker
 
-PATIENCE = 5.0  # seconds for what a child of the worker still holds open
+PATIENCE = 5.0  # seconds for a pipe that a child of the worker still holds open
 TAIL = 4000  # characters of the log that explain a death
 
 log = logging.getLogger(__name__)
@@ -30,14 +30,14 @@ log = logging.getLogger(__name__)
 class Worker:
     """A process of `backend.service.worker`; what it prints is appended to the log.
 
-    Into `heard` goes what it says, and None when it has died.  It ends when its input does: it cannot outlive us,
-    however we end.
+    Its messages are put into `inbox`, and None when it has died.  It exits when its input ends, so it cannot outlive
+    this process.
     """
 
-    def __init__(self, log: Path, heard: queue.SimpleQueue[tuple[Worker, FromWorker | None]], waker: Waker) -> None:
-        self.ready = self.killed = False  # it is warm; we have killed it
-        self._log, self._heard, self._waker = log, heard, waker
-        # From a repository the worker must be told where we are; installed, it finds us as every package.
+    def __init__(self, log: Path, inbox: queue.SimpleQueue[tuple[Worker, FromWorker | None]], waker: Waker) -> None:
+        self.ready = self.killed = False  # has warmed up; was killed by us
+        self._log, self._inbox, self._waker = log, inbox, waker
+        # From a repository the worker must be told where the package is; an installed one is found as any other.
         paths = os.pathsep.join(filter(None, [str(CHECKOUT or ""), os.environ.get("PYTHONPATH")]))
         with log.open("ab") as output:
             self._log_start = output.tell()
@@ -52,8 +52,8 @@ class Worker:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
-    def tell(self, message: Message) -> None:
-        """Send an order; to nobody where it has died, which its reader will say."""
+    def send(self, message: Message) -> None:
+        """Send a command; does nothing if the process has died, which its reader will report."""
         pipe = self._process.stdin
         with contextlib.suppress(OSError):
             if pipe is not None:
@@ -65,16 +65,16 @@ class Worker:
         self._process.kill()
 
     def close(self) -> None:
-        """Wait for the end of one that was killed or has died, and let go of all that was its."""
+        """Wait for the end of a process that was killed or has died, and release its thread and pipes."""
         self._process.wait()
         self._reader.join(PATIENCE)  # a thread in the middle of a pipe would end the interpreter with a fatal error
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
-                with contextlib.suppress(OSError):  # what could not be written is still in its buffer
+                with contextlib.suppress(OSError):  # its buffer may hold what could not be written
                     pipe.close()
 
-    def how_it_ended(self) -> str:
-        """How it ended, once it is buried."""
+    def exit_cause(self) -> str:
+        """How it ended, as part of a sentence; call `close` first."""
         code = self._process.returncode
         if code >= 0:
             return f"ended with code {code}"
@@ -83,8 +83,8 @@ class Worker:
         except ValueError:
             return f"was ended by signal {-code}"
 
-    def log_end(self) -> str:
-        """The end of what it printed."""
+    def log_tail(self) -> str:
+        """The last part of what it printed."""
         with self._log.open("rb") as file:
             file.seek(self._log_start)
             return file.read().decode("utf-8", "replace")[-TAIL:]
@@ -94,11 +94,11 @@ class Worker:
         pipe: IO[bytes] | None = self._process.stdout
         try:
             while pipe is not None and (frames := read_frames(pipe)) is not None:
-                self._heard.put((self, decode(frames, FromWorker)))
+                self._inbox.put((self, decode(frames, FromWorker)))
                 self._waker.wake()
         except (ProtocolError, OSError):
-            log.exception("the worker cannot be understood, and is replaced")
+            log.exception("the worker sent an invalid message and is replaced")
             self._process.kill()
         self._process.wait()
-        self._heard.put((self, None))
+        self._inbox.put((self, None))
         self._waker.wake()

@@ -1,1 +1,1 @@
-"""Measurements: what the product's parts cost, as plain rows."""
+"""Benchmarks of the backend's parts, as tables of rows."""

@@ -1,8 +1,8 @@
 """gsplat 1.5.3's own PyTorch reference, `gsplat.rendering._rasterization`, made runnable without CUDA.
 
-It is an ordinary autograd graph but for four leaves that gsplat has in CUDA alone.  Two of them have torch twins in
-gsplat itself; the list of visible Gaussians per pixel and nerfacc's two scans are written here.  The oracle of the
-renderer's tests (in float64) and the yardstick of its bench (in float32).
+It is an ordinary autograd graph except for four functions that gsplat has for CUDA only.  Two of them have torch
+versions in gsplat itself; the list of visible Gaussians per pixel and nerfacc's two scans are written here.  It is the
+reference of the renderer's tests (in float64) and of its benchmark (in float32).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 from typing import Any
 from unittest.mock import patch
 
-import gsplat.cuda._torch_impl as twins
+import gsplat.cuda._torch_impl as torch_impl
 import gsplat.cuda._wrapper as wrapper
 import gsplat.rendering
 import torch
@@ -27,7 +27,7 @@ def rasterization(means: Tensor, *args: Any, **options: Any) -> tuple[Tensor, Te
             patch.multiple(
                 gsplat.rendering,
                 isect_tiles=_isect_tiles,
-                isect_offset_encode=twins._isect_offset_encode,
+                isect_offset_encode=torch_impl._isect_offset_encode,
                 spherical_harmonics=_spherical_harmonics,
             ),
             patch.object(wrapper, "rasterize_to_indices_in_range", _indices_in_range),
@@ -45,12 +45,12 @@ def rasterization(means: Tensor, *args: Any, **options: Any) -> tuple[Tensor, Te
 def _isect_tiles(
     means2d: Tensor, radii: Tensor, depths: Tensor, tile_size: int, tile_width: int, tile_height: int, **_: Any
 ) -> Any:
-    # The twin packs the bits of a float32 depth into its sorting key.
-    return twins._isect_tiles(means2d, radii, depths.float(), tile_size, tile_width, tile_height)
+    # The torch version packs the bits of a float32 depth into its sorting key.
+    return torch_impl._isect_tiles(means2d, radii, depths.float(), tile_size, tile_width, tile_height)
 
 
 def _spherical_harmonics(degree: int, directions: Tensor, sh: Tensor, masks: Tensor | None = None) -> Tensor:
-    values: Tensor = twins._spherical_harmonics(degree, directions, sh)
+    values: Tensor = torch_impl._spherical_harmonics(degree, directions, sh)
     return values
 
 
@@ -92,7 +92,8 @@ def _indices_in_range(
         pixel, rank = torch.nonzero((alphas > 0) & (left > 1e-4), as_tuple=True)
         found.append(torch.stack([ids[rank], (y * width + x)[pixel], torch.full_like(pixel, camera)]))
     gaussians, pixels, images = torch.cat(found, 1)
-    order = torch.sort(images * (width * height) + pixels, stable=True).indices  # the scans want each ray in one piece
+    # The scans need each ray's entries to be contiguous.
+    order = torch.sort(images * (width * height) + pixels, stable=True).indices
     return gaussians[order], pixels[order], images[order]
 
 
@@ -114,11 +115,11 @@ def _alphas(means2d: Tensor, conics: Tensor, opacities: Tensor, x: Tensor, y: Te
 
 
 class _Nerfacc:
-    """The two functions of nerfacc 0.5.3 that the reference imports; nerfacc's own are for CUDA alone."""
+    """The two functions of nerfacc 0.5.3 that the reference imports; nerfacc's own are for CUDA only."""
 
     @staticmethod
     def render_weight_from_alpha(alphas: Tensor, *, ray_indices: Tensor, n_rays: int) -> tuple[Tensor, Tensor]:
-        """Weights and transmittances of samples that lie ray by ray, from the front to the back."""
+        """Weights and transmittances of samples that are ordered ray by ray, from front to back."""
         counts = torch.bincount(ray_indices, minlength=n_rays)
         rank = torch.arange(len(alphas)) - (counts.cumsum(0) - counts)[ray_indices]
         padded = torch.ones(n_rays, int(counts.max()) + 1, dtype=alphas.dtype)

@@ -1,4 +1,4 @@
-"""How long each stage from splats to a GLB takes, on a torus of flat discs whose truth is known."""
+"""The time of each stage from splats to a GLB, on a torus of flat discs whose shape and colour are known."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def discs(points: Array, normals: Array, colours: Array, opacity: float = 0.9) -
 
 def torus(count: int = 20_000, opacity: float = 0.9) -> Splats:
     """`count` discs, evenly by area, on the painted torus."""
-    # The R2 sequence (Roberts 2018) leaves no gaps, as random points do: the discs are an opaque skin.
+    # The R2 sequence (Roberts 2018) leaves no gaps, unlike random points: the discs form an opaque surface.
     index = np.arange(count)
     u, area = 2 * np.pi * (index * 0.7548776662466927 % 1), index * 0.5698402909980532 % 1
     grid = np.linspace(0, 2 * np.pi, 4001)
@@ -65,7 +65,7 @@ def torus(count: int = 20_000, opacity: float = 0.9) -> Splats:
 
 
 def mesh_rows(count: int = 20_000, faces: int = 10_000, size: int = 1024) -> list[dict[str, Any]]:
-    """Seconds for each stage, warmed up (the first call compiles): rows of stage, seconds and what came out."""
+    """Seconds for each stage, warmed up (the first call compiles): rows of stage, seconds and the outcome."""
     _run(500, 500, 64)
     return _run(count, faces, size)
 

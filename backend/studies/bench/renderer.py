@@ -19,8 +19,8 @@ Rasterization = Callable[..., tuple[Tensor, Tensor, dict[str, Any]]]
 def renderer_rows(sizes: Sequence[int], resolutions: Sequence[int], reference_budget_s: float) -> list[dict[str, Any]]:
     """One row per number of splats and side in pixels: splats, pixels, forward_ms and backward_ms of one view.
 
-    The reference runs where its time, foretold from the rows before, fits into what is left of the budget in seconds;
-    there the row also has reference_ms, forward and backward, and speedup_vs_reference.
+    The reference runs only where its time, estimated from earlier rows, fits into the rest of the budget in seconds;
+    then the row also has reference_ms, forward and backward, and speedup_vs_reference.
     """
     best(rasterization, ball(1), 8)  # compiles the kernel
     rows, pace = [], 0.0  # the reference's seconds per splat and pixel
@@ -39,7 +39,7 @@ def renderer_rows(sizes: Sequence[int], resolutions: Sequence[int], reference_bu
 
 
 def ball(count: int) -> list[Tensor]:
-    """means, quats, scales, opacities and rgb of a ball of splats that just touch, each with gradient."""
+    """means, quats, scales, opacities and rgb of a ball of touching splats, each with gradient."""
     generator = torch.Generator().manual_seed(0)
     means = torch.randn(count, 3, generator=generator) * 0.35
     size = 0.5 * count ** (-1 / 3)
@@ -50,7 +50,7 @@ def ball(count: int) -> list[Tensor]:
 
 
 def best(render: Rasterization, scene: list[Tensor], side: int) -> tuple[float, float]:
-    """Seconds of forward and of backward for one view: the fastest of the runs begun within half a second."""
+    """Seconds of forward and of backward for one view: the fastest of all runs within half a second."""
     camera = orbit(1)
     arguments = (*scene, camera.viewmats, camera.intrinsics(side, side), side, side)
     began = time.perf_counter()

@@ -33,7 +33,7 @@ def bench(file: Path | None) -> int:
     }
     console = Console()
     console.print(_table("Renderer", renderer))
-    console.print(_table("Step", [_whole(name, row) for name, row in steps.items()]))
+    console.print(_table("Step", [_without_parts(name, row) for name, row in steps.items()]))
     console.print(_table("Parts of a step, ms", [_parts(name, row) for name, row in steps.items()]))
     console.print(_table("Run", runs))
     console.print(_table("Mesh", mesh))
@@ -43,7 +43,7 @@ def bench(file: Path | None) -> int:
 
 
 def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
+    """The machine on which the figures were measured."""
     card = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return {
         "processor": platform.machine(),
@@ -53,13 +53,13 @@ def machine() -> dict[str, Any]:
     }
 
 
-def _whole(name: str, row: dict[str, Any]) -> dict[str, Any]:
-    """A row of an objective, without its parts."""
+def _without_parts(name: str, row: dict[str, Any]) -> dict[str, Any]:
+    """A row of an objective, without the parts of its steps."""
     return {"rule": name, **{key.replace("_", " "): value for key, value in row.items() if key != "parts"}}
 
 
 def _parts(name: str, row: dict[str, Any]) -> dict[str, Any]:
-    """Its parts, in milliseconds."""
+    """The parts of an objective's steps, in milliseconds."""
     return {"rule": name, **{part: value * 1000 for part, value in row["parts"].items()}}
 
 

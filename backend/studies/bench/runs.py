@@ -1,4 +1,4 @@
-"""Whole runs as an artist has them: from the sentence to the first splats, to the last step, to the files."""
+"""Times of whole runs: until the first splats, the last step, and the files."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def run_rows() -> list[dict[str, Any]]:
 
 
 def time_run(objective: str, quality: str) -> dict[str, Any]:
-    """Seconds of a job's parts, one after the other, and its peak memory in MiB; imports are not counted."""
+    """Seconds of a job's parts, one after the other, and its peak memory in MiB; without imports."""
     job = make_job({"prompt": PROMPT, "objective": objective, "quality": quality})
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()

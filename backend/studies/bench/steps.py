@@ -13,7 +13,7 @@ import torch
 from backend.guidance.rules import RULES
 from backend.job.job import make_job
 from backend.run.assemble import assemble, choose_device, load_prior
-from backend.run.distill import Laps, distill
+from backend.run.distill import Timings, distill
 
 SPREAD = 5  # places of the run at which steps are timed: cost changes with t, resolution and growth
 
@@ -36,7 +36,7 @@ def time_objective(name: str, steps: int) -> dict[str, Any]:
     run, _ = assemble(job, prior, device)
     for _ in distill(run, 2):  # compiled kernels, caches
         pass
-    run.laps = Laps(measure=True)
+    run.timings = Timings(measure=True)
     run.prior.calls, run.prior.rows, run.prior.seconds = 0, 0, 0.0
     seconds = 0.0
     for place in range(SPREAD):
@@ -46,7 +46,7 @@ def time_objective(name: str, steps: int) -> dict[str, Any]:
             pass
         seconds += time.perf_counter() - began
     count = SPREAD * steps
-    parts = {part: total / count for part, total in run.laps.seconds.items()}
+    parts = {part: total / count for part, total in run.timings.seconds.items()}
     parts["prior"] = run.prior.seconds / count
     parts["objective"] -= parts["prior"]
     mean = seconds / count
@@ -60,12 +60,12 @@ def time_objective(name: str, steps: int) -> dict[str, Any]:
 
 
 def peak_mib(device: torch.device) -> float:
-    """Of the card where there is one, else of this process."""
+    """Peak memory of the GPU if there is one, else of this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     status = Path("/proc/self/status")
-    if status.exists():  # Linux: ru_maxrss would be that of the parent, if it was larger when it started us
+    if status.exists():  # Linux: ru_maxrss would be that of the parent, if it was larger when it started this process
         return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM")) / 1024
-    import resource  # macOS; Windows has none
+    import resource  # macOS; not on Windows
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

@@ -1,1 +1,1 @@
-"""Looking at results."""
+"""Evaluation of finished jobs."""

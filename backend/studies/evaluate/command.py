@@ -1,7 +1,7 @@
 """`evaluate`: many finished jobs at once; a table, JSON, and contact sheets.
 
-What a job's folder needs is computed once and kept there, so that an interrupted call goes on.  A folder that cannot be
-evaluated is told in a sentence, and the rest is still evaluated.
+Figures of a job are computed once and kept in its folder, so that an interrupted call can be repeated.  A folder that
+cannot be evaluated is reported in a sentence and skipped.
 """
 
 from __future__ import annotations
@@ -22,37 +22,45 @@ from backend.priors.base import PriorError
 from backend.run.assemble import choose_device, load_prior
 from backend.studies.evaluate.classes import classes_of
 from backend.studies.evaluate.diversity import diversity
-from backend.studies.evaluate.finished_job import DIVERSE, VIEWS, EvaluationError, Result, agreement, look, top5
+from backend.studies.evaluate.finished_job import (
+    DIVERSE,
+    VIEWS,
+    EvaluatedJob,
+    EvaluationError,
+    agreement,
+    evaluate_job,
+    top5,
+)
 from backend.studies.evaluate.judge import NAME, Judge
 from backend.studies.evaluate.labels import labels
 from backend.studies.evaluate.measures import fid, inception_variance, janus, kid
 from backend.studies.evaluate.optional_judges import OptionalJudges
-from backend.studies.evaluate.references import ELEVATION, of_all, references
+from backend.studies.evaluate.references import ELEVATION, references, with_all_objects
 from backend.studies.evaluate.sheet import SheetError, grid, sheet
 from backend.studies.evaluate.summary import Group, markdown, summary
-from backend.terminal import console, left_out, tell
+from backend.terminal import console, say, skipped
 
 FIGURES = ("agreement", "top5", "t3", "quality", "saturation", "seconds", "prior_calls", "prior_rows")
 LIKENESS = ("psnr", "psnr_rgba", "new", "largest", "largest_in_view", "turned", "second_faces")
-Drawn = dict[tuple[str, str], tuple[Tensor, Tensor]]  # by prior and prompt: features (R,D), azimuths (R,)
+References = dict[tuple[str, str], tuple[Tensor, Tensor]]  # by prior and prompt: features (R,D), azimuths (R,)
 TURN = orbit(VIEWS, elevation=ELEVATION).azimuth
 
 
 def evaluate(folders: Sequence[Path], out: Path, others: OptionalJudges, with_references: bool = True) -> int:
-    """Evaluate the jobs in these folders; the exit code: 2 where none could be.
+    """Evaluate the jobs in these folders; the exit code: 2 where none could be evaluated.
 
-    The objective of the first that can be is what the others are compared with.
+    The others are compared with the objective of the first job.
     """
     judge = Judge()
-    results = _looked(folders, judge)
-    if not results:
-        tell("There is nothing to evaluate: name folders that `generate` has finished.")
+    jobs = _evaluate_all(folders, judge)
+    if not jobs:
+        say("There is nothing to evaluate: name folders that `generate` has finished.")
         return 2
     out.mkdir(parents=True, exist_ok=True)
-    drawn = _references(results, judge, out) if with_references else {}
-    alike = _alike(results)
-    told = track(alike.items(), "comparing", console=console, transient=True)
-    groups = [_group(name, members, drawn, judge, others) for (name, _), members in told]
+    drawn = _references(jobs, judge, out) if with_references else {}
+    grouped = _grouped(jobs)
+    tracked = track(grouped.items(), "comparing", console=console, transient=True)
+    groups = [_group(name, members, drawn, judge, others) for (name, _), members in tracked]
     baseline = groups[0]["objective"]
     rows = summary(groups, baseline)
     table: dict[str, Any] = {"judge": NAME, "views": VIEWS, "baseline": baseline, "groups": groups, "objectives": rows}
@@ -60,73 +68,75 @@ def evaluate(folders: Sequence[Path], out: Path, others: OptionalJudges, with_re
         file.write_text(json.dumps(table, indent=2) + "\n", encoding="utf-8")
     text = markdown(rows, baseline)
     (out / "evaluation.md").write_text(text, encoding="utf-8")
-    tell(text)
-    _draw_sheets({key: [member.folder for member in members] for key, members in alike.items()}, out)
-    tell(f"{len(results)} results: evaluation.json, evaluation.md and the sheets in {out}")
+    say(text)
+    _draw_sheets({key: [member.folder for member in members] for key, members in grouped.items()}, out)
+    say(f"{len(jobs)} jobs: evaluation.json, evaluation.md and the sheets in {out}")
     return 0
 
 
-def _looked(folders: Sequence[Path], judge: Judge) -> list[Result]:
-    """Each folder once; those that cannot be evaluated are told and left out."""
-    results, once = list[Result](), dict.fromkeys(folder.resolve() for folder in folders)
+def _evaluate_all(folders: Sequence[Path], judge: Judge) -> list[EvaluatedJob]:
+    """Each folder once; those that cannot be evaluated are reported and skipped."""
+    jobs, once = list[EvaluatedJob](), dict.fromkeys(folder.resolve() for folder in folders)
     for folder in track(once, "evaluating", console=console, transient=True):
         try:
-            results.append(look(folder, judge))
+            jobs.append(evaluate_job(folder, judge))
         except EvaluationError as error:
-            left_out(str(error))
-    return results
+            skipped(str(error))
+    return jobs
 
 
 def _draw_sheets(folders: dict[tuple[str, str], list[Path]], out: Path) -> None:
-    """sheet.png, a row a job, and grid.png, objectives and prompts; a job without a turntable is in neither."""
+    """Write sheet.png, a row per job, and grid.png, objectives by prompts; without jobs that have no turntable."""
     try:
         sheet([folder for members in folders.values() for folder in members]).save(out / "sheet.png")
         grid(folders).save(out / "grid.png")
     except SheetError as error:
-        tell(str(error), "No sheets:")
+        say(str(error), "No sheets:")
 
 
-def _alike(results: list[Result]) -> dict[tuple[str, str], list[Result]]:
-    """Results by objective with its settings and prompt, in the order that they came; they differ in their seeds."""
-    found = defaultdict[tuple[str, str], list[Result]](list)
-    for name, result in zip(labels([result.job for result in results]), results, strict=True):
-        found[name, result.job.prompt].append(result)
+def _grouped(jobs: list[EvaluatedJob]) -> dict[tuple[str, str], list[EvaluatedJob]]:
+    """The jobs by objective with its settings and by prompt, in their order; in a group they differ in their seeds."""
+    found = defaultdict[tuple[str, str], list[EvaluatedJob]](list)
+    for name, evaluated in zip(labels([evaluated.job for evaluated in jobs]), jobs, strict=True):
+        found[name, evaluated.job.prompt].append(evaluated)
     return found
 
 
-def _references(results: list[Result], judge: Judge, out: Path) -> Drawn:
-    """What the judge sees in each prior's own pictures of its prompts; a prior that cannot be loaded has none."""
-    found: Drawn = {}
-    jobs = {(result.job.prior, result.job.prompt): result.job for result in results}
-    for (name, prompt), job in track(jobs.items(), "drawing", console=console, transient=True):
+def _references(jobs: list[EvaluatedJob], judge: Judge, out: Path) -> References:
+    """The judge's features of each prior's own pictures of its prompts; none where a prior cannot be loaded."""
+    found: References = {}
+    distinct = {(evaluated.job.prior, evaluated.job.prompt): evaluated.job for evaluated in jobs}
+    for (name, prompt), job in track(distinct.items(), "drawing", console=console, transient=True):
         try:
-            prior, _ = load_prior(of_all(job), choose_device("auto"))
+            prior, _ = load_prior(with_all_objects(job), choose_device("auto"))
             pictures, azimuth = references(prior, name, prompt, out)
         except PriorError as error:
-            tell(f"for {prompt}: {error}", "No FID, KID, Janus and own agreement")
+            say(f"for {prompt}: {error}", "No FID, KID, Janus and own agreement")
             continue
         found[name, prompt] = judge.features(pictures), azimuth
     return found
 
 
-def _group(name: str, members: list[Result], drawn: Drawn, judge: Judge, others: OptionalJudges) -> Group:
-    """The figures of one objective and prompt: each seed's, and those that only several have."""
+def _group(name: str, members: list[EvaluatedJob], drawn: References, judge: Judge, others: OptionalJudges) -> Group:
+    """The figures of one objective and prompt: one per seed, and those over several seeds."""
     job = members[0].job
     found: Group = {"objective": name, "prompt": job.prompt, "seeds": [m.job.seed for m in members]}
     for figure in FIGURES:
-        found[figure] = [getattr(member.known, figure) for member in members]
+        found[figure] = [getattr(member.figures, figure) for member in members]
     if len(members) > 1:
         found["diversity"] = diversity(torch.stack([member.features[DIVERSE] for member in members]))
         found["inception_variance"] = inception_variance(torch.stack([member.probabilities for member in members]))
     if (job.prior, job.prompt) in drawn:
         reference, azimuth = drawn[job.prior, job.prompt]
-        found |= against(members, reference, azimuth) | beside(members, judge.probabilities(reference))
+        found |= distances_to_prior(members, reference, azimuth) | relative_to_prior(
+            members, judge.probabilities(reference)
+        )
     return found | likenesses(members) | others.figures(members)
 
 
-def likenesses(members: list[Result]) -> dict[str, Any]:
-    """What each seed has of its kit's objects, and how many different ones the seeds are nearest to ("modes")."""
-    known = [member.known.likeness for member in members]
+def likenesses(members: list[EvaluatedJob]) -> dict[str, Any]:
+    """Each seed's likeness to its kit's objects, and how many different objects the seeds are nearest to ("modes")."""
+    known = [member.figures.likeness for member in members]
     nearest = [one and one.nearest for one in known]
     if not any(nearest):
         return {}
@@ -134,18 +144,18 @@ def likenesses(members: list[Result]) -> dict[str, Any]:
     return {**figures, "nearest": nearest, "modes": len({*nearest} - {None})}
 
 
-def beside(members: list[Result], own: Tensor) -> dict[str, Any]:
-    """Agreement and top five on the prior's own pictures, p (R,1000), and each seed's in units of these."""
+def relative_to_prior(members: list[EvaluatedJob], own: Tensor) -> dict[str, Any]:
+    """Agreement and top five on the prior's own pictures, p (R,1000), and each seed's relative to these."""
     found: dict[str, Any] = {}
     for figure, measure in (("agreement", agreement), ("top5", top5)):
         value = measure(own, classes_of(members[0].job.prompt))
-        if value:  # neither unknown to the judge nor never seen by it
-            theirs = [getattr(member.known, figure) for member in members]
+        if value:  # not None, and not 0
+            theirs = [getattr(member.figures, figure) for member in members]
             found |= {f"own_{figure}": value, f"relative_{figure}": [one / value for one in theirs]}
     return found
 
 
-def against(members: list[Result], reference: Tensor, azimuth: Tensor) -> dict[str, Any]:
+def distances_to_prior(members: list[EvaluatedJob], reference: Tensor, azimuth: Tensor) -> dict[str, Any]:
     """Each seed's FID and KID against the prior's own pictures (R,D), and its Janus score."""
     ahead = half_turn(azimuth).abs() <= 45
     behind = half_turn(azimuth).abs() >= 135

@@ -1,7 +1,7 @@
 """How different the results of several seeds are: 1 minus the mean cosine of a classifier's features between them.
 
 DiverseDream's measure (Tran et al., 2312.02192) with another network: pictures from the same sides, the cosine for
-every pair of results at each side, averaged.  0 is all the same; what two unlike objects come to is the scale.
+every pair of results at each side, averaged.  0 means identical; the value for two unlike objects gives the scale.
 """
 
 from __future__ import annotations

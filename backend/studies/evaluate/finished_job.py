@@ -1,4 +1,4 @@
-"""One finished job, looked at by the judge and beside its prior's objects: figures, kept in `evaluation.json`."""
+"""Evaluates one finished job with the judge and against its prior's objects; figures are kept in `evaluation.json`."""
 
 from __future__ import annotations
 
@@ -30,46 +30,46 @@ from backend.studies.evaluate.classes import classes_of
 from backend.studies.evaluate.judge import Judge
 from backend.studies.evaluate.measures import inception_quality, t3_score
 from backend.studies.evaluate.nearest import Likeness, likeness
-from backend.studies.evaluate.references import ELEVATION, prior_mark
-from backend.terminal import by
+from backend.studies.evaluate.references import ELEVATION, prior_checksum
+from backend.terminal import with_command
 
 VIEWS, SIDE, GREY = 48, 128, 0.5
-VERSION = 5  # of the figures and of what evaluation.npz holds; others are made anew
+VERSION = 5  # of the figures and of evaluation.npz; other versions are computed again
 log = logging.getLogger(__name__)
 DIVERSE = slice(None, None, VIEWS // 8)  # of the views, for comparisons between seeds: eight of fixed sides
 
 
-class Spent(msgspec.Struct, frozen=True):
-    """What metrics.json tells of what a run has cost."""
+class Cost(msgspec.Struct, frozen=True):
+    """Part of metrics.json: the cost of the run."""
 
     seconds: float
     prior_calls: float
     prior_rows: float
 
 
-class Known(msgspec.Struct, frozen=True, kw_only=True):
-    """The figures of one result."""
+class Figures(msgspec.Struct, frozen=True, kw_only=True):
+    """The figures of one job."""
 
     version: int
-    mark: str  # of the splats, of the job, and of the prior that they were compared with
-    agreement: float | None  # mean probability of the prompt's classes over views; None: the judge knows no such thing
+    mark: str  # a checksum of the splats, the job and the prior that they were compared with
+    agreement: float | None  # mean probability of the prompt's classes over views; None: there are no such classes
     top5: float | None  # share of views where one of them is among the five most likely
-    t3: float | None  # T3Bench's quality on its sphere, of the same probability
+    t3: float | None  # T3Bench's quality, from the same probability on its sphere of views
     quality: float  # mean entropy over views
     saturation: float
     seconds: float
     prior_calls: int
     prior_rows: int
-    likeness: Likeness | None  # None: the prior is no kit
+    likeness: Likeness | None  # None: the prior is not a kit
 
 
 @dataclass(frozen=True)
-class Result:
-    """A job, its figures, and what the judge saw: features (V,D) and probabilities (V,K) of VIEWS sides."""
+class EvaluatedJob:
+    """A job, its figures, and the judge's features (V,D) and probabilities (V,K) for VIEWS sides."""
 
     folder: Path
     job: Job
-    known: Known
+    figures: Figures
     features: Tensor
     probabilities: Tensor
 
@@ -78,39 +78,39 @@ class EvaluationError(UserError):
     """A folder that cannot be evaluated: one sentence."""
 
 
-def look(folder: Path, judge: Judge) -> Result:
-    """Evaluate a job's folder, or read what an earlier call found.
+def evaluate_job(folder: Path, judge: Judge) -> EvaluatedJob:
+    """Evaluate a job's folder, or read the figures of an earlier call.
 
-    Raises EvaluationError where it is no folder of ours, or its job has not finished.
+    Raises EvaluationError where it is not the folder of a job, or the job has not finished.
     """
     if not (folder / "job.json").exists():
-        raise EvaluationError(f"{folder}: holds no job.json, so it is no result of ours.")
+        raise EvaluationError(f"{folder}: has no job.json, so it is not the folder of a job.")
     if not all((folder / name).exists() for name in ("splats.ply", "metrics.json")):
-        command = by(["generate", "--continue", str(folder.absolute())])
-        raise EvaluationError(f"{folder}: its job has not finished. Go on{command}")
+        command = with_command(["generate", "--continue", str(folder.absolute())])
+        raise EvaluationError(f"{folder}: its job has not finished. Continue it{command}")
     try:
         job = make_job(read_job(folder / "job.json"))
-        spent = msgspec.json.decode((folder / "metrics.json").read_bytes(), type=Spent)
-        make_objective(job.objective, job.recipe.options)  # refuses options that there were once
-        mark = _mark(folder, job)
+        cost = msgspec.json.decode((folder / "metrics.json").read_bytes(), type=Cost)
+        make_objective(job.objective, job.recipe.options)  # refuses options of older versions
+        mark = _checksum(folder, job)
         if (old := _read(folder, mark)) is not None:
-            return Result(folder, job, *old)
-        return _look(folder, job, spent, mark, judge)
+            return EvaluatedJob(folder, job, *old)
+        return _evaluate(folder, job, cost, mark, judge)
     except (ValueError, OSError) as error:  # a MsgspecError is a ValueError
-        raise EvaluationError(f"{folder}: a file of it is damaged or cannot be read ({error}).") from error
+        raise EvaluationError(f"{folder}: one of its files is damaged or cannot be read ({error}).") from error
 
 
-def _mark(folder: Path, job: Job) -> str:
-    said = msgspec.json.encode(job) + prior_mark(job.prior).encode()
-    return f"{zlib.crc32((folder / 'splats.ply').read_bytes(), zlib.crc32(said)):08x}"
+def _checksum(folder: Path, job: Job) -> str:
+    settings = msgspec.json.encode(job) + prior_checksum(job.prior).encode()
+    return f"{zlib.crc32((folder / 'splats.ply').read_bytes(), zlib.crc32(settings)):08x}"
 
 
-def _look(folder: Path, job: Job, spent: Spent, mark: str, judge: Judge) -> Result:
+def _evaluate(folder: Path, job: Job, cost: Cost, mark: str, judge: Judge) -> EvaluatedJob:
     splats = JobFolder(folder).splats()
     around = _pictures(splats, orbit(VIEWS, elevation=ELEVATION))
     features = judge.features(around)
     probabilities, classes = judge.probabilities(features), classes_of(job.prompt)
-    known = Known(
+    figures = Figures(
         version=VERSION,
         mark=mark,
         agreement=agreement(probabilities, classes),
@@ -118,23 +118,23 @@ def _look(folder: Path, job: Job, spent: Spent, mark: str, judge: Judge) -> Resu
         t3=_t3(splats, judge, classes),
         quality=inception_quality(probabilities),
         saturation=_saturation(splats),
-        seconds=spent.seconds,
-        prior_calls=int(spent.prior_calls),
-        prior_rows=int(spent.prior_rows),
+        seconds=cost.seconds,
+        prior_calls=int(cost.prior_calls),
+        prior_rows=int(cost.prior_rows),
         likeness=_likeness(job, splats),
     )
     try:
-        _keep(folder, known, features, probabilities)
+        _keep(folder, figures, features, probabilities)
     except OSError as error:
-        log.warning("%s: its figures cannot be kept there (%s); the next call judges it again.", folder, error)
-    return Result(folder, job, known, features, probabilities)
+        log.warning("%s: its figures cannot be kept there (%s); the next call computes them again.", folder, error)
+    return EvaluatedJob(folder, job, figures, features, probabilities)
 
 
-def _keep(folder: Path, known: Known, features: Tensor, probabilities: Tensor) -> None:
+def _keep(folder: Path, figures: Figures, features: Tensor, probabilities: Tensor) -> None:
     with replacing(folder / "evaluation.npz") as new, new.open("wb") as stream:
         np.savez(stream, features=features.numpy(), probabilities=probabilities.numpy())
     with replacing(folder / "evaluation.json") as new:
-        new.write_bytes(msgspec.json.format(msgspec.json.encode(known), indent=2) + b"\n")
+        new.write_bytes(msgspec.json.format(msgspec.json.encode(figures), indent=2) + b"\n")
 
 
 def agreement(probabilities: Tensor, classes: list[int]) -> float | None:
@@ -164,12 +164,12 @@ def _t3(splats: Splats, judge: Judge, classes: list[int]) -> float | None:
 
 
 def _likeness(job: Job, splats: Splats) -> Likeness | None:
-    """Beside the objects that its seed drew; None where its prior is no kit, or one that cannot be used any more."""
+    """The likeness to the objects that its seed drew; None where the prior is not a kit, or cannot be used any more."""
     if kit_folder(job.prior) is None:
         return None
     try:
         prior, _ = load_prior(job, choose_device("auto"))
-        side = min(job.recipe.side(1.0), prior.image_size)  # a run is as sharp as the pictures that it saw
+        side = min(job.recipe.side(1.0), prior.image_size)  # a run is only as sharp as its pictures
         return likeness(prior, splats, side) if isinstance(prior, CataloguePrior) else None
     except PriorError as error:
         log.warning("The result of %r is not compared with the objects of its kit: %s", job.prompt, error)
@@ -181,7 +181,7 @@ def _pictures(splats: Splats, cameras: Cameras) -> Tensor:
 
 
 def _saturation(splats: Splats) -> float:
-    """Of the object alone: colours weighted by how much of the object a pixel shows."""
+    """Saturation of the object without its background, from pixels with alpha above 0.5."""
     seen = photograph(splats, orbit(8, elevation=ELEVATION), SIDE, background=0.0)
     covered = torch.from_numpy(seen.alpha)
     solid = covered > 0.5
@@ -190,12 +190,12 @@ def _saturation(splats: Splats) -> float:
     return saturation((torch.from_numpy(seen.rgb)[solid] / covered[solid][:, None]).clamp(0, 1))
 
 
-def _read(folder: Path, mark: str) -> tuple[Known, Tensor, Tensor] | None:
-    """What an earlier call kept, where it is whole and of these splats and this prompt."""
+def _read(folder: Path, mark: str) -> tuple[Figures, Tensor, Tensor] | None:
+    """The figures of an earlier call, if they are complete and have this checksum."""
     try:
-        known = msgspec.json.decode((folder / "evaluation.json").read_bytes(), type=Known)
+        figures = msgspec.json.decode((folder / "evaluation.json").read_bytes(), type=Figures)
         with np.load(folder / "evaluation.npz") as data:
             kept = torch.from_numpy(data["features"]), torch.from_numpy(data["probabilities"])
     except (OSError, EOFError, zipfile.BadZipFile, KeyError, ValueError):  # a MsgspecError is a ValueError
         return None
-    return (known, *kept) if (known.version, known.mark) == (VERSION, mark) else None
+    return (figures, *kept) if (figures.version, figures.mark) == (VERSION, mark) else None

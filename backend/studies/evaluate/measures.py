@@ -1,4 +1,4 @@
-"""The figures of `evaluate`, as functions of features and probabilities; sources by each."""
+"""The figures of `evaluate`, as functions of features and probabilities, with their sources."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from backend.cameras import half_turn
 
 SMOOTHINGS = 3
-LEAST_CONTRAST = 0.02  # below it the judge does not tell front from back
+LEAST_CONTRAST = 0.02  # below it the judge does not distinguish front and back
 
 
 def entropy(p: Tensor) -> Tensor:
@@ -36,7 +36,7 @@ def fid(one: Tensor, other: Tensor) -> float:
     """Frechet distance of two sets of features (N,D), (M,D) as Gaussians (Heusel et al., 1706.08500).
 
     With fewer pictures than dimensions it is biased upwards; compare at equal N and M only.  The covariances are then
-    singular, so the trace of the root of their product is had without them: it is the nuclear norm of A B^T, where
+    singular, so the trace of the root of their product is computed without them: it is the nuclear norm of A B^T, where
     A^T A and B^T B are the covariances.
     """
     a, b = one.double(), other.double()
@@ -63,10 +63,10 @@ def kid(one: Tensor, other: Tensor) -> float:
 
 
 def t3_score(scores: Tensor) -> float:
-    """T3Bench's quality (2310.02977) of one score for each vertex of an icosphere of two subdivisions, (162,).
+    """T3Bench's quality (2310.02977) from a score for each vertex of an icosphere of two subdivisions, (162,).
 
-    Three times each score is averaged with those of its neighbours; the best that is left counts.  One good view among
-    bad ones, as of an object with several faces, is worn down.
+    Scores are averaged with their neighbours' three times, and the largest is the result, so that a single good view
+    among bad ones, as of an object with several faces, does not count for much.
     """
     neighbours = trimesh.creation.icosphere(subdivisions=2).vertex_neighbors
     for _ in range(SMOOTHINGS):
@@ -79,9 +79,9 @@ def janus(views: Tensor, azimuth: Tensor, front: Tensor, back: Tensor) -> float 
 
     Args:
         views: features (V,D) of the result, seen from `azimuth` (V,) in degrees, 0 in front.
-        front, back: features (F,D), (B,D) of what the thing looks like from there.
+        front, back: features (F,D), (B,D) of reference pictures from there.
 
-    None where front and back look alike to the judge, as those of a bottle do.
+    None where the judge does not distinguish front and back, as with a bottle.
     """
     ahead, behind = F.normalize(front.mean(0), dim=-1), F.normalize(back.mean(0), dim=-1)
     if 1 - float(ahead @ behind) < LEAST_CONTRAST:
@@ -92,7 +92,7 @@ def janus(views: Tensor, azimuth: Tensor, front: Tensor, back: Tensor) -> float 
 
 
 def interval(values: list[float]) -> tuple[float, float | None]:
-    """Mean, and half the width of its 95 % interval by Student's t; None where one value has none."""
+    """Mean, and half the width of its 95 % interval by Student's t; None for a single value."""
     mean = sum(values) / len(values)
     if len(values) < 2:
         return mean, None

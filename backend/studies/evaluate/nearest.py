@@ -1,7 +1,7 @@
-"""What an exact score allows to measure: which object of the kit a result is, whose parts it has, where its faces are.
+"""Figures that an exact score allows: the nearest object of the kit, the shares of its objects, and second faces.
 
-A result is looked at from the grid's 48 cameras, from which every object of the kit is known.  `backend.priors.authors`
-has the posterior; a view that looks more like the view of its makers from elsewhere is of a second face.
+A result is rendered from the grid's 48 cameras, for which every object of the kit has pictures.  The posterior is in
+`backend.priors.authors`; a view that looks more like its authors from another side is a second face.
 """
 
 from __future__ import annotations
@@ -11,39 +11,39 @@ import torch
 from torch import Tensor
 
 from backend.cameras import Cameras, half_turn
-from backend.priors.authors import Makers, makers
+from backend.priors.authors import Authors, authors
 from backend.priors.catalogue import CataloguePrior
 from backend.priors.grid import RINGS, SIDE
-from backend.run.credits import seen_by
+from backend.run.credits import encoded_views
 from backend.scenes.splats import Splats
 
-MAKER = 0.1  # share from which on an object's views count as what the result should look like
-CLEARLY = 0.9  # a view is of another side where that side's error is less than this part of the true one's
-NEW = 25.0  # dB to the nearest object, alpha included, below which a result is none of them
-FACE = 45.0  # degrees beyond which that is a second face
+AUTHOR = 0.1  # least share of an object with whose views the result is compared
+CLEARLY = 0.9  # a view shows another side if that side's error is less than this part of the true side's
+NEW = 25.0  # dB to the nearest object, with alpha, below which a result counts as new
+FACE = 45.0  # degrees beyond which another side counts as a second face
 
 
 class Likeness(msgspec.Struct, frozen=True, kw_only=True):
-    """What a result has of the objects that its prior drew from."""
+    """How a result compares with the objects that its prior drew."""
 
-    nearest: str  # the source of the object that it is most like by colour and alpha, which names it alone
+    nearest: str  # the unique source of the object that it is most like by colour and alpha
     psnr: float  # to that object, all views at once, colour on middle grey
-    psnr_rgba: float  # the same with alpha as a fourth colour
+    psnr_rgba: float  # the same with alpha as a fourth channel
     new: float  # 1 where the latter is less than 25 dB, else 0
-    largest: float  # share of the object that most of the result is made of
-    largest_in_view: float  # the same view by view: the mean share of each view's own
-    turned: float  # degrees between where a view is from and where its makers look most like it, mean
+    largest: float  # the largest share of an object in the result
+    largest_in_view: float  # the largest share in each view, averaged over views
+    turned: float  # mean degrees between a view's side and the side from which its authors look most like it
     second_faces: float  # share of the views where these are more than 45
 
 
 def likeness(prior: CataloguePrior, splats: Splats, side: int = SIDE) -> Likeness:
-    """Of finished splats, in pictures of `side` pixels."""
-    return compared(prior, seen_by(prior, splats, side).clamp(-1, 1))
+    """The likeness of finished splats, in pictures of `side` pixels."""
+    return compared(prior, encoded_views(prior, splats, side).clamp(-1, 1))
 
 
 def compared(prior: CataloguePrior, x: Tensor) -> Likeness:
-    """Of pictures x (48,4,S,S) from the grid's cameras."""
-    found = makers(prior, x)
+    """The likeness of pictures x (48,4,S,S) from the grid's cameras."""
+    found = authors(prior, x)
     angles = turned(prior, x, found)
     return Likeness(
         nearest=found.objects[found.nearest].source,
@@ -57,9 +57,9 @@ def compared(prior: CataloguePrior, x: Tensor) -> Likeness:
     )
 
 
-def turned(prior: CataloguePrior, x: Tensor, found: Makers) -> Tensor:
-    """Degrees (48,) between each view's azimuth and the one from which its makers look most like it, in its ring."""
-    which = (found.shares >= min(MAKER, float(found.shares.max()))).nonzero()[:, 0].to(prior.device)
+def turned(prior: CataloguePrior, x: Tensor, found: Authors) -> Tensor:
+    """Degrees (48,) between each view's azimuth and the one from which its authors look most like it, in its ring."""
+    which = (found.shares >= min(AUTHOR, float(found.shares.max()))).nonzero()[:, 0].to(prior.device)
     known = [prior.sources[0].pictures(camera, x.shape[-1]).x[which] for camera in range(len(x))]
     angles = torch.zeros(len(x))
     for elevation, *_ in RINGS:
@@ -76,7 +76,7 @@ def _errors(x: Tensor, objects: Tensor) -> Tensor:
 
 
 def _turns(ring: Cameras, errors: Tensor) -> Tensor:
-    """Degrees (R,) for errors (R,R) of each view against each; where none is clearly less than the true one's, 0."""
+    """Degrees (R,) for errors (R,R) of each view against each; 0 where none is clearly smaller than the true one."""
     best, true = errors.min(1), errors.diagonal()
     between = half_turn(ring.azimuth[best.indices] - ring.azimuth)
     return torch.where(best.values < CLEARLY * true, between.abs(), 0.0)

@@ -1,11 +1,11 @@
-"""DreamMapping's Fig. 11 on the embedded prior: what its noise prediction is like over the levels.
+"""DreamMapping's Fig. 11 for the embedded prior: its noise prediction over the levels.
 
     python -m backend.studies.evaluate.noise --out DIR
 
 For clean pictures x (the prior's own), each of 20 levels t and fresh noise eps: the variance of eps_y(x_t),
-its linear correlation with eps, and what DCA makes of it, lambda_t for each cut-off.  Beside it the measured
-coefficients: "share" is cov / var(eps), how much of eps there is in eps_y, which VDM's option `annealing` measures;
-"least noise" is cov / var(eps_y), the multiple of eps_y that leaves the least of eps when it is subtracted from it.
+its linear correlation with eps, and DCA's lambda_t for each cut-off.  For comparison the measured coefficients:
+"share" is cov / var(eps), how much of eps is in eps_y, which VDM's option `annealing` measures; "least noise" is
+cov / var(eps_y), the multiple of eps_y whose subtraction leaves the least of eps.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from backend.priors.base import Condition, Prior, alpha_sigma
 from backend.priors.catalogue import CataloguePrior
 from backend.priors.kit import EMBEDDED, INDEX
 from backend.run.assemble import load_prior
-from backend.studies.evaluate.references import EACH, of_all, own_cameras, own_samples, said
+from backend.studies.evaluate.references import EACH, own_cameras, own_samples, view_condition, with_all_objects
 from backend.studies.plots import PALETTE, frame, page, require_matplotlib, save
 
 PROMPTS = ("a wooden chair", "a red apple", "a blue vase", "a red car")
@@ -63,7 +63,7 @@ def _pair(
 def on_its_own(prior: CataloguePrior) -> dict[str, list[float]]:
     """`measure` of a kit's prior, on EACH of its own objects."""
     around = prior.grid[own_cameras(prior)]
-    return measure(prior, said(prior, prior.prompt, around), own_samples(prior, EACH))
+    return measure(prior, view_condition(prior, prior.prompt, around), own_samples(prior, EACH))
 
 
 def coefficients(prior: Prior) -> dict[str, list[float]]:
@@ -93,11 +93,11 @@ def main() -> None:
     require_matplotlib()
     out: Path = args.out
     out.mkdir(parents=True, exist_ok=True)
-    jobs = [of_all(make_job({"prompt": prompt, "prior": args.prior})) for prompt in PROMPTS]
+    jobs = [with_all_objects(make_job({"prompt": prompt, "prior": args.prior})) for prompt in PROMPTS]
     found = [load_prior(job, torch.device("cpu"))[0] for job in jobs]
     priors = [prior for prior in found if isinstance(prior, CataloguePrior)]
     if len(priors) < len(jobs):
-        sys.exit(f"prior: {args.prior} is no kit, whose own pictures are known; name a folder with a {INDEX}.")
+        sys.exit(f"prior: {args.prior} is not a kit; use a folder with a {INDEX}.")
     each = [on_its_own(prior) for prior in priors]
     mean = {name: np.mean([one[name] for one in each], 0).round(4).tolist() for name in each[0]}
     curves = mean | coefficients(priors[0])

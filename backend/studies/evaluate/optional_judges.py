@@ -1,4 +1,4 @@
-"""Judges that do not ship: CLIP, DINO, Inception and ImageReward, where somebody has their weights.
+"""Optional judges that the user provides weights for: CLIP, DINO, Inception and ImageReward.
 
 CLIP and DINO are folders or hub ids in transformers' format; Inception is the TorchScript file that StyleGAN's metrics
 use (its `forward(x, return_features=True)` gives (B,2048) of uint8 pictures (B,3,H,W)).
@@ -23,20 +23,20 @@ from backend.cameras import orbit
 from backend.export.views import photograph
 from backend.run.folder import JobFolder
 from backend.studies.evaluate.diversity import diversity
-from backend.studies.evaluate.finished_job import Result
+from backend.studies.evaluate.finished_job import EvaluatedJob
 from backend.studies.evaluate.image_reward import Reward, image_reward
 from backend.studies.evaluate.references import ELEVATION
-from backend.terminal import left_out
+from backend.terminal import skipped
 
 VIEWS, SIDE, GREY = 8, 224, 0.5
-# What foreign files raise on loading, and a model of another kind on its first picture.
+# Raised on loading files of other kinds, and by other models on their first picture.
 UNLOADABLE = (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, ImportError, SafetensorError)
 Features = Callable[[Tensor], Tensor]  # pictures (B,H,W,3) in [0,1] -> (B,D)
 
 
 @dataclass
 class OptionalJudges:
-    """Those whose weights were named; each is loaded and tried at once, so that a wrong path is told at the start."""
+    """The judges whose weights were given; each is loaded and tried at once, so that wrong paths are reported first."""
 
     clip: tuple[Features, Callable[[str], Tensor]] | None = None
     dino: Features | None = None
@@ -45,7 +45,7 @@ class OptionalJudges:
 
     @staticmethod
     def load(clip: str | None, dino: str | None, inception: Path | None, reward: str | None = None) -> OptionalJudges:
-        """What cannot be loaded is told in a sentence, and left out."""
+        """Load the judges; those that cannot be loaded are reported and skipped."""
         return OptionalJudges(
             clip=_loaded("CLIP", clip, _clip),
             dino=_loaded("DINO", dino, _dino),
@@ -53,8 +53,8 @@ class OptionalJudges:
             reward=_loaded("ImageReward", reward, image_reward),
         )
 
-    def figures(self, members: list[Result]) -> dict[str, Any]:
-        """For each seed clip, 100 x cosine of prompt and view, and image_reward; over seeds the others' diversity."""
+    def figures(self, members: list[EvaluatedJob]) -> dict[str, Any]:
+        """Per seed "clip", 100 x cosine of prompt and view, and "image_reward"; over seeds the diversity by each."""
         if not (self.clip or self.dino or self.inception or self.reward):
             return {}
         seen = [_views(member) for member in members]
@@ -62,8 +62,8 @@ class OptionalJudges:
         features = {"dino": self.dino, "inception": self.inception}
         if self.clip is not None:
             features["clip"], text = self.clip
-            said = F.normalize(text(members[0].job.prompt), dim=-1)
-            found["clip"] = [100 * float((F.normalize(self.clip[0](x), dim=-1) @ said.T).mean()) for x in seen]
+            text_features = F.normalize(text(members[0].job.prompt), dim=-1)
+            found["clip"] = [100 * float((F.normalize(self.clip[0](x), dim=-1) @ text_features.T).mean()) for x in seen]
         if self.reward is not None:
             found["image_reward"] = [float(self.reward(x, members[0].job.prompt).mean()) for x in seen]
         if len(members) > 1:
@@ -73,7 +73,7 @@ class OptionalJudges:
         return found
 
 
-def _views(member: Result) -> Tensor:
+def _views(member: EvaluatedJob) -> Tensor:
     splats = JobFolder(member.folder).splats()
     return torch.from_numpy(photograph(splats, orbit(VIEWS, elevation=ELEVATION), SIDE, background=GREY).rgb).clamp(
         0, 1
@@ -81,7 +81,7 @@ def _views(member: Result) -> Tensor:
 
 
 def _loaded(name: str, path: Any, load: Callable[[Any], Any]) -> Any:
-    """The judge, once it has judged a grey picture: weights of another model may load and fail only then."""
+    """The judge, after a test with a grey picture: weights of another model may load and only fail then."""
     if path is None:
         return None
     grey = torch.full((1, SIDE, SIDE, 3), GREY)
@@ -91,13 +91,12 @@ def _loaded(name: str, path: Any, load: Callable[[Any], Any]) -> Any:
         return judge
     except UNLOADABLE as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        said = f"{name}, for {path} cannot be loaded as its weights ({textwrap.shorten(reason, 200)})."
-        left_out(said)
+        skipped(f"{name}, as {path} cannot be loaded as its weights ({textwrap.shorten(reason, 200)}).")
         return None
 
 
 def _parts(judge: Any, grey: Tensor) -> list[tuple[Callable[[Any], Tensor], Any]]:
-    """CLIP is two functions, of pictures and of a text."""
+    """The functions of a judge with an input for each; CLIP has two, for pictures and for text."""
     return [*zip(judge, (grey, "a chair"), strict=True)] if isinstance(judge, tuple) else [(judge, grey)]
 
 

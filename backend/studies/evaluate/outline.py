@@ -1,7 +1,7 @@
-"""How well a mesh covers its splats: `python -m backend.studies.evaluate.outline FOLDER...`, for finished jobs.
+"""Measures how well a mesh covers its splats: `python -m backend.studies.evaluate.outline FOLDER...` of finished jobs.
 
 The overlap (intersection over union, 0 to 1) of both silhouettes from eight sides: of the splats where their alpha is
-above a half, of the mesh by filling its triangles.  Drawn as discs a mesh would seem thicker than it is.
+above a half, of the mesh by filling its triangles.  Rendered as discs, the mesh would look thicker than it is.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def filled(surface: Surface, cameras: Cameras, side: int = SIDE) -> Masks:
 def overlap(splats: Splats, surface: Surface) -> float:
     """Intersection over union of both silhouettes, from all sides together."""
     cameras = orbit(VIEWS, elevation=ELEVATION)
-    # The renderer widens splats by half a pixel; in larger pictures, thinned out, that is less.
+    # The renderer widens splats by half a pixel; larger pictures, subsampled, make that smaller.
     solid = photograph(splats, cameras, 2 * SIDE, 0.0).alpha[:, ::2, ::2] > 0.5
     mesh = filled(surface, cameras)
     return float((solid & mesh).sum() / (solid | mesh).sum())

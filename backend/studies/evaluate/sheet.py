@@ -1,4 +1,4 @@
-"""Contact sheets of finished jobs: turntables, a row a job; and a table of objectives and prompts.
+"""Contact sheets of finished jobs: turntables, one row per job; and a table of objectives and prompts.
 
 python -m backend.studies.evaluate.sheet out/* --out docs/contact_sheet.png
 """
@@ -24,13 +24,13 @@ class SheetError(UserError):
 
 
 def sheet(folders: Sequence[Path]) -> Image.Image:
-    """Every job's turntable under its prompt, `COLUMNS` beside each other; jobs without one are left out.
+    """Every job's turntable under its prompt, in `COLUMNS` columns; jobs without one are skipped.
 
     Raises SheetError where none has one.
     """
     rows = [_row(folder, strip) for folder in folders if (strip := _turntable(folder))]
     if not rows:
-        raise SheetError("no folder holds a turntable.png that can be read; name folders that `generate` has finished.")
+        raise SheetError("no folder has a readable turntable.png; name folders that `generate` has finished.")
     width, height = max(picture.width for picture in rows), rows[0].height
     lines = -(-len(rows) // COLUMNS)
     page = Image.new("RGB", (width * COLUMNS, height * lines), "white")
@@ -40,7 +40,7 @@ def sheet(folders: Sequence[Path]) -> Image.Image:
 
 
 def grid(folders: Mapping[tuple[str, str], Sequence[Path]]) -> Image.Image:
-    """A row an objective, a column a prompt; in each place the jobs of these two beside each other, from the front."""
+    """A row per objective and a column per prompt; each cell has the jobs of these two, from the front."""
     names, prompts = (list(dict.fromkeys(key[i] for key in folders)) for i in (0, 1))
     rows = {name: [_fronts(folders.get((name, prompt), ())) for prompt in prompts] for name in names}
     return table_sheet(rows, prompts, FRONT)
@@ -69,10 +69,10 @@ def table_sheet(rows: Mapping[str, Sequence[Image.Image]], columns: Sequence[str
 
 
 def _turntable(folder: Path) -> Image.Image | None:
-    """A job's pictures from all sides; None where there are none, or the file is damaged."""
+    """A job's turntable; None where it is missing or damaged."""
     try:
         return Image.open(folder / "turntable.png").convert("RGB")
-    except (OSError, SyntaxError, ValueError):  # PIL's word for a damaged chunk is SyntaxError
+    except (OSError, SyntaxError, ValueError):  # PIL raises SyntaxError for a damaged chunk
         return None
 
 
@@ -87,7 +87,7 @@ def _row(folder: Path, turntable: Image.Image) -> Image.Image:
 
 
 def _fronts(folders: Sequence[Path]) -> Image.Image:
-    """The first view of each turntable, beside each other; white where there is none."""
+    """The first view of each turntable, side by side; white where there is none."""
     page = Image.new("RGB", (FRONT * max(len(folders), 1), FRONT), "white")
     for index, folder in enumerate(folders):
         if strip := _turntable(folder):

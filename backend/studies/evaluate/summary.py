@@ -1,4 +1,4 @@
-"""What `evaluate` says of each objective: means with their intervals, and how far they are from another one's."""
+"""The summary of `evaluate` by objective: means with their intervals, and differences to a baseline."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from backend.studies.evaluate.measures import interval
 ABOUT = ("objective", "prompt", "seeds", "nearest")
 DIFFERENCE = "kid_difference"
 THEMES = {
-    "beside the prior's own": (
+    "relative to the prior": (
         "psnr", "psnr_rgba", "new", "largest", "largest_in_view", "turned", "second_faces", "modes",
         "relative_agreement", "relative_top5", "own_agreement", "own_top5",
     ),
-    "what it took": ("seconds", "prior_calls", "prior_rows"),
+    "cost": ("seconds", "prior_calls", "prior_rows"),
 }  # fmt: skip
 
-Group = dict[str, Any]  # of one objective and prompt: a figure of each seed in a list, or one of all seeds
+Group = dict[str, Any]  # of one objective and prompt: figures are lists over seeds, or one value for all seeds
 Values = dict[int | None, float]  # one prompt's, by seed
 
 
 class Spread(NamedTuple):
-    """A mean, half of its 95 % interval (None: one value has none), and what that interval is over."""
+    """A mean, half of its 95 % interval (None for a single value), and what that interval is over."""
 
     mean: float
     half: float | None
@@ -34,10 +34,10 @@ Row = dict[str, Spread]  # by figure
 
 
 def summary(groups: list[Group], baseline: str) -> dict[str, Row]:
-    """By objective: every figure over prompts and seeds, and KID less the baseline's.
+    """By objective: every figure over prompts and seeds, and the difference of KID to the baseline.
 
-    An interval over seeds, each the mean of the same prompts, says what other seeds would give.  It is over prompts,
-    each the mean of its seeds, where the prompts share fewer than two seeds or the figure is one of all seeds.
+    Intervals are over seeds, each with the mean over the same prompts; they are over prompts, each with the mean over
+    its seeds, where the prompts share fewer than two seeds or the figure has one value for all seeds.
     """
     found: dict[str, Row] = {}
     base = {group["prompt"]: _values(group, "kid") for group in groups if group["objective"] == baseline}
@@ -53,7 +53,7 @@ def summary(groups: list[Group], baseline: str) -> dict[str, Row]:
 
 
 def markdown(rows: dict[str, Row], baseline: str) -> str:
-    """The summary as tables, one a theme, and what their intervals are over."""
+    """The summary as Markdown tables, one per theme, with a note on the intervals."""
     columns = list(dict.fromkeys(key for row in rows.values() for key in row))
     themes = {theme: [key for key in columns if key in keys] for theme, keys in THEMES.items()}
     rest = [key for key in columns if not any(key in keys for keys in THEMES.values())]
@@ -83,7 +83,7 @@ def _text(spread: Spread, signed: bool) -> str:
 
 
 def _values(group: Group, figure: str) -> Values:
-    """Each seed's value, the mean where a seed is there twice."""
+    """Each seed's value; the mean if a seed occurs twice."""
     value = group.get(figure)
     found = defaultdict[int | None, list[float]](list)
     for seed, number in zip(group["seeds"], value, strict=True) if isinstance(value, list) else [(None, value)]:
@@ -101,7 +101,7 @@ def _spread(by_prompt: list[Values]) -> Spread:
 
 
 def _difference(mine: dict[str, Values], base: dict[str, Values]) -> Spread | None:
-    """Over prompts: it says what other prompts would give.  Over seeds where there is one prompt."""
+    """The difference to the baseline with its interval over prompts, or over seeds if there is only one prompt."""
     pairs = [
         {seed: value - base[prompt][seed] for seed, value in values.items() if seed in base[prompt]}
         for prompt, values in mine.items()

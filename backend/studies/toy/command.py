@@ -1,4 +1,4 @@
-"""`toy`: the experiment with a trained network and with the exact score, its figures and toy.json."""
+"""`toy`: the experiment with a trained network and with the exact score; writes figures and toy.json."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ from backend.studies.toy.modes import HELD, LANDED, exact_prior
 from backend.studies.toy.network import Network, fresh, load, save, train
 from backend.studies.toy.records import Measured, finite, measure, summary
 from backend.studies.toy.trained import Trained
-from backend.terminal import console, tell
+from backend.terminal import console, say
 
-MOST = 1000  # seeds; the paper's largest number
+MOST = 1000  # seeds, as in the paper
 SEED = 0
-NETWORK, RESULTS = "network.safetensors", "toy.json"
+NETWORK, RECORD = "network.safetensors", "toy.json"
 
 
 class ToyError(UserError):
@@ -46,7 +46,7 @@ class ToyError(UserError):
 def toy(out: Path, seeds: int, steps: int, epochs: int, objectives: Sequence[str], overwrite: bool) -> int:
     """Run everything and write it to `out`; the exit code.  Bad input is refused before anything is written.
 
-    A network that `out` holds is used again if it was trained with these settings.
+    A network in `out` that was trained with these settings is reused.
     """
     names = _checked(seeds, steps, epochs, objectives)
     refuse_if_used(out, overwrite)
@@ -55,33 +55,33 @@ def toy(out: Path, seeds: int, steps: int, epochs: int, objectives: Sequence[str
     columns = (TextColumn("{task.description}"), BarColumn(20), TextColumn("{task.completed}/{task.total}"))
     with Progress(*columns, TimeRemainingColumn(), console=console) as bar:
         network = _network(out / NETWORK, epochs, bar)
-        left_out, result = dict[str, str](), dict[str, Any]()
+        skipped, record = dict[str, str](), dict[str, Any]()
         priors: dict[str, Prior] = {"trained": Trained(network), "exact": exact_prior()}
         for prior_name, prior in priors.items():
-            rules = _able(variants(names), prior, left_out)
+            rules = _usable(variants(names), prior, skipped)
             found = _measure_all(rules, prior, seeds, steps, prior_name, bar)
             table = summary(found)
-            result |= table if prior_name == "trained" else {prior_name: table}
-            result.setdefault("findings", {})[prior_name] = findings(table)
+            record |= table if prior_name == "trained" else {prior_name: table}
+            record.setdefault("findings", {})[prior_name] = findings(table)
             if found:
                 draw_figures(out, found, prior_name)
     figure_8(out / "fig08.png")
-    said: dict[str, Any] = {
-        "left_out": left_out,
+    header: dict[str, Any] = {
+        "left_out": skipped,
         "settings": _settings(seeds, steps, epochs),
         "seconds": time.time() - began,
     }
-    said["processor_seconds"] = time.process_time() - worked
-    _write(out / RESULTS, said | result | {"divergences": {k: v.tolist() for k, v in divergences().items()}})
-    _tell(result, left_out, out, time.time() - began)
+    header["processor_seconds"] = time.process_time() - worked
+    _write(out / RECORD, header | record | {"divergences": {k: v.tolist() for k, v in divergences().items()}})
+    _print_findings(record["findings"], skipped, out, time.time() - began)
     return 0
 
 
 def _checked(seeds: int, steps: int, epochs: int, objectives: Sequence[str]) -> tuple[str, ...]:
-    """The objectives to run; ToyError where a number or a name cannot be."""
+    """The objectives to run; ToyError where a number or a name is invalid."""
     for name, value, most in (("seeds", seeds, MOST), ("steps", steps, 100_000), ("epochs", epochs, 100_000)):
         if not 1 <= value <= most:
-            raise ToyError(f"{name}: {value} is out of range; give a number from 1 to {most}.")
+            raise ToyError(f"{name}: {value} is out of range; use a number from 1 to {most}.")
     require_matplotlib()
     for name in objectives:
         if name not in RULES:
@@ -90,7 +90,7 @@ def _checked(seeds: int, steps: int, epochs: int, objectives: Sequence[str]) -> 
 
 
 def refuse_if_used(out: Path, overwrite: bool) -> None:
-    """ToyError where `out` is a file, or holds something and `overwrite` was not asked for."""
+    """ToyError where `out` is a file, or a folder that is not empty without `overwrite`."""
     if out.exists() and not out.is_dir():
         raise ToyError(f"out: {out} is a file; name a folder.")
     if out.is_dir() and any(out.iterdir()) and not overwrite:
@@ -98,7 +98,7 @@ def refuse_if_used(out: Path, overwrite: bool) -> None:
 
 
 def _network(file: Path, epochs: int, bar: Progress) -> Network:
-    """The trained network: the kept one, or a new one, which is kept."""
+    """The trained network: the saved one, or a new one, which is saved."""
     kept = load(file, epochs, SEED)
     if kept is not None:
         return kept
@@ -110,10 +110,10 @@ def _network(file: Path, epochs: int, bar: Progress) -> Network:
     return network
 
 
-def _able(rules: list[Variant], prior: Prior, left_out: dict[str, str]) -> list[Variant]:
-    """The rules that can take a step on points; the others' reasons go into `left_out`."""
+def _usable(rules: list[Variant], prior: Prior, skipped: dict[str, str]) -> list[Variant]:
+    """The rules that can take a step on points; the reasons of the others are added to `skipped`."""
     reasons = {rule.name: obstacle(rule, prior) for rule in rules}
-    left_out |= {name: reason for name, reason in reasons.items() if reason is not None}
+    skipped |= {name: reason for name, reason in reasons.items() if reason is not None}
     return [rule for rule in rules if reasons[rule.name] is None]
 
 
@@ -145,24 +145,24 @@ def _settings(seeds: int, steps: int, epochs: int) -> dict[str, Any]:
     }
 
 
-def _write(file: Path, result: dict[str, Any]) -> None:
+def _write(file: Path, record: dict[str, Any]) -> None:
     with replacing(file) as temporary:
-        temporary.write_text(json.dumps(finite(result), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(finite(record), indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def _tell(result: dict[str, Any], left_out: dict[str, str], out: Path, seconds: float) -> None:
-    """Each claim with its verdict."""
-    for prior_name, claims in result["findings"].items():
-        tell("", prior_name, "bold")
+def _print_findings(found: dict[str, list[dict[str, Any]]], skipped: dict[str, str], out: Path, seconds: float) -> None:
+    """Print each claim with its verdict."""
+    for prior_name, claims in found.items():
+        say("", prior_name, "bold")
         for claim in claims:
             verdict, colour = ("  yes", "green") if claim["confirmed"] else ("  no ", "yellow")
             values = ", ".join(f"{name} {_short(claim[name])}" for name in ("sds", "jsd"))
-            tell(f"{claim['claim']} ({values})", verdict, colour)
-    for name, reason in left_out.items():
-        tell(f"{name}: {reason}", "Left out:")
-    tell(f"Done in {seconds:.0f} s: {out}")
+            say(f"{claim['claim']} ({values})", verdict, colour)
+    for name, reason in skipped.items():
+        say(f"{name}: {reason}", "Skipped:")
+    say(f"Done in {seconds:.0f} s: {out}")
 
 
 def _short(value: Any) -> str:
-    """A number, or those of all starts."""
+    """A number, or those for all starts."""
     return "/".join(f"{v:.3g}" for v in value.values()) if isinstance(value, dict) else f"{value:.3g}"

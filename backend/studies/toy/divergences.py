@@ -6,9 +6,9 @@
     G-JSD   KL(p || g) / 2 + KL(q || g) / 2,        g = sqrt(p q), normalised        (Nielsen 2019, alpha = 1/2)
     approx  E_q[log(1 - D)] + log 2 = KL(q || m),   D = p / (p + q)
 
-The last is what a generator minimises against the best discriminator (Goodfellow et al. 2014), whose log odds are those
-of p and q: the half of JSD that depends on q's samples.  This follows the paper's abstract; its own formula was not at
-hand.  On this family m = g = (1/2, 1/2), as p and q mirror each other, and the last three are one curve.  Without its
+The last is what a generator minimises against the optimal discriminator (Goodfellow et al. 2014), whose log odds are
+those of p and q: the half of JSD that depends on q's samples.  This follows the paper's abstract; its formula was not
+available.  Here m = g = (1/2, 1/2), as p and q mirror each other, so the last three are the same curve.  Without
 normalisation the geometric one would be JD/4, and unbounded.
 """
 
@@ -21,12 +21,12 @@ STEPS = 100
 
 
 def _kl(p: Tensor, q: Tensor) -> Tensor:
-    """KL(p || q) (N,) of distributions (N,K); 0 log 0 is 0, and infinite where q lacks what p has."""
+    """KL(p || q) (N,) of distributions (N,K); 0 log 0 is 0, and infinite where q is 0 and p is not."""
     return (torch.xlogy(p, p) - torch.xlogy(p, q)).sum(1)
 
 
 def _geometric_mean(p: Tensor, q: Tensor) -> Tensor:
-    """sqrt(p q) (N,K), normalised; even where it is 0 everywhere, which is its limit as p and q part alike."""
+    """sqrt(p q) (N,K), normalised; uniform where it is 0 everywhere, which is the limit for this family."""
     mean = (p * q).sqrt()
     total = mean.sum(1, keepdim=True)
     return torch.where(total > 0, mean / total.clamp(min=1e-300), 1 / p.shape[1])

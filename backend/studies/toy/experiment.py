@@ -1,12 +1,12 @@
 """Distillation of points: every objective, from each start, with many seeds at once.
 
-A trajectory is one point, moved by Adam at 0.03 as a rule's gradient says.  Trajectories are the rows of a batch and do
-not see each other, but for two things.  All rows of a call share one noise level, as the views of a step do (JSD's
-inversion needs that); so the seeds are split into `GROUPS` calls with levels of their own.  And what a rule learns
-beside the run (VDM's mapping) it learns from all rows of its group.
+A trajectory is one point, moved by Adam at 0.03 along a rule's gradient.  Trajectories are the rows of a batch and
+independent except for two things.  All rows of a call share one noise level, as the views of a step do (JSD's inversion
+needs that); so the seeds are split into `GROUPS` calls with their own levels.  And what a rule trains beside the run
+(VDM's mapping) is trained on all rows of its group.
 
-Two tasks: "free", where the condition is none and all eight modes are right (guidance then cancels: eps_y is eps_away),
-and "class", where seed i asks for mode i mod 8 with classifier-free guidance.
+Two tasks: "free", without a condition, where all eight modes are right (guidance then cancels: eps_y is eps_away), and
+"class", where the target of seed i is mode i mod 8 with classifier-free guidance.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ class Variant:
     options: dict[str, Any]
 
     def make(self) -> Objective:
-        """A fresh one."""
+        """A new instance."""
         return make_objective(self.objective, self.options)
 
 
 @dataclass(frozen=True)
 class Task:
-    """What the trajectories are asked to do, and how long."""
+    """Number, length, noise levels and condition of the trajectories."""
 
     seeds: int
     steps: int
@@ -61,7 +61,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Walk:
-    """What came of one task: S starts, N seeds."""
+    """The trajectories of one task: S starts, N seeds."""
 
     path: Tensor  # (steps+1,S,N,2)
     estimate: Tensor | None  # (steps,S,N,2) the guided noise estimate
@@ -70,7 +70,7 @@ class Walk:
 
 
 def variants(names: tuple[str, ...]) -> list[Variant]:
-    """The named objectives at their defaults but one guidance scale for all, JSD also as its authors released it."""
+    """The named objectives at their defaults with one guidance scale for all; JSD also with its released settings."""
     found = [Variant(name, name, _same_guidance(RULES[name].Options)) for name in names]
     if "jsd" in names:
         found.insert(names.index("jsd") + 1, Variant("jsd-released", "jsd", msgspec.to_builtins(RELEASED)))
@@ -83,9 +83,9 @@ def _same_guidance(options: type[msgspec.Struct]) -> dict[str, Any]:
 
 
 def obstacle(variant: Variant, prior: Prior) -> str | None:
-    """Why a rule refuses to take a step on points, in its own words; None if it does not.
+    """The error with which a rule refuses to take a step on points; None if it takes one.
 
-    Rules of other hands may need what only pictures have.  Any other error is a fault and is not caught.
+    Third-party rules may need real pictures.  Any other error is a fault and is not caught.
     """
     x, generator = torch.randn(COUNT, 2, 1, 1, generator=torch.Generator().manual_seed(0)), torch.Generator()
     t = torch.full((COUNT,), 500)
@@ -97,7 +97,7 @@ def obstacle(variant: Variant, prior: Prior) -> str | None:
 
 
 def conditions(prior: Prior, mode: Tensor | None, count: int = 0) -> Conditions:
-    """For rows that each ask for a mode (B,), or for `count` rows that ask for none."""
+    """Conditions for a mode per row (B,), or for `count` rows without one."""
     count = count if mode is None else len(mode)
     null = prior.condition([""] * count)
     return Conditions(null if mode is None else prior.condition([str(int(m)) for m in mode]), null)
@@ -112,12 +112,14 @@ def walk(variant: Variant, prior: Prior, task: Task, seed: int = 0) -> Walk:
         parts.append(_walk_group(variant.make(), prior, task, torch.arange(group, task.seeds, groups), generator))
     order = torch.cat([torch.arange(group, task.seeds, groups) for group in range(groups)]).argsort()
     path = torch.cat([part.path for part in parts], 2)[:, :, order]
-    estimate, control = (_joined([getattr(part, name) for part in parts], order) for name in ("estimate", "control"))
+    estimate, control = (
+        _cat_groups([getattr(part, name) for part in parts], order) for name in ("estimate", "control")
+    )
     return Walk(path, estimate, control, parts[0].objective)
 
 
-def _joined(parts: list[Tensor | None], order: Tensor) -> Tensor | None:
-    """Groups along the axis of seeds, in the seeds' order."""
+def _cat_groups(parts: list[Tensor | None], order: Tensor) -> Tensor | None:
+    """Concatenate groups along the seeds, in the seeds' order."""
     known = [part for part in parts if part is not None]
     return torch.cat(known, 2)[:, :, order] if len(known) == len(parts) else None
 
@@ -126,13 +128,13 @@ def _walk_group(objective: Objective, prior: Prior, task: Task, seeds: Tensor, g
     """The loop: level, gradient, Adam."""
     many, count = len(seeds), len(STARTS) * len(seeds)
     x = torch.tensor(STARTS).repeat_interleave(many, 0)[:, :, None, None].requires_grad_()
-    wanted = (seeds % COUNT).repeat(len(STARTS)) if task.classes else None
-    asked, adam = conditions(prior, wanted, count), torch.optim.Adam([x], LEARNING_RATE)
+    target = (seeds % COUNT).repeat(len(STARTS)) if task.classes else None
+    condition, adam = conditions(prior, target, count), torch.optim.Adam([x], LEARNING_RATE)
     path, estimates, controls = [x.detach().clone()], [], []
     for step in range(task.steps):
         progress = step / task.steps
         t = sample_t(task.window, progress, len(prior.alphas_cumprod), count, generator)
-        score = objective.gradient(Batch(prior, x.detach(), t, asked, progress, generator))
+        score = objective.gradient(Batch(prior, x.detach(), t, condition, progress, generator))
         x.grad = score.gradient.detach()
         adam.step()
         path.append(x.detach().clone())

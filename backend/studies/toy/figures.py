@@ -90,14 +90,14 @@ def figure_5(file: Path, found: list[Measured], prior: str, annealed: bool) -> N
 
 
 def _where(points: Tensor) -> str:
-    """How many of the points landed in a mode, and their entropy."""
+    """The share of points that landed in a mode, and their entropy."""
     mode = landed(points)
     share = float((mode >= 0).float().mean())
     return f"{share:.0%} landed, H {entropy(histogram(mode)):.2f}" if share else "none landed"
 
 
 def figure_start(file: Path, found: list[Measured], prior: str, start: int) -> None:
-    """Figs. 10 to 12: where 10, 100, ... seeds end from one start; last with falling t."""
+    """Figs. 10 to 12: the end points of 10, 100, ... seeds from one start; last with falling t."""
     kinds = counts(found[0].free.path.shape[2])
     said = f"{prior}, no class; H: entropy in nats over the modes of those that landed"
     title = f"Where points from {start_name(start)} end"
@@ -133,11 +133,11 @@ def figure_14(file: Path, found: list[Measured], prior: str) -> None:
 
 
 def draw_figures(folder: Path, found: list[Measured], prior: str) -> None:
-    """All of one prior, as fig04-PRIOR.png and so on."""
-    said = {"trained": "trained network", "exact": "exact score"}[prior]
-    figure_4(folder / f"fig04-{prior}.png", found, said)
-    figure_5(folder / f"fig05-{prior}.png", found, said, annealed=False)
-    figure_5(folder / f"fig05-{prior}-annealed.png", found, said, annealed=True)
+    """Draw all figures of one prior, as fig04-PRIOR.png and so on."""
+    label = {"trained": "trained network", "exact": "exact score"}[prior]
+    figure_4(folder / f"fig04-{prior}.png", found, label)
+    figure_5(folder / f"fig05-{prior}.png", found, label, annealed=False)
+    figure_5(folder / f"fig05-{prior}-annealed.png", found, label, annealed=True)
     for start in range(len(STARTS)):
-        figure_start(folder / f"fig{10 + start}-{prior}.png", found, said, start)
-    figure_14(folder / f"fig14-{prior}.png", found, said)
+        figure_start(folder / f"fig{10 + start}-{prior}.png", found, label, start)
+    figure_14(folder / f"fig14-{prior}.png", found, label)

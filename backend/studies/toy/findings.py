@@ -1,4 +1,4 @@
-"""What the figures say of the paper's claims for JSD, and what they do not."""
+"""Checks the paper's claims for JSD against the measurements."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ HIGH, NEAR_ZERO = 0.5, 0.2
 
 
 def findings(table: dict[str, Any]) -> list[dict[str, Any]]:
-    """Each claim with what was measured on one prior and whether it holds; none where SDS or JSD was not run."""
+    """Each claim with what was measured on one prior and whether it holds; empty where SDS or JSD was not run."""
     if not {"sds", "jsd"} <= set(table["correlation"]):
         return []
     return [
@@ -31,8 +31,8 @@ def _claim(claim: str, holds: bool, sds: Any, jsd: Any) -> dict[str, Any]:
 
 def _correlates(when: str, values: dict[str, float]) -> dict[str, Any]:
     sds, jsd = values["sds"], values["jsd"]
-    said = f"JSD's control variate correlates above {HIGH} where SDS's stays below {NEAR_ZERO}, {when}"
-    return _claim(said, jsd > HIGH and abs(sds) < NEAR_ZERO, sds, jsd)
+    claim = f"JSD's control variate correlates above {HIGH} where SDS's stays below {NEAR_ZERO}, {when}"
+    return _claim(claim, jsd > HIGH and abs(sds) < NEAR_ZERO, sds, jsd)
 
 
 def _less_noise(when: str, values: dict[str, float]) -> dict[str, Any]:

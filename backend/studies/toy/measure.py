@@ -1,10 +1,10 @@
-"""What is measured: how well a control variate follows the estimate, and how much of a gradient is noise.
+"""Measures how well a control variate follows the estimate, and how much of a gradient is noise.
 
 A control variate c lowers the variance of e - c over the draws of the noise if it follows e *from draw to draw, at one
-point and one level*.  A correlation over all points, levels and coordinates at once is something else: whatever moves e
-and c together counts, the guidance term above all, which is the same for every draw.  Both are given:
+point and one level*.  A correlation over all points, levels and coordinates is something else: it includes whatever
+moves e and c together, above all the guidance term, which is the same for every draw.  Both are computed:
 
-    pooled    Pearson's correlation of all entries, as the metric "corr" of a run has it
+    pooled    Pearson's correlation of all entries, like a run's metric "corr"
     within    sum of covariances over sqrt(sum of variances), each at one point, level and coordinate
 """
 
@@ -36,18 +36,18 @@ class Probe:
 
 
 def probe(objective: Objective, prior: Prior, classes: bool, seed: int = 0) -> Probe:
-    """Draws at points around the modes, 0.3 off in each direction, each of which asks for some mode or for none.
+    """Draws at random points around the modes, with a deviation of 0.3, each conditioned on a mode or on none.
 
-    The points, levels and classes are the same for every rule.  What the rule has learned is used and left as it is.
+    Points, levels and classes are the same for every rule.  What the rule has trained is used but not changed.
     """
     objective, generator = copy.deepcopy(objective), torch.Generator().manual_seed(seed)
     x, _ = draw(POINTS, generator)
     x = (x + SPREAD * torch.randn(POINTS, 2, generator=generator)).repeat_interleave(DRAWS, 0)[:, :, None, None]
-    wanted = torch.randint(COUNT, (POINTS,), generator=generator).repeat_interleave(DRAWS) if classes else None
-    asked = conditions(prior, wanted, len(x))
+    target = torch.randint(COUNT, (POINTS,), generator=generator).repeat_interleave(DRAWS) if classes else None
+    condition = conditions(prior, target, len(x))
     levels = torch.linspace(0.02, 0.98, LEVELS).mul(len(prior.alphas_cumprod)).round().long()
     scores = [
-        objective.gradient(Batch(prior, x, level.expand(len(x)), asked, 1 - float(level) / 1000, generator))
+        objective.gradient(Batch(prior, x, level.expand(len(x)), condition, 1 - float(level) / 1000, generator))
         for level in levels
     ]
     parts = (_cells([getattr(score, name) for score in scores]) for name in ("gradient", "estimate", "control"))
@@ -63,7 +63,7 @@ def _cells(rows: list[Tensor | None]) -> Tensor | None:
 
 
 def pooled(estimate: Tensor | None, control: Tensor | None) -> float | None:
-    """Pearson's correlation over all entries; None where a rule names no control variate, or one is constant."""
+    """Pearson's correlation over all entries; None without a control variate, or if one is constant."""
     if estimate is None or control is None:
         return None
     value = correlation(estimate, control)
@@ -71,9 +71,9 @@ def pooled(estimate: Tensor | None, control: Tensor | None) -> float | None:
 
 
 def within(estimate: Tensor | None, control: Tensor | None) -> float | None:
-    """Correlation from draw to draw of (...,D,2), the mean of each cell taken off first.
+    """Correlation from draw to draw of (...,D,2), after subtracting the mean over the draws.
 
-    0 where either does not depend on the draw at all: nothing then follows anything.
+    0 where either does not depend on the draw.
     """
     if estimate is None or control is None:
         return None
@@ -88,6 +88,6 @@ def variance(gradient: Tensor) -> float:
 
 
 def noise_share(gradient: Tensor) -> float:
-    """Which part of the gradient's mean square is that variance: 0 is the same step at every draw, 1 is noise alone."""
+    """The share of that variance in the gradient's mean square: 0 for the same step at every draw, 1 for pure noise."""
     spread = gradient.var(-2, correction=0).sum(-1).mean()
     return float(spread / gradient.square().sum(-1).mean())

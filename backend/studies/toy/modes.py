@@ -1,4 +1,4 @@
-"""The toy's data: eight Gaussians of width 0.1 on the unit circle, and where a point stands among them.
+"""The toy's data: eight Gaussians of width 0.1 on the unit circle, and measures of points among them.
 
 Do, Hua, "Text-to-3D Generation using Jensen-Shannon Score Distillation", supplement, section 4.  A point of the plane
 is a picture of one pixel with two channels: (B,2,1,1).
@@ -14,9 +14,9 @@ from torch import Tensor
 from backend.priors.analytic import Analytic, linear
 
 COUNT, STD = 8, 0.1
-LANDED = 3.0  # widths from a mode's centre within which a point has arrived: 98.9 % of the mode's own points have
-HELD = 50  # a mode counts as reached if one in so many of all points has landed there
-HIGHEST = math.log(COUNT)  # entropy of points spread evenly over all modes, in nats
+LANDED = 3.0  # widths from a mode's centre within which a point has landed: 98.9 % of its own points have
+HELD = 50  # a mode counts as reached if at least one in 50 points has landed there
+HIGHEST = math.log(COUNT)  # entropy in nats of points spread evenly over all modes
 
 
 def means() -> Tensor:

@@ -1,8 +1,8 @@
-"""The prior that the paper's toy trains: an MLP that predicts the noise on a point.
+"""The network of the paper's toy: an MLP that predicts the noise on a point.
 
 128 hidden units, ReLU, LayerNorm, a time embedding; Adam at 1e-3 with cosine annealing, 1000 epochs, batch 128; classes
-are the modes (supplement, section 4).  The paper does not say what an epoch is nor how often the class is left out for
-classifier-free guidance: here eight batches of fresh points, and one time in five.
+are the modes (supplement, section 4).  The paper does not define an epoch, nor how often the class is dropped for
+classifier-free guidance: here eight batches of fresh points, and once in five times.
 """
 
 from __future__ import annotations
@@ -86,13 +86,13 @@ def fresh(seed: int) -> Network:
 
 
 def save(network: Network, file: Path, epochs: int, seed: int) -> None:
-    """Keep a trained network, and what it was trained with."""
+    """Save a trained network with its training settings."""
     with replacing(file) as temporary:
         save_file(network.state_dict(), temporary, {"epochs": str(epochs), "seed": str(seed)})
 
 
 def load(file: Path, epochs: int, seed: int) -> Network | None:
-    """The network in the file if it is whole and was trained with these settings, else None."""
+    """The network in the file if it is complete and was trained with these settings, else None."""
     try:
         with safe_open(file, "pt") as kept:
             if kept.metadata() != {"epochs": str(epochs), "seed": str(seed)}:

@@ -1,4 +1,4 @@
-"""From trajectories and probes to toy.json."""
+"""Computes the content of toy.json from trajectories and probes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from backend.studies.toy.experiment import ANNEALED, PAPER_STEPS, SEEDS, STARTS,
 from backend.studies.toy.measure import Probe, noise_share, pooled, probe, variance, within
 from backend.studies.toy.modes import COUNT, HELD, entropy, histogram, landed, log_density, means
 
-FEWER = 200  # seeds of the tasks that only go with the main one
+FEWER = 200  # seeds of the tasks besides the main one
 
 
 @dataclass(frozen=True)
@@ -25,13 +25,13 @@ class Measured:
     name: str
     free: Walk  # no class, t uniform
     annealed: Walk  # no class, t falling
-    asked: Walk  # a class with guidance, t uniform
+    guided: Walk  # a class with guidance, t uniform
     probe: Probe  # a class with guidance
     free_probe: Probe  # no class
 
     def first_pairs(self) -> tuple[Tensor | None, Tensor | None]:
         """Estimates and control variates (10,S,N,2) of the paper's ten steps, with guidance."""
-        return first_steps(self.asked)
+        return first_steps(self.guided)
 
 
 def first_steps(done: Walk) -> tuple[Tensor | None, Tensor | None]:
@@ -46,13 +46,13 @@ def measure(variant: Variant, prior: Prior, seeds: int, steps: int) -> Measured:
     fewer = min(seeds, FEWER)
     free = walk(variant, prior, Task(seeds, steps))
     annealed = walk(variant, prior, Task(fewer, steps, ANNEALED))
-    asked = walk(variant, prior, Task(fewer, steps, classes=True))
-    probes = (probe(done.objective, prior, classes) for done, classes in ((asked, True), (free, False)))
-    return Measured(variant.name, free, annealed, asked, *probes)
+    guided = walk(variant, prior, Task(fewer, steps, classes=True))
+    probes = (probe(done.objective, prior, classes) for done, classes in ((guided, True), (free, False)))
+    return Measured(variant.name, free, annealed, guided, *probes)
 
 
 def counts(seeds: int) -> list[int]:
-    """The paper's numbers of seeds as far as there are so many, and all."""
+    """The paper's numbers of seeds that are below the number of seeds, and that number."""
     return [*(many for many in SEEDS if many < seeds), seeds]
 
 
@@ -78,12 +78,12 @@ def summary(found: list[Measured]) -> dict[str, Any]:
         **endings(found, lambda m: m.free.path[-1]),
         "annealed": endings(found, lambda m: m.annealed.path[-1]),
         "ten_steps": endings(found, lambda m: m.free.path[min(PAPER_STEPS, len(m.free.path) - 1)]),
-        "asked": table(_asked),
+        "asked": table(_class_hits),
     }
 
 
 def endings(found: list[Measured], of: Callable[[Measured], Tensor]) -> dict[str, Any]:
-    """Where points (S,N,2) are: by objective, start and number of seeds."""
+    """Measures of the points (S,N,2), by objective, start and number of seeds."""
     measures: dict[str, Callable[[Tensor], Any]] = {
         "mode_entropy": lambda x: entropy(histogram(landed(x))),
         "mode_entropy_of_nearest": lambda x: entropy(histogram(torch.cdist(x, means()).argmin(1))),
@@ -104,19 +104,19 @@ def endings(found: list[Measured], of: Callable[[Measured], Tensor]) -> dict[str
     }
 
 
-def _asked(measured: Measured) -> dict[str, float]:
-    """How well the points did what they were asked: the share in their own mode, and -log p under it (median)."""
-    points = measured.asked.path[-1]
-    wanted = (torch.arange(points.shape[1]) % COUNT).repeat(len(STARTS))
+def _class_hits(measured: Measured) -> dict[str, float]:
+    """How well the points reached their class: the share in their own mode, and -log p under it (median)."""
+    points = measured.guided.path[-1]
+    target = (torch.arange(points.shape[1]) % COUNT).repeat(len(STARTS))
     flat = points.flatten(0, 1)
     return {
-        "hit": float((landed(flat) == wanted).float().mean()),
-        "median_negative_log_likelihood": -float(log_density(flat, wanted).median()),
+        "hit": float((landed(flat) == target).float().mean()),
+        "median_negative_log_likelihood": -float(log_density(flat, target).median()),
     }
 
 
 def finite(value: Any) -> Any:
-    """The same with numbers rounded, and null for those that JSON does not know."""
+    """The same with numbers rounded, and null for NaN and infinity."""
     if isinstance(value, dict):
         return {key: finite(below) for key, below in value.items()}
     if isinstance(value, list):

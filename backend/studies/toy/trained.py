@@ -28,8 +28,8 @@ class Trained:
         self.image_size, self.device = 1, torch.device("cpu")
 
     def encode(self, images: Tensor) -> Tensor:
-        """A plane has no pictures."""
-        raise PriorError("The toy's prior knows points of a plane and no pictures.")
+        """Not available: points of a plane are not pictures."""
+        raise PriorError("The toy's prior is for points of a plane and has no pictures.")
 
     decode = encode
 
@@ -43,12 +43,12 @@ class Trained:
         return eps[:, :, None, None]
 
     def twin(self, rank: int, seed: int) -> NetworkTwin:
-        """A low-rank twin, for the rules that teach one."""
+        """A low-rank twin, for the rules that train one."""
         return NetworkTwin(self.network, rank, seed)
 
 
 def label_of(text: str) -> int:
-    """The class of a text; PriorError where it names none."""
+    """The class of a text; PriorError where it is not one."""
     if text and (not text.isdecimal() or int(text) >= COUNT):
-        raise PriorError(f'The text "{text}" names no mode: write a number from 0 to {COUNT - 1}, or nothing.')
+        raise PriorError(f'The text "{text}" is not a mode: use a number from 0 to {COUNT - 1}, or no text.')
     return int(text) if text else COUNT

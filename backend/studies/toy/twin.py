@@ -1,4 +1,4 @@
-"""A low-rank twin of the toy's network, for the rules that teach one (VSD, ASD) or ask it for gradients (LODS)."""
+"""A low-rank twin of the toy's network, for the rules that train one (VSD, ASD) or need its gradients (LODS)."""
 
 from __future__ import annotations
 
@@ -37,5 +37,5 @@ class NetworkTwin:
         return frozen + self.parameters[f"{layer}.b"] @ self.parameters[f"{layer}.a"]
 
     def gradients(self, loss: Tensor, wrt: Sequence[Tensor]) -> list[Tensor]:
-        """Of a loss that was made from `predict`."""
+        """Gradients of a loss that was computed from `predict`."""
         return list(torch.autograd.grad(loss, list(wrt)))

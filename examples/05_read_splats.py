@@ -47,7 +47,8 @@ if __name__ == "__main__":
     page = np.ones((SIDE, SIDE, 3))
     column, row = ((means[:, 0] + 1) / 2 * SIDE).astype(int), ((1 - means[:, 2]) / 2 * SIDE).astype(int)
     for i in np.argsort(-means[:, 1]):  # -Y is the front
-        if 0 <= row[i] < SIDE and 0 <= column[i] < SIDE:
-            page[row[i], column[i]] += cover[i] * (splats["colours"][i] - page[row[i], column[i]])
+        if 0 < row[i] < SIDE and 0 < column[i] < SIDE:
+            dot = page[row[i] - 1 : row[i] + 2, column[i] - 1 : column[i] + 2]
+            dot += cover[i] * (splats["colours"][i] - dot)
     Path("out").mkdir(exist_ok=True)
     Image.fromarray((255 * page).astype(np.uint8)).save("out/dots.png")

@@ -26,9 +26,7 @@ def pages() -> Iterator[tuple[str, str | bytes]]:
 def _script(name: str, source: str) -> str:
     said = ast.get_docstring(tree := ast.parse(source)) or ""
     code = source.splitlines(keepends=True)[tree.body[0].end_lineno :]
-    picture = f"{Path(name).stem}.png"
-    shown = f"![What it makes]({picture})\n\n" if (PICTURES / picture).exists() else ""
-    return f'{prose(said)}\n\n{shown}```python title="examples/{name}"\n{"".join(code).strip()}\n```\n'
+    return f'{prose(said)}\n\n{_picture(name)}```python title="examples/{name}"\n{"".join(code).strip()}\n```\n'
 
 
 def _notebook(name: str, notebook: dict[str, list[dict[str, str]]]) -> str:
@@ -36,5 +34,11 @@ def _notebook(name: str, notebook: dict[str, list[dict[str, str]]]) -> str:
     for cell in notebook["cells"]:
         text = "".join(cell["source"])
         parts.append(f"```python\n{text}\n```" if cell["cell_type"] == "code" else text)
-    parts.insert(1, f"The notebook: `examples/{name}`.")
+    parts.insert(1, f"{_picture(name)}The notebook: `examples/{name}`.")
     return "\n\n".join(parts) + "\n"
+
+
+def _picture(name: str) -> str:
+    """What an example makes in 150 steps, where docs/examples holds a picture of it."""
+    file = f"{Path(name).stem}.png"
+    return f"![What it makes]({file})\n\n" if (PICTURES / file).exists() else ""

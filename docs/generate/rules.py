@@ -24,8 +24,8 @@ SHEETS = {
 }
 INDEX = """# The rules
 
-A rule turns what the prior says of noisy pictures into a gradient on the clean ones. `ε̂ = ε_away + s (ε_y - ε_away)`
-is classifier-free guidance of scale `s`, away from the negative prompt, or from no prompt.
+A rule turns what the prior says of noisy pictures into a gradient on the clean ones. Classifier-free guidance of scale
+`s` is `eps_hat = eps_away + s (eps_y - eps_away)`, away from the negative prompt, or from no prompt.
 [How they compare](../objectives.md), and what they do on [eight Gaussians](../toy.md).
 
 """

@@ -1,6 +1,7 @@
-"""Every example runs in a process of its own, with a few steps, in an empty folder; and what it makes is looked at.
+"""Every example runs in a process of its own, with two steps, in an empty folder; and what it makes is looked at.
 
-The processes are forked from one that has imported torch and the backend, which else take most of the time.
+The processes are forked from one that has imported torch and the backend, which else takes most of the time, and all
+start at once.
 """
 
 import importlib
@@ -9,7 +10,7 @@ import multiprocessing
 import os
 import runpy
 import sys
-from contextlib import redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import gsply
@@ -30,34 +31,41 @@ SECONDS = 300  # the machine may be busy
 START = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 
 
+class Running:
+    """A process, and the folder that it works in."""
+
+    def __init__(self, folder, target, *arguments):
+        context = multiprocessing.get_context(START)
+        context.set_forkserver_preload(["backend.run.session", "backend.kits.make", "blender_addon.client"])
+        self.folder, self.process = folder, context.Process(target=target, args=(folder, *arguments))
+        self.process.start()
+
+    def printed(self):
+        """What it printed, once it has ended well."""
+        self.process.join(SECONDS)
+        printed = (self.folder / "printed").read_text()
+        assert self.process.exitcode == 0, printed
+        return printed
+
+
 @pytest.fixture(scope="module")
-def processes():
-    context = multiprocessing.get_context(START)
-    context.set_forkserver_preload(["backend.run.session", "backend.kits.make", "blender_addon.client"])
-    return context
-
-
-@pytest.fixture
-def run(processes, tmp_path, monkeypatch):
-    """Runs a file in `tmp_path`, and gives what it printed."""
-    monkeypatch.setenv("PYTHONPATH", str(EXAMPLES.parent))  # for the processes that an example starts
-
-    def call(target, *arguments):
-        process = processes.Process(target=target, args=(tmp_path, *arguments))
-        process.start()
-        process.join(SECONDS)
-        assert process.exitcode == 0, (tmp_path / "printed").read_text()
-        return (tmp_path / "printed").read_text()
-
-    return call
+def started(tmp_path_factory):
+    """Every example that needs no other, by its name."""
+    alone = [script.stem for script in SCRIPTS if script.stem != "05_read_splats"]
+    running = {name: Running(tmp_path_factory.mktemp(name), as_script, name) for name in reversed(alone)}
+    running["own_rule"] = Running(tmp_path_factory.mktemp("notebook"), as_notebook)
+    yield running
+    for one in running.values():
+        one.process.kill()
+        one.process.join()
 
 
 def as_script(folder, name, *arguments):
     """What `python -m examples.NAME ARGUMENTS` does."""
     os.chdir(folder)
-    os.environ |= QUICK
+    os.environ |= QUICK | {"PYTHONPATH": str(EXAMPLES.parent)}  # for the processes that it starts
     sys.argv[1:] = arguments
-    with Path("printed").open("w") as file, redirect_stdout(file):
+    with Path("printed").open("w") as file, redirect_stdout(file), redirect_stderr(file):
         runpy.run_module(f"examples.{name}", run_name="__main__", alter_sys=True)
 
 
@@ -86,18 +94,19 @@ def test_a_docstring_is_a_page(script):
     assert f"python -m examples.{script.stem}" in said
 
 
-def test_own_rule(run, tmp_path):
-    printed = run(as_script, "01_own_rule")
-    assert printed.count("StepDone") == 2
-    out = tmp_path / "out/own-rule"
+def test_own_rule(started):
+    example = started["01_own_rule"]
+    assert example.printed().count("StepDone") == 2
+    out = example.folder / "out/own-rule"
     assert json.loads((out / "job.json").read_text())["recipe"]["options"]["guidance_scale"] == 1
     assert len(read_ply(out / "splats.ply")) == 3000
     assert Image.open(out / "turntable.png").size == (8 * 256, 256)
 
 
-def test_own_prior(run, tmp_path):
-    run(as_script, "02_own_prior")
-    assert Image.open(tmp_path / "out/own-prior/turntable.png").size == (8 * 256, 256)
+def test_own_prior(started):
+    example = started["02_own_prior"]
+    assert example.printed().count("StepDone") == 2
+    assert Image.open(example.folder / "out/own-prior/turntable.png").size == (8 * 256, 256)
 
 
 def test_the_globe_is_seen_from_the_front_as_it_is():
@@ -126,27 +135,30 @@ def test_the_globes_noise_is_the_gradient_of_its_density():
     torch.testing.assert_close(globe.predict(x_t.detach(), t, condition), -sigma * score)
 
 
-def test_own_kit(run, tmp_path):
-    run(as_script, "03_own_kit")
-    kit = Kit(tmp_path / "out/toadstools")
+def test_own_kit(started):
+    example = started["03_own_kit"]
+    assert example.printed().count("Photographed") == 2
+    kit = Kit(example.folder / "out/toadstools")
     assert (kit.name, sorted(thing.name for thing in kit.objects)) == (
         "Toadstools",
         ["Brown toadstool", "Red toadstool"],
     )
-    assert (tmp_path / "out/own-kit/turntable.png").exists()
+    assert (example.folder / "out/own-kit/turntable.png").exists()
 
 
-def test_headless_batch_goes_on_and_is_read_elsewhere(run, tmp_path):
-    assert run(as_script, "04_headless_batch").count("2 steps, 2 calls of the prior") == 2
-    out = tmp_path / "out/batch"
+def test_headless_batch_goes_on_and_is_read_elsewhere(started):
+    example = started["04_headless_batch"]
+    assert example.printed().count("2 steps, 2 calls of the prior") == 2
+    out = example.folder / "out/batch"
     assert Image.open(out / "sheet.png").height == 96 + 20
     (out / "a-red-apple-0/turntable.png").unlink()
-    again = run(as_script, "04_headless_batch")
+    again = Running(example.folder, as_script, "04_headless_batch").printed()
     assert (again.count("a-red-apple-0: 2 steps"), again.count("a-desk-lamp")) == (1, 0)
 
     file = out / "a-red-apple-0/splats.ply"
-    assert run(as_script, "05_read_splats", str(file)).startswith("3000 splats between")
-    assert np.asarray(Image.open(tmp_path / "out/dots.png")).min() < 200
+    read = Running(example.folder, as_script, "05_read_splats", str(file))
+    assert read.printed().startswith("3000 splats between")
+    assert np.asarray(Image.open(example.folder / "out/dots.png")).min() < 200
     ours, theirs = module("05_read_splats").read(file), gsply.plyread(file)
     np.testing.assert_array_equal(ours["means"], theirs.means[:, [0, 2, 1]] * [1, 1, -1])
     np.testing.assert_allclose(ours["sigmas"], np.exp(theirs.scales))
@@ -156,21 +168,22 @@ def test_headless_batch_goes_on_and_is_read_elsewhere(run, tmp_path):
     np.testing.assert_allclose(ours["opacities"], splats.opacity_logits.sigmoid(), atol=1e-6)
 
 
-def test_drive_the_server(run, tmp_path):
-    printed = run(as_script, "06_drive_the_server").splitlines()
+def test_drive_the_server(started):
+    example = started["06_drive_the_server"]
+    printed = example.printed().splitlines()
     assert printed[:2] == ["step 1 of 4", "step 2 of 4"]
     assert printed[-1].startswith("stopped")
-    arrays = np.load(tmp_path / "out/driven.npz")
+    arrays = np.load(example.folder / "out/driven.npz")
     assert {name: arrays[name].shape for name in arrays} == {
         "means": (3000, 3),
         "scales": (3000, 3),
         "sh": (3000, 1, 3),
     }
-    (job,) = (file.parent for file in (tmp_path / "out/served").glob("*/job.json"))
+    (job,) = (file.parent for file in (example.folder / "out/served").glob("*/job.json"))
     assert json.loads((job / "job.json").read_text())["prompt"] == "a red apple"
 
 
-def test_the_notebook(run):
-    found = json.loads(run(as_notebook))
+def test_the_notebook(started):
+    found = json.loads(started["own_rule"].printed())
     assert found["shares"]["paired"] < found["shares"]["sds"] / 2
     assert (found["size"], found["steps"]) == ([940, 500], 2)

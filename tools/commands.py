@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 
+from tools import docs
 from tools.doctor import doctor
 from tools.environments import Environment, SetUpError, environments, newer_blenders, wire_environment
 from tools.installing import set_up
@@ -57,6 +58,7 @@ def main(arguments: Sequence[str]) -> int:
         ("serve", "the backend that Blender talks to; options go to `python -m backend serve`"),
         ("package", "the extension's zips and a repository of them, in dist"),
         ("setup", "make the environments, nothing else"),
+        ("docs", "the documentation site, in work/site; --out DIR"),
         ("lock", "write the locks anew, after a change of pyproject.toml (needs uv)"),
         ("doctor", "what is installed, what is missing, what mends it"),
     ):
@@ -103,6 +105,8 @@ def _run(args: argparse.Namespace, others: list[str]) -> int:  # noqa: PLR0911
         case "setup":
             set_up(backend, "run", "dev")
             set_up(blender, "run")
+        case "docs":
+            return docs.main(others)
         case "lock":
             write_locks(ROOT)
         case "serve":

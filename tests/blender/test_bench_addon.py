@@ -14,5 +14,5 @@ def test_ticks_take_the_snapshots_that_were_sent():
 def test_the_codec_row_says_how_much_travelled():
     row = codec_row(1000, rounds=3)
     assert row["MB"] == pytest.approx(1000 * 4 * (3 + 4 + 3 + 1 + 3) / 1e6, rel=0.01)
-    assert row["with loopback ms"] > row["decode ms"] > 0
+    assert min(row["encode ms"], row["decode ms"], row["with loopback ms"], row["loopback GB/s"]) > 0
     assert table([row]).count("\n") == 1

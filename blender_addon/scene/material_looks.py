@@ -72,9 +72,10 @@ def look_of(material: bpy.types.Material) -> Look:
     return _image_look(material, source, picture, direct=picture[0] == node)
 
 
-def _rgba(values: Iterable[float]) -> Colour:
-    red, green, blue, alpha = values
-    return red, green, blue, alpha
+def _rgba(value: Any) -> Colour:
+    """A socket's value as the colour that Blender makes of it: a number is a grey, and a vector has no alpha."""
+    red, green, blue, *alpha = value if isinstance(value, Iterable) else (value, value, value)
+    return float(red), float(green), float(blue), float(alpha[0]) if alpha else 1.0
 
 
 def _image_look(material: bpy.types.Material, source: Socket, found: tuple[Node, Groups], direct: bool) -> Look:

@@ -60,7 +60,8 @@ class SPLATSMITH_OT_make_kit(bpy.types.Operator):
         sources = wanted.sources(context)
         if not sources:
             return refuse(self, NO_SOURCES[wanted.source])
-        assert addon_state.welcome is not None
+        if addon_state.welcome is None:  # it has answered since the timer's last tick
+            return refuse(self, "The backend has only just answered: press Make Kit once more.")
         kits, repository = Path(addon_state.welcome.kits), Path(bpy.path.abspath(chosen.backend_folder))
         if not addon_state.welcome.kits or not kits.is_dir():
             return refuse(self, f"The backend keeps its kits in {kits}, which is not on this computer: make it there.")

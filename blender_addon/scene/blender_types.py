@@ -1,7 +1,7 @@
 """Blender's data with exact types, where its stubs leave them open.
 
-The stubs (fake-bpy-module) say of much that it may be None or one of many types.  Each function here says in one place
-what is known about it; none of them does anything when it runs but hand the data on.
+In the stubs (fake-bpy-module) much may be None or one of many types.  Each function here says in one place what the
+add-on knows about it.  Nothing is checked or changed when it runs.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from .shared.messages import (
     Welcome,
 )
 from .ui.drawing import pictures
-from .ui.properties import take_priors
+from .ui.properties import scene_settings, take_priors
 from .view.live_view import live_view
 
 
@@ -74,7 +74,7 @@ def _take_state(state: JobState) -> None:
     _show_thumbnail(state)
     if state.state == "failed":
         live_view.hide(state.job)
-    wanted = bpy.context.scene.splatsmith.auto_import and find_object(state.job, "place") is not None
+    wanted = scene_settings(bpy.context).auto_import and find_object(state.job, "place") is not None
     if just_done and wanted and state.has_splats and addon_state.client is not None:
         addon_state.expect_results(state.job)
         addon_state.client.send(Fetch(job=state.job))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import bpy
 
 from . import timer
@@ -35,9 +37,8 @@ MODULES = (
     panels,
     kit_panel,
 )
-_register_classes, _unregister_classes = bpy.utils.register_classes_factory(
-    [cls for module in MODULES for cls in module.CLASSES]
-)
+_factory: Any = bpy.utils.register_classes_factory  # in the stubs it returns nothing
+_register_classes, _unregister_classes = _factory([cls for module in MODULES for cls in module.CLASSES])
 
 
 def register() -> None:

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import time
 import traceback
+from typing import Any
 
 import bpy
 
 from .incoming import dispatch
 from .net.state import IDENTITY, addon_state
+from .scene.blender_types import window_manager
 from .scene.importers.splats import read_splats
 from .scene.placing import find_object, splat_objects
 from .ui.connect import autostart, connect, note_new_connection
 from .ui.job_list import active_job, sync_list
-from .ui.properties import describe_options
+from .ui.properties import describe_options, scene_settings
 from .view.live_view import live_view
 
 BUDGET = 0.008  # seconds that a tick spends on messages
@@ -81,7 +83,7 @@ def _tick(context: bpy.types.Context) -> None:
             dispatch(messages[0])
         except Exception as error:  # only this message is lost
             _report(error)
-    describe_options(context.scene.splatsmith)
+    describe_options(scene_settings(context))
     sync_list(context.window_manager)
     addon_state.watch(_watched(context))
     changed |= _place_one(context)
@@ -108,10 +110,11 @@ def _place_one(context: bpy.types.Context) -> bool:
     job = next((job for job, delivery in addon_state.deliveries.items() if delivery.complete), None)
     if job is None or context.window is None:
         return False
-    if _busy(context) or not bpy.ops.splatsmith.place_result.poll():
+    operators: Any = bpy.ops  # the stubs know Blender's own alone
+    if _busy(context.window) or not operators.splatsmith.place_result.poll():
         return False
     try:
-        bpy.ops.splatsmith.place_result("EXEC_DEFAULT", True, job=job)
+        operators.splatsmith.place_result("EXEC_DEFAULT", True, job=job)
     except RuntimeError as error:  # what the operator reported; the panel shows it too
         addon_state.deliveries.pop(job, None)
         if not addon_state.notice:
@@ -119,9 +122,9 @@ def _place_one(context: bpy.types.Context) -> bool:
     return True
 
 
-def _busy(context: bpy.types.Context) -> bool:
+def _busy(window: bpy.types.Window) -> bool:
     """Whether the artist is in the middle of a move, a rotation, an edit ..."""
-    return any(running.bl_idname.startswith(BUSY) for running in context.window.modal_operators)
+    return any(running.bl_idname.startswith(BUSY) for running in window.modal_operators)
 
 
 def _step_kit(context: bpy.types.Context) -> bool:
@@ -129,7 +132,7 @@ def _step_kit(context: bpy.types.Context) -> bool:
     kit = addon_state.kit
     if kit is None or kit.ended:
         return False
-    if kit.state == "exporting" and (context.window is None or context.mode != "OBJECT" or _busy(context)):
+    if kit.state == "exporting" and (context.window is None or context.mode != "OBJECT" or _busy(context.window)):
         return False
     return kit.step()
 
@@ -153,13 +156,13 @@ def _draw_one() -> bool:
 
 def redraw(context: bpy.types.Context) -> None:
     """Ask Blender to redraw all 3D views with their sidebars."""
-    for window in context.window_manager.windows:
+    for window in window_manager(context).windows:
         for area in window.screen.areas:
             if area.type == "VIEW_3D":
                 area.tag_redraw()
 
 
-@bpy.app.handlers.persistent
+@bpy.app.handlers.persistent  # type: ignore[untyped-decorator]
 def _forget_file(*_file: object) -> None:
     """Another file was opened: drop what is drawn for the last one, and the results requested for it."""
     live_view.clouds.clear()

@@ -1,7 +1,7 @@
 """# Driving the server from Python
 
-What Blender does, in sixty lines.  `blender_addon.net.client.Client` needs no Blender: a thread that keeps the connection
-up, a `send` that survives a lost line, and a `receive` that never waits.  The messages are the structs of
+What Blender does, in sixty lines.  `blender_addon.net.client.Client` needs no Blender: a thread that keeps the
+connection up, a `send` that survives a lost line, and a `receive` that never waits.  The messages are the structs of
 `shared/messages.py`; an order has an id of its own, and is carried out once however often it is sent.
 
 A job's small news (`Progress`, `JobState`) comes to every client; pictures and splats come to those that `Watch` it.

@@ -138,6 +138,8 @@ def tick_row(count: int, for_seconds: float = 6.0) -> dict[str, Any]:
     """How long ticks take while splats stream: those that took a message or more, and all."""
     import bpy
 
+    context: Any = bpy.context  # the stubs do not know the add-on's properties and operators
+    operators: Any = bpy.ops
     bpy.ops.wm.read_factory_settings(use_empty=True)
     bpy.ops.preferences.addon_enable(module="blender_addon")
     from blender_addon import timer
@@ -146,11 +148,11 @@ def tick_row(count: int, for_seconds: float = 6.0) -> dict[str, Any]:
 
     stream = Stream(count)
     stream.start()
-    bpy.context.preferences.addons["blender_addon"].preferences.address = f"127.0.0.1:{stream.port}"
+    context.preferences.addons["blender_addon"].preferences.address = f"127.0.0.1:{stream.port}"
     while not (addon_state.ready and addon_state.welcome):
         timer.tick()
-    bpy.context.scene.splatsmith.prompt = "a ball"
-    bpy.ops.splatsmith.generate()
+    context.scene.splatsmith.prompt = "a ball"
+    operators.splatsmith.generate()
     took, busy, end = [], [], time.monotonic() + for_seconds
     while time.monotonic() < end:
         before = {job: id(cloud) for job, cloud in live_view.clouds.items()}

@@ -15,6 +15,7 @@ import msgspec
 from ..shared.messages import (
     ENDED,
     Continue,
+    FromClient,
     Generate,
     Jobs,
     JobState,
@@ -120,6 +121,11 @@ class AddonState:
     def connected(self, welcome: Welcome) -> None:
         """Take note of a new connection.  The backend sends the list of jobs by itself, and is told what to watch."""
         self.welcome, self.watched, self.trouble = welcome, (), NO_TROUBLE
+
+    def send(self, request: FromClient) -> None:
+        """Send a request.  The buttons for it are grey unless the backend answers, so there is a client."""
+        assert self.client is not None
+        self.client.send(request)
 
     def generate(self, request: Generate) -> None:
         """Ask for a job and list it at once; the backend's first news of the job replaces this row."""

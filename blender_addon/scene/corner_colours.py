@@ -12,6 +12,7 @@ import bpy
 import numpy as np
 from numpy.typing import NDArray
 
+from .blender_types import attribute_items
 from .importers.splats import srgb
 from .material_looks import ImageTexture, Look, active_colour, attribute_without_material, look_of
 
@@ -120,7 +121,7 @@ def _attribute(mesh: bpy.types.Mesh, name: str) -> Bytes | None:
     attribute = mesh.color_attributes.get(name) if name else active_colour(mesh)
     if attribute is None:
         return None
-    values = read_property(attribute.data, "color_srgb", 4)
+    values = read_property(attribute_items(attribute), "color_srgb", 4)
     if attribute.domain == "POINT":
         values = values[read_property(mesh.loops, "vertex_index", 1, np.int32)[:, 0]]
     return _bytes(values)
@@ -140,13 +141,15 @@ def _uvs(mesh: bpy.types.Mesh, picture: ImageTexture) -> Floats | None:
 def _pixels(image: bpy.types.Image) -> Floats | None:
     """sRGB (H,W,4), the lowest row first; None if the image is empty or too large to be loaded."""
     width, height = image.size
-    if not width or not height or len(image.pixels) != width * height * image.channels or image.channels < 3:
+    stored: Any = image.pixels  # a float in the stubs
+    if not width or not height or len(stored) != width * height * image.channels or image.channels < 3:
         return None
     flat = np.empty(width * height * image.channels, np.float32)
-    image.pixels.foreach_get(flat)
+    stored.foreach_get(flat)
     pixels = np.ones((height, width, 4), np.float32)
     pixels[..., :3] = flat.reshape(height, width, image.channels)[..., :3]
-    if image.is_float or image.colorspace_settings.name != "sRGB":
+    space: Any = image.colorspace_settings  # its names come from a file, so the stubs know none
+    if image.is_float or space.name != "sRGB":
         pixels[..., :3] = srgb(pixels[..., :3])
     return pixels
 

@@ -7,8 +7,11 @@ comes from procedural textures, the material's viewport colour is taken, with a 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import bpy
 
+from .blender_types import Node, tree_of
 from .material_looks import Colour, Look, attribute_without_material, look_of
 
 
@@ -60,15 +63,15 @@ class StandInMaterials:
         if look.picture is None:
             return self._plain(material, look.colour)
         stand_in = self._plain(material, (1, 1, 1, 1))
-        nodes, links = stand_in.node_tree.nodes, stand_in.node_tree.links
-        picture = nodes.new("ShaderNodeTexImage")
+        nodes, links = tree_of(stand_in).nodes, tree_of(stand_in).links
+        picture: Node = nodes.new("ShaderNodeTexImage")
         picture.image, picture.extension = look.picture.node.image, look.picture.node.extension
         links.new(picture.outputs["Color"], _principled(stand_in).inputs["Base Color"])
-        laid = nodes.new("ShaderNodeMapping")
+        laid: Node = nodes.new("ShaderNodeMapping")
         place, turn, scale = look.picture.turn.decompose()
         laid.inputs["Location"].default_value, laid.inputs["Scale"].default_value = place, scale
         laid.inputs["Rotation"].default_value = turn.to_euler()
-        uv = nodes.new("ShaderNodeUVMap")
+        uv: Node = nodes.new("ShaderNodeUVMap")
         uv.uv_map = look.picture.uv
         links.new(uv.outputs["UV"], laid.inputs["Vector"])
         links.new(laid.outputs["Vector"], picture.inputs["Vector"])
@@ -84,16 +87,18 @@ class StandInMaterials:
         return self._made[material.name_full]
 
 
-def _principled(material: bpy.types.Material) -> bpy.types.Node:
-    return next(node for node in material.node_tree.nodes if node.type == "BSDF_PRINCIPLED")
+def _principled(material: bpy.types.Material) -> Node:
+    nodes: Iterable[Node] = tree_of(material).nodes
+    return next(node for node in nodes if node.type == "BSDF_PRINCIPLED")
 
 
 def _exporter_understands(material: bpy.types.Material, look: Look) -> bool:
     """Whether the exporter finds the colour: it looks for the first Principled node's image or plain colour."""
-    nodes = list(material.node_tree.nodes) if material.use_nodes and material.node_tree else []
+    nodes: list[Node] = list(material.node_tree.nodes) if material.use_nodes and material.node_tree else []
     first = next((node for node in nodes if node.type == "BSDF_PRINCIPLED" and not node.mute), None)
-    known = look.source is not None and look.source.node == first
-    return known and (look.picture is not None or not look.source.is_linked)
+    if look.source is None or look.source.node != first:
+        return False
+    return look.picture is not None or not look.source.is_linked
 
 
 def _activate(mesh: bpy.types.Mesh, name: str) -> bool:

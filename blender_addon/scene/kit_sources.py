@@ -13,17 +13,19 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import bpy
 from mathutils import Matrix
 
 from ..net.kit_maker import ExportError
+from .blender_types import current_scene, mesh_of
 from .kit_materials import StandInMaterials
 from .visible_meshes import is_splats, materials_of, visible_meshes
 
 CAN_SHOW = ("MESH", "CURVE", "CURVES", "SURFACE", "FONT", "META", "EMPTY")  # an empty may show a collection
 MOST_TRIANGLES = 2_000_000
-EXPORT = {
+EXPORT: dict[str, Any] = {
     "export_format": "GLB",
     "use_active_scene": True,
     "export_animations": False,
@@ -64,7 +66,7 @@ def sources_of(objects: Iterable[bpy.types.Object]) -> list[KitSource]:
     groups: dict[bpy.types.Object, list[bpy.types.Object]] = {}
     for obj in chosen:
         top = obj
-        while top.parent in chosen:
+        while top.parent is not None and top.parent in chosen:
             top = top.parent
         groups.setdefault(top, []).append(obj)
     ordered = ((top, sorted(group, key=lambda obj: obj != top)) for top, group in groups.items())
@@ -87,7 +89,8 @@ def export_source(source: KitSource, file: Path, own_front: bool) -> list[str]:
     Raises:
         ExportError: it shows nothing, it is too large, or the exporter refuses it.
     """
-    objects = [found for key in source.parts if (found := bpy.data.objects.get(key)) is not None]
+    found: list[bpy.types.Object | None] = [bpy.data.objects.get(key) for key in source.parts]
+    objects = [obj for obj in found if obj is not None]
     if not objects:
         raise ExportError("it is not in this file any more.")
     if any(map(is_splats, objects)):
@@ -118,7 +121,7 @@ def _can_show(obj: bpy.types.Object) -> bool:
 def _temporary_scene() -> Iterator[bpy.types.Scene]:
     """An empty scene at the artist's frame, which is removed afterwards."""
     scene = bpy.data.scenes.new("Splatsmith kit")
-    scene.frame_current = bpy.context.scene.frame_current
+    scene.frame_current = current_scene(bpy.context).frame_current
     try:
         yield scene
     finally:
@@ -133,14 +136,16 @@ def _copies(
         scene.collection.objects.link(part)
     layer = scene.view_layers[0]
     layer.update()
-    found, copied, triangles = [], {}, 0
-    for obj, matrix, _ in visible_meshes(layer.depsgraph):
-        triangles += len(obj.data.loops) - 2 * len(obj.data.polygons)
+    copied: dict[int, bpy.types.Mesh] = {}
+    found, triangles = [], 0
+    for obj, matrix, _ in visible_meshes(cast(bpy.types.Depsgraph, layer.depsgraph)):
+        shown = mesh_of(obj)
+        triangles += len(shown.loops) - 2 * len(shown.polygons)
         if triangles > MOST_TRIANGLES:
             raise ExportError(f"it has more than {MOST_TRIANGLES:,} triangles: add a Decimate modifier.")
-        key = obj.data.as_pointer()
+        key = shown.as_pointer()
         if key not in copied:
-            copied[key] = obj.data.copy()
+            copied[key] = shown.copy()
             made.meshes.append(copied[key])
             materials.assign(copied[key], materials_of(obj), obj.name)
         found.append((copied[key], matrix))
@@ -170,7 +175,7 @@ def _place_copies(
 
 def _export(scene: bpy.types.Scene, file: Path) -> None:
     """Export the scene.  The window shows it meanwhile, but nothing is drawn before this ends, so nobody sees that."""
-    window = bpy.context.window
+    window = cast(bpy.types.Window, bpy.context.window)  # the timer exports only where there is one
     before, layer = window.scene, window.view_layer
     window.scene = scene
     try:

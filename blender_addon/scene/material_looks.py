@@ -6,15 +6,18 @@ gives the colour, and from there to a plain colour, a colour attribute or an ima
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import bpy
 import numpy as np
 from mathutils import Euler, Matrix, Vector
 
+from .blender_types import Node, Socket, attribute_items
+
 Colour = tuple[float, float, float, float]
-Groups = tuple[bpy.types.Node, ...]
+Groups = tuple[Node, ...]
 SHADERS = ("BSDF", "EMISSION", "SUBSURFACE", "EEVEE_SPECULAR")
 SEEN_THROUGH = ("BSDF_TRANSPARENT", "BSDF_REFRACTION")
 UNTOUCHED = 0.8  # of a new material's Base Color
@@ -24,9 +27,9 @@ UNTOUCHED = 0.8  # of a new material's Base Color
 class ImageTexture:
     """The image of a material: by which UVs it is mapped ("" for the active ones), and how they are transformed."""
 
-    node: bpy.types.Node
+    node: Node
     uv: str = ""
-    turn: Matrix = field(default_factory=Matrix)
+    turn: Any = field(default_factory=Matrix)  # a Matrix, which the stubs describe as a descriptor
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Look:
     """
 
     colour: Colour
-    source: bpy.types.NodeSocket | None = None
+    source: Socket | None = None
     attribute: str | None = None
     picture: ImageTexture | None = None
     note: str = ""
@@ -51,13 +54,13 @@ class Look:
 
 def look_of(material: bpy.types.Material) -> Look:
     """The colour that a material shows, without light and shadow."""
-    viewport: Colour = tuple(material.diffuse_color)
+    viewport = _rgba(material.diffuse_color)
     source, groups = _colour_source(material)
     if source is None:
         return Look(viewport)
     node, at, groups = node_behind(source, groups)
     if node is None or node.type == "RGB":
-        return Look(tuple(at.default_value), source)
+        return Look(_rgba(at.default_value), source)
     if node.type == "VERTEX_COLOR" or (node.type == "ATTRIBUTE" and node.attribute_type == "GEOMETRY"):
         name = node.layer_name if node.type == "VERTEX_COLOR" else node.attribute_name
         return Look(viewport, source, attribute=name)
@@ -69,9 +72,13 @@ def look_of(material: bpy.types.Material) -> Look:
     return _image_look(material, source, picture, direct=picture[0] == node)
 
 
-def _image_look(
-    material: bpy.types.Material, source: bpy.types.NodeSocket, found: tuple[bpy.types.Node, Groups], direct: bool
-) -> Look:
+def _rgba(value: Any) -> Colour:
+    """A socket's value as the colour that Blender makes of it: a number is a grey, and a vector has no alpha."""
+    red, green, blue, *alpha = value if isinstance(value, Iterable) else (value, value, value)
+    return float(red), float(green), float(blue), float(alpha[0]) if alpha else 1.0
+
+
+def _image_look(material: bpy.types.Material, source: Socket, found: tuple[Node, Groups], direct: bool) -> Look:
     mapped = _mapped_image(*found)
     note = "" if direct else f"{material.name}: nodes between its picture and its colour were left out; bake it."
     if mapped is None:
@@ -83,9 +90,7 @@ def _image_look(
     return Look((1, 1, 1, 1), source, picture=mapped or ImageTexture(found[0]), note=note)
 
 
-def node_behind(
-    socket: bpy.types.NodeSocket, groups: Groups = ()
-) -> tuple[bpy.types.Node | None, bpy.types.NodeSocket, Groups]:
+def node_behind(socket: Socket, groups: Groups = ()) -> tuple[Node | None, Socket, Groups]:
     """The node that gives a socket its value, with its output; for a plain value None, with the socket that holds it.
 
     `groups` are the group nodes around the socket, the outermost first; those around the result come third.
@@ -111,7 +116,7 @@ def node_behind(
     return None, socket, groups
 
 
-def _colour_source(material: bpy.types.Material) -> tuple[bpy.types.NodeSocket | None, Groups]:
+def _colour_source(material: bpy.types.Material) -> tuple[Socket | None, Groups]:
     """The socket of a material's colour: that of the Principled shader among those seen, or else of the first."""
     tree = material.node_tree if material.use_nodes else None
     if tree is None:
@@ -127,7 +132,7 @@ def _colour_source(material: bpy.types.Material) -> tuple[bpy.types.NodeSocket |
     return None, ()
 
 
-def _shaders(socket: bpy.types.NodeSocket, groups: Groups) -> Iterator[tuple[bpy.types.Node, Groups]]:
+def _shaders(socket: Socket, groups: Groups) -> Iterator[tuple[Node, Groups]]:
     """The shaders that are mixed into a socket, the nearest first."""
     waiting = [(socket, groups)]
     for _ in range(1000):  # a limit, because one group can occur in the tree very often
@@ -142,7 +147,7 @@ def _shaders(socket: bpy.types.NodeSocket, groups: Groups) -> Iterator[tuple[bpy
             waiting += [(entry, inside) for entry in node.inputs if entry.type == "SHADER"]
 
 
-def _upstream(node: bpy.types.Node, groups: Groups) -> Iterator[tuple[bpy.types.Node, Groups]]:
+def _upstream(node: Node, groups: Groups) -> Iterator[tuple[Node, Groups]]:
     """A node and every one that it gets its values from, the nearest first."""
     waiting, seen = [(node, groups)], set()
     while waiting:
@@ -155,7 +160,7 @@ def _upstream(node: bpy.types.Node, groups: Groups) -> Iterator[tuple[bpy.types.
         waiting += [(other, inside) for other, _, inside in fed if other is not None]
 
 
-def _mapped_image(node: bpy.types.Node, groups: Groups) -> ImageTexture | None:
+def _mapped_image(node: Node, groups: Groups) -> ImageTexture | None:
     """How an image node's image is mapped; None if that is not by UVs."""
     turn, entry = Matrix(), node.inputs["Vector"]
     for _ in range(16):
@@ -195,8 +200,9 @@ def attribute_without_material(mesh: bpy.types.Mesh, looks: list[Look | None]) -
         return None, ""
     if all(look is None for look in looks):
         return attribute.name, ""
-    values = np.empty(len(attribute.data) * 4, np.float32)
-    attribute.data.foreach_get("color", values)
+    items = attribute_items(attribute)
+    values = np.empty(len(items) * 4, np.float32)
+    items.foreach_get("color", values)
     if (values.reshape(-1, 4)[:, :3] > 0.999).all():
         return None, ""
     if all(look is None or look.untouched for look in looks):

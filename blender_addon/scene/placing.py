@@ -15,6 +15,7 @@ import bpy
 from mathutils import Matrix, Vector
 
 from ..shared.messages import Matrix as Rows
+from .blender_types import custom_property
 
 JOB, ROLE, ORIGIN, RADIUS = "splatsmith_job", "splatsmith_role", "splatsmith_origin", "splatsmith_radius"
 SPACING = 2.5  # between the centres of results, in units of their radius
@@ -65,7 +66,7 @@ def origin_and_radius(job: str, to_scene: Rows) -> tuple[Vector, float]:
     place, matrix = find_object(job, "place"), Matrix(to_scene)
     if place is None:
         return matrix.translation, matrix.median_scale
-    return Vector(place.get(ORIGIN, (0, 0, 0))), place.get(RADIUS, 1.0)
+    return Vector(custom_property(place, ORIGIN, (0, 0, 0))), custom_property(place, RADIUS, 1.0)
 
 
 def make_collection(scene: bpy.types.Scene, job: str, prompt: str) -> bpy.types.Collection:
@@ -78,7 +79,7 @@ def make_collection(scene: bpy.types.Scene, job: str, prompt: str) -> bpy.types.
 
 def find_collection(job: str) -> bpy.types.Collection | None:
     """The job's collection in this file."""
-    return next((collection for collection in bpy.data.collections if collection.get(JOB) == job), None)
+    return next((collection for collection in bpy.data.collections if custom_property(collection, JOB) == job), None)
 
 
 def find_object(job: str, role: Role) -> bpy.types.Object | None:
@@ -86,7 +87,7 @@ def find_object(job: str, role: Role) -> bpy.types.Object | None:
     collection = find_collection(job)
     if collection is None:
         return None
-    return next((obj for obj in collection.all_objects if obj.get(ROLE) == role), None)
+    return next((obj for obj in collection.all_objects if custom_property(obj, ROLE) == role), None)
 
 
 def splat_objects() -> Iterator[tuple[str, bpy.types.Object]]:
@@ -107,7 +108,7 @@ def local_matrix(place: bpy.types.Object | None, to_scene: Rows) -> Matrix:
     """The matrix from the unit ball to the place's own space, or to the world if there is no place."""
     if place is None:
         return Matrix(to_scene)
-    return Matrix.Translation(-Vector(place.get(ORIGIN, (0, 0, 0)))) @ Matrix(to_scene)
+    return Matrix.Translation(-Vector(custom_property(place, ORIGIN, (0, 0, 0)))) @ Matrix(to_scene)
 
 
 def world_matrix(job: str, to_scene: Rows) -> Matrix:
@@ -124,7 +125,7 @@ def short_name(text: str, limit: int) -> str:
 
 def _objects(role: Role) -> Iterator[tuple[str, bpy.types.Object]]:
     for collection in bpy.data.collections:
-        if JOB in collection:
+        if (job := custom_property(collection, JOB)) is not None:
             for obj in collection.all_objects:
-                if obj.get(ROLE) == role:
-                    yield collection[JOB], obj
+                if custom_property(obj, ROLE) == role:
+                    yield job, obj

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..net.state import Delivery
 from ..shared.messages import JobState, Mesh, Splats
+from .blender_types import custom_property, data_of
 from .importers.mesh import MeshFileError, import_mesh
 from .importers.splats import MODIFIER, import_splats, raise_transparency_limits, update_splats
 from .placing import JOB, ROLE, Role, find_collection, find_object, local_matrix, make_collection, splat_objects
@@ -53,7 +54,7 @@ def place_result(
         holder["prompt"], holder["objective"], holder["seed"] = state.prompt, state.objective, str(state.seed)
         holder["backend_version"], holder[JOB] = version, state.job
     for holder in filter(None, (find_object(state.job, "place"), splats, mesh)):
-        if state.credits or CREDITS in holder:
+        if state.credits or custom_property(holder, CREDITS) is not None:
             holder[CREDITS] = "\n".join(state.credits)
     raise_transparency_limits(scene)
     _shrink_place(state.job)
@@ -112,7 +113,7 @@ def _place_mesh(message: Mesh, collection: bpy.types.Collection) -> None:
     obj.matrix_basis = local_matrix(obj.parent, message.to_scene) @ own
     if old is not None:  # the artist has converted it, to a curve for example
         obj.parent, obj.matrix_basis = old.parent, old.matrix_basis.copy()
-        former = old.data
+        former = data_of(old)
         bpy.data.objects.remove(old)
         _remove_with_materials(former)
 
@@ -128,11 +129,11 @@ def _keep_earlier_mesh(job: str) -> None:
 
 def _update_mesh(obj: bpy.types.Object, newer: bpy.types.Object) -> None:
     """Replace the object's mesh by the newer one; its transform and modifiers stay, as with splats."""
-    old, name = obj.data, obj.data.name
+    old, name = data_of(obj), data_of(obj).name
     obj.data = newer.data
     bpy.data.objects.remove(newer)
     _remove_with_materials(old)
-    obj.data.name = name
+    data_of(obj).name = name
 
 
 def _remove_with_materials(data: bpy.types.ID) -> None:

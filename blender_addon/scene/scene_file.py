@@ -16,12 +16,13 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import bpy
 from mathutils import Matrix, Vector
 
 from ..shared.existing_files import rename_existing
+from .blender_types import Socket, current_scene, tree_of
 from .importers.mesh import MeshFileError, import_mesh
 from .importers.splats import import_splats, raise_transparency_limits
 from .ply import PlyError, read_ply
@@ -46,7 +47,7 @@ def make_scene(folder: Path) -> bpy.types.Collection:
         raise SceneError(f"{splats} does not exist: let the job finish first.")
     cloud, stood = read_ply(splats), Matrix(job["to_scene"])
     bpy.ops.wm.read_factory_settings(use_empty=True)
-    scene = bpy.context.scene
+    scene = current_scene(bpy.context)
     collection = bpy.data.collections.new(_short(job["prompt"]))
     scene.collection.children.link(collection)
     objects = [import_splats(cloud, "Splats", collection)]
@@ -73,7 +74,7 @@ def save(path: Path) -> Path | None:
 
     A file that was there is kept under another name, which is returned.
     """
-    bpy.context.preferences.filepaths.save_version = 0  # no scene.blend1 beside it
+    cast(bpy.types.Preferences, bpy.context.preferences).filepaths.save_version = 0  # no scene.blend1 beside it
     kept = rename_existing(path)
     try:
         bpy.ops.wm.save_as_mainfile(filepath=str(path), compress=True)
@@ -86,7 +87,7 @@ def save(path: Path) -> Path | None:
 
 def render(path: Path) -> None:
     """A small picture of the open file by Cycles."""
-    scene = bpy.context.scene
+    scene = current_scene(bpy.context)
     scene.render.resolution_percentage = 50
     scene.render.filepath = str(path)
     bpy.ops.render.render(write_still=True)
@@ -140,15 +141,16 @@ def _short(text: str) -> str:
 
 def _set_up_camera(scene: bpy.types.Scene, stood: Matrix, centre: float) -> None:
     """A camera in front of and a little above the result, or the row of two objects around (centre, 0, 0)."""
-    camera = bpy.data.objects.new("Camera", bpy.data.cameras.new("Camera"))
+    lens = bpy.data.cameras.new("Camera")
+    camera = bpy.data.objects.new("Camera", lens)
     scene.collection.objects.link(camera)
-    camera.data.angle = math.radians(40)
-    distance = (centre + 1.0) * 1.1 / math.tan(camera.data.angle / 2) + 1.0
+    lens.angle = math.radians(40)
+    distance = (centre + 1.0) * 1.1 / math.tan(lens.angle / 2) + 1.0
     elevation = math.radians(15)
     away = Vector((0, -math.cos(elevation), math.sin(elevation)))
     size = stood.median_scale
     camera.location = stood @ (Vector((centre, 0, 0)) + away * distance)
-    camera.data.clip_start, camera.data.clip_end = 0.1 * size, 1000 * size
+    lens.clip_start, lens.clip_end = 0.1 * size, 1000 * size
     camera.rotation_euler = away.to_track_quat("Z", "Y").to_euler()
     scene.camera = camera
     scene.render.resolution_x, scene.render.resolution_y = (960, 540) if centre else (720, 720)
@@ -157,20 +159,24 @@ def _set_up_camera(scene: bpy.types.Scene, stood: Matrix, centre: float) -> None
 def _set_up_light(scene: bpy.types.Scene) -> None:
     world = bpy.data.worlds.new("White")
     world.use_nodes = True
-    world.node_tree.nodes["Background"].inputs["Color"].default_value = (1, 1, 1, 1)
+    background: Socket = tree_of(world).nodes["Background"].inputs["Color"]
+    background.default_value = (1, 1, 1, 1)
     scene.world = world
-    sun = bpy.data.objects.new("Sun", bpy.data.lights.new("Sun", "SUN"))
-    sun.data.energy, sun.data.angle = 0.5, math.radians(30)
+    light: Any = bpy.data.lights.new("Sun", "SUN")  # in the stubs a light of no kind, without an angle
+    light.energy, light.angle = 0.5, math.radians(30)
+    sun = bpy.data.objects.new("Sun", light)
     sun.rotation_euler = (math.radians(40), math.radians(15), 0)
     scene.collection.objects.link(sun)
 
 
 def _set_up_render(scene: bpy.types.Scene) -> None:
     """Cycles, and colours as they are: the Standard view shows an emission of linear(c) as the sRGB value c."""
-    scene.render.engine = "CYCLES"
-    scene.cycles.samples = 8  # splats have almost no noise: these smooth their edges and the light on the mesh
-    scene.eevee.use_shadows = False  # for artists who switch to EEVEE: shadow maps of thousands of splats take minutes
-    scene.view_settings.view_transform = "Standard"
+    settings: Any = scene  # Cycles is an add-on, of which the stubs know nothing
+    settings.render.engine = "CYCLES"
+    settings.cycles.samples = 8  # splats have almost no noise: these smooth their edges and the light on the mesh
+    # For artists who switch to EEVEE: shadow maps of thousands of splats take minutes.
+    settings.eevee.use_shadows = False
+    settings.view_settings.view_transform = "Standard"
     raise_transparency_limits(scene)
 
 

@@ -17,6 +17,7 @@ from mathutils import Matrix, Vector
 from numpy.typing import NDArray
 
 from ..shared.messages import SceneMesh
+from .blender_types import mesh_of
 from .corner_colours import POINTS, Corners, ImagePixels, corner_colours, read_property, subdivided
 from .visible_meshes import is_splats, materials_of, visible_meshes
 
@@ -92,8 +93,8 @@ def _parts(
                 yield _part(obj, mesh, obj.matrix_world, pictures), obj.name_full
     for obj, matrix, by in visible_meshes(depsgraph):
         if by.name_full in names and obj.original not in edited:
-            triangles = _add_triangles(triangles, obj.data)
-            yield _part(obj, obj.data, matrix, pictures), by.name_full
+            triangles = _add_triangles(triangles, mesh_of(obj))
+            yield _part(obj, mesh_of(obj), matrix, pictures), by.name_full
 
 
 def _add_triangles(triangles: int, mesh: bpy.types.Mesh) -> int:
@@ -119,7 +120,7 @@ def _names(objects: list[bpy.types.Object]) -> str:
 
 
 def _no_faces(chosen: list[bpy.types.Object]) -> str:
-    if any(obj.type == "MESH" and len(obj.data.polygons) for obj in chosen):
+    if any(obj.type == "MESH" and len(mesh_of(obj).polygons) for obj in chosen):
         return f"The modifiers of {_names(chosen)} leave no faces: change or remove them."
     return f"{_names(chosen)} has no faces to start from: select an object with faces."
 

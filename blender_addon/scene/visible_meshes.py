@@ -7,11 +7,12 @@ so that it is seen exactly once.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import bpy
 from mathutils import Matrix
 
+from .blender_types import custom_property, mesh_of
 from .importers.splat_nodes import RGBA, ROTATION, SCALE
 from .placing import ROLE
 
@@ -30,11 +31,11 @@ class VisibleMesh(NamedTuple):
 def visible_meshes(depsgraph: bpy.types.Depsgraph) -> Iterator[VisibleMesh]:
     """Every mesh with faces that is seen."""
     for instance in depsgraph.object_instances:
-        obj = instance.object
-        if obj.type != "MESH" or not instance.show_self or not len(obj.data.polygons):
+        obj = cast(bpy.types.Object, instance.object)
+        if obj.type != "MESH" or not instance.show_self or not len(mesh_of(obj).polygons):
             continue
-        by = instance.parent if instance.is_instance else obj
-        yield VisibleMesh(obj, instance.matrix_world.copy(), by.original)
+        by = cast(bpy.types.Object, instance.parent if instance.is_instance else obj)
+        yield VisibleMesh(obj, instance.matrix_world.copy(), cast(bpy.types.Object, by.original))
 
 
 def materials_of(obj: bpy.types.Object) -> list[bpy.types.Material | None]:
@@ -44,6 +45,6 @@ def materials_of(obj: bpy.types.Object) -> list[bpy.types.Material | None]:
 
 def is_splats(obj: bpy.types.Object) -> bool:
     """Whether the object consists of splats, which have no faces to start from."""
-    if obj.get(ROLE) == "splats" or getattr(obj.data, "type", "") == "GAUSSIAN_SPLAT":
+    if custom_property(obj, ROLE) == "splats" or getattr(obj.data, "type", "") == "GAUSSIAN_SPLAT":
         return True
-    return obj.type == "MESH" and all(name in obj.data.attributes for name in (ROTATION, SCALE, RGBA))
+    return obj.type == "MESH" and all(name in mesh_of(obj).attributes for name in (ROTATION, SCALE, RGBA))

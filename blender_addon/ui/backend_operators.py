@@ -4,6 +4,7 @@ import bpy
 
 from ..net.launcher import LauncherError
 from ..net.state import addon_state
+from ..scene.blender_types import window_manager
 from ..shared.address import AddressError
 from .connect import backend_is_running, start_backend
 from .job_list import active_job
@@ -46,6 +47,7 @@ class SPLATSMITH_OT_stop_backend(bpy.types.Operator):
         return can_press(cls, {"Only a backend that this Blender started can be stopped.": not backend_is_running()})
 
     def execute(self, context: Context) -> Result:
+        assert addon_state.backend is not None  # `poll` has asked
         addon_state.backend.stop()
         return {"FINISHED"}
 
@@ -60,7 +62,7 @@ class SPLATSMITH_OT_copy_details(bpy.types.Operator):
         row = addon_state.rows.get(active_job(context.window_manager))
         lines = [addon_state.notice, addon_state.detail, addon_state.trouble.text, addon_state.trouble.detail]
         lines += [row.state.text, *row.state.warnings, row.state.detail] if row else []
-        context.window_manager.clipboard = "\n".join([*filter(None, lines), *addon_state.log_tail])
+        window_manager(context).clipboard = "\n".join([*filter(None, lines), *addon_state.log_tail])
         return {"FINISHED"}
 
 

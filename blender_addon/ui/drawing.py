@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import textwrap
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import bpy
 
 from .pictures import JobIcons
 
-Context = bpy.types.Context
-Layout = bpy.types.UILayout
+Context: TypeAlias = bpy.types.Context
+Layout: TypeAlias = bpy.types.UILayout
+
+if TYPE_CHECKING:
+    from bpy.stub_internal.rna_enums import IconItems as Icon
 
 _pictures: list[JobIcons] = []  # one while the add-on is registered, else none
 
@@ -29,10 +33,16 @@ def duration(seconds: float) -> str:
     return f"{whole // 60} min {whole % 60} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def draw_text(layout: Layout, context: Context, text: str, icon: str = "NONE") -> None:
+def layout_of(owner: bpy.types.Panel | bpy.types.AddonPreferences) -> Layout:
+    """Where to draw; Blender sets it before it calls `draw`."""
+    return cast(Layout, owner.layout)
+
+
+def draw_text(layout: Layout, context: Context, text: str, icon: Icon = "NONE") -> None:
     """Draw a text in as many lines as the region's width needs; Blender would cut off a single label."""
     width = context.region.width if context.region else 260
-    scale = context.preferences.system.ui_scale or 1.0  # 0 without a window
+    preferences = cast(bpy.types.Preferences, context.preferences)
+    scale = preferences.system.ui_scale or 1.0  # 0 without a window
     longest = max(int(width / (7.5 * scale)) - 6, 16)
     column = layout.column(align=True)
     for number, line in enumerate(textwrap.wrap(text, longest, break_on_hyphens=False)):

@@ -3,12 +3,13 @@
 import bpy
 
 from ..net.state import Row, addon_state
+from ..scene.blender_types import current_scene
 from ..scene.placing import find_object, free_spot, make_place, origin_and_radius, result_offsets
 from ..scene.selected_mesh import SceneMeshError, bounds, selected_mesh
 from ..shared.messages import Generate, new_job_id
 from .job_list import choose_job
 from .operators_common import Context, JobOperator, Result, can_press, refuse, unreachable, warn
-from .properties import SEEDS, job_fields, random_seed
+from .properties import SEEDS, job_fields, random_seed, scene_settings
 
 
 class SPLATSMITH_OT_generate(bpy.types.Operator):
@@ -16,11 +17,11 @@ class SPLATSMITH_OT_generate(bpy.types.Operator):
 
     bl_idname = "splatsmith.generate"
     bl_label = "Generate"
-    bl_options = frozenset({"UNDO"})
+    bl_options = {"UNDO"}
 
     @classmethod
     def poll(cls, context: Context) -> bool:
-        settings = context.scene.splatsmith
+        settings = scene_settings(context)
         objects = context.mode not in ("OBJECT", "EDIT_MESH") and settings.start == "SELECTED"
         return can_press(
             cls,
@@ -33,7 +34,7 @@ class SPLATSMITH_OT_generate(bpy.types.Operator):
 
     def execute(self, context: Context) -> Result:
         """Ask for one job for each seed, each with its own place; a selection without a mesh is refused first."""
-        settings = context.scene.splatsmith
+        scene, settings = current_scene(context), scene_settings(context)
         left_out: list[str] = []
         try:
             mesh = selected_mesh(context, left_out) if settings.start == "SELECTED" else None
@@ -43,12 +44,12 @@ class SPLATSMITH_OT_generate(bpy.types.Operator):
         seeds = [(settings.seed + i) % (SEEDS + 1) for i in range(settings.variations)]
         jobs = [Generate(job=new_job_id(), fields=job_fields(settings, s, mesh is not None), mesh=mesh) for s in seeds]
         origin, radius = bounds(mesh)
-        first = origin if mesh else free_spot(context.scene.cursor.location, radius)
+        first = origin if mesh else free_spot(scene.cursor.location, radius)
         for job, offset in zip(jobs, result_offsets(len(jobs), radius), strict=True):
             # The first result stands where the selection stands, whatever else is there.
             spot = free_spot(first + offset, radius) if offset.length else first
             prompt, seed = job.fields["prompt"], job.fields["seed"]
-            make_place(context.scene, job.job, prompt, seed, spot - origin, origin, radius)
+            make_place(scene, job.job, prompt, seed, spot - origin, origin, radius)
             addon_state.generate(job)
         choose_job(context.window_manager, jobs[0].job)
         return {"FINISHED"}
@@ -59,7 +60,7 @@ class SPLATSMITH_OT_run_again(JobOperator, bpy.types.Operator):
 
     bl_idname = "splatsmith.run_again"
     bl_label = "Run Again with Another Seed"
-    bl_options = frozenset({"UNDO"})
+    bl_options = {"UNDO"}
 
     @classmethod
     def reasons_against(cls, row: Row) -> dict[str, bool]:
@@ -68,13 +69,13 @@ class SPLATSMITH_OT_run_again(JobOperator, bpy.types.Operator):
     def execute(self, context: Context) -> Result:
         """Ask for the job as it was, whatever the panel says now."""
         addon_state.say("")
-        job, seed = self.id(context), random_seed()
+        scene, job, seed = current_scene(context), self.id(context), random_seed()
         again, state = Generate(job=new_job_id(), fields={"seed": seed}, like=job), addon_state.rows[job].state
         origin, radius = origin_and_radius(job, state.to_scene)
         place = find_object(job, "place")
-        beside = place.matrix_world.translation.copy() if place else context.scene.cursor.location + origin
+        beside = place.matrix_world.translation.copy() if place else scene.cursor.location + origin
         offset = free_spot(beside, radius) - origin
-        make_place(context.scene, again.job, state.prompt, seed, offset, origin, radius)
+        make_place(scene, again.job, state.prompt, seed, offset, origin, radius)
         addon_state.generate(again)
         choose_job(context.window_manager, again.job)
         return {"FINISHED"}

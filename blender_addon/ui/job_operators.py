@@ -3,10 +3,12 @@
 import bpy
 
 from ..net.state import Row, addon_state
+from ..scene.blender_types import window_manager
 from ..scene.placing import find_object, remove_place
 from ..shared.messages import Cancel, Forget
 from ..view.live_view import live_view
 from .operators_common import Context, JobOperator, Result
+from .properties import scene_settings
 
 
 class SPLATSMITH_OT_cancel(JobOperator, bpy.types.Operator):
@@ -20,7 +22,7 @@ class SPLATSMITH_OT_cancel(JobOperator, bpy.types.Operator):
         return {"This job has ended.": row.ended}
 
     def execute(self, context: Context) -> Result:
-        addon_state.client.send(Cancel(job=self.id(context)))
+        addon_state.send(Cancel(job=self.id(context)))
         return {"FINISHED"}
 
 
@@ -36,7 +38,7 @@ class SPLATSMITH_OT_continue_job(JobOperator, bpy.types.Operator):
 
     def execute(self, context: Context) -> Result:
         addon_state.say("")
-        addon_state.continue_job(self.id(context), context.scene.splatsmith.more_steps)
+        addon_state.continue_job(self.id(context), scene_settings(context).more_steps)
         return {"FINISHED"}
 
 
@@ -45,18 +47,19 @@ class SPLATSMITH_OT_forget(JobOperator, bpy.types.Operator):
 
     bl_idname = "splatsmith.forget"
     bl_label = "Forget"
-    bl_options = frozenset({"UNDO"})
+    bl_options = {"UNDO"}
 
     @classmethod
     def reasons_against(cls, row: Row) -> dict[str, bool]:
         return {"Cancel the job first: it has not ended yet.": not row.ended}
 
     def invoke(self, context: Context, event: bpy.types.Event) -> Result:
-        return context.window_manager.invoke_confirm(self, event)
+        answer: Result = window_manager(context).invoke_confirm(self, event)
+        return answer
 
     def execute(self, context: Context) -> Result:
         job = self.id(context)
-        addon_state.client.send(Forget(job=job))
+        addon_state.send(Forget(job=job))
         addon_state.forget(job)
         if find_object(job, "splats") is None:
             live_view.hide(job)

@@ -8,10 +8,12 @@ import bpy
 from ..net.kit_maker import KitMaker, KitRequest
 from ..net.launcher import LauncherError, backend_python
 from ..net.state import EMBEDDED, addon_state
+from ..scene.blender_types import window_manager
 from ..scene.kit_sources import export_source, exporter_is_on
 from ..shared.address import AddressError, parse_address
 from .operators_common import Context, Result, can_press, refuse, unreachable
 from .preferences import preferences, user_folder
+from .properties import scene_settings
 
 GLTF_OFF = "Blender's glTF add-on is off: switch on glTF 2.0 format in Preferences > Add-ons."
 ELSEWHERE = "The backend is on another computer: make the kit there, with `python -m backend kit`."
@@ -38,7 +40,7 @@ class SPLATSMITH_OT_make_kit(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: Context) -> bool:
-        kit, name = addon_state.kit, context.scene.splatsmith.kit.title.strip()
+        kit, name = addon_state.kit, scene_settings(context).kit.title.strip()
         return can_press(
             cls,
             {
@@ -54,10 +56,12 @@ class SPLATSMITH_OT_make_kit(bpy.types.Operator):
 
     def execute(self, context: Context) -> Result:
         """Begin; the timer does the rest."""
-        wanted, chosen = context.scene.splatsmith.kit, preferences(context)
+        wanted, chosen = scene_settings(context).kit, preferences(context)
         sources = wanted.sources(context)
         if not sources:
             return refuse(self, NO_SOURCES[wanted.source])
+        if addon_state.welcome is None:  # it has answered since the timer's last tick
+            return refuse(self, "The backend has only just answered: press Make Kit once more.")
         kits, repository = Path(addon_state.welcome.kits), Path(bpy.path.abspath(chosen.backend_folder))
         if not addon_state.welcome.kits or not kits.is_dir():
             return refuse(self, f"The backend keeps its kits in {kits}, which is not on this computer: make it there.")
@@ -88,6 +92,7 @@ class SPLATSMITH_OT_cancel_kit(bpy.types.Operator):
         return can_press(cls, {"No kit is being made.": none, "It stops after the object under way.": stopping})
 
     def execute(self, context: Context) -> Result:
+        assert addon_state.kit is not None  # `poll` has asked
         addon_state.kit.cancel()
         return {"FINISHED"}
 
@@ -106,7 +111,7 @@ class SPLATSMITH_OT_use_kit(bpy.types.Operator):
         )
 
     def execute(self, context: Context) -> Result:
-        context.scene.splatsmith.prior = made_kit_title()
+        scene_settings(context).prior = made_kit_title()
         return {"FINISHED"}
 
 
@@ -121,7 +126,8 @@ class SPLATSMITH_OT_copy_kit_report(bpy.types.Operator):
         return can_press(cls, {"No kit was made yet.": addon_state.kit is None})
 
     def execute(self, context: Context) -> Result:
-        context.window_manager.clipboard = addon_state.kit.report()
+        assert addon_state.kit is not None  # `poll` has asked
+        window_manager(context).clipboard = addon_state.kit.report()
         return {"FINISHED"}
 
 

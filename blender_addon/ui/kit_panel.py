@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import bpy
 
 from ..net.kit_maker import KitMaker
 from ..net.state import addon_state
-from .drawing import draw_text
+from .drawing import draw_text, layout_of
 from .panels import Context, Layout, Sidebar
+from .properties import scene_settings
+
+if TYPE_CHECKING:
+    from bpy.stub_internal.rna_enums import IconItems as Icon
 
 LINES = 6  # of a report; the rest can be copied
 WORK = {"exporting": "Exporting", "photographing": "Photographing", "stopping": "Stopping after"}
-ICONS = {"done": "CHECKMARK", "stopped": "PAUSE", "failed": "ERROR"}
+ICONS: dict[str, Icon] = {"done": "CHECKMARK", "stopped": "PAUSE", "failed": "ERROR"}
 
 
 class SPLATSMITH_PT_kit(Sidebar, bpy.types.Panel):
@@ -21,11 +25,11 @@ class SPLATSMITH_PT_kit(Sidebar, bpy.types.Panel):
 
     bl_label = "Make Kit"
     bl_parent_id = "SPLATSMITH_PT_main"
-    bl_options = frozenset({"DEFAULT_CLOSED"})
+    bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: Context) -> None:
         """Draw it."""
-        layout, wanted, kit = self.layout, context.scene.splatsmith.kit, addon_state.kit
+        layout, wanted, kit = layout_of(self), scene_settings(context).kit, addon_state.kit
         column = layout.column()
         column.use_property_split, column.use_property_decorate = True, False
         column.prop(wanted, "title")

@@ -9,7 +9,6 @@ from typing import Any
 import bpy
 from bpy.props import EnumProperty
 
-Group = bpy.types.PropertyGroup
 Choice = tuple[str, str, str]  # identifier, title, tooltip
 Item = tuple[str, str, str, int]
 
@@ -20,19 +19,19 @@ def _items(names: tuple[Choice, ...]) -> list[Item]:
     return [(*name, number) for number, name in enumerate(names)]
 
 
-def menu(stored: str, choices: Callable[[Group], Iterable[Choice]], name: str, description: str, **more: Any) -> Any:
+def menu(stored: str, choices: Callable[[Any], Iterable[Choice]], name: str, description: str, **more: Any) -> Any:
     """A menu whose choices change.  The choice is kept as text in the property `stored`, even if it is not on offer."""
 
-    def items(group: Group, _context: bpy.types.Context | None) -> list[Item]:
+    def items(group: bpy.types.PropertyGroup, _context: bpy.types.Context | None) -> list[Item]:
         offered = tuple(choices(group))
         chosen = getattr(group, stored)
         known = any(chosen == identifier for identifier, _, _ in offered)
         return _items(offered if known else (*offered, (chosen, chosen, "Not on offer now")))
 
-    def get(group: Group) -> int:
+    def get(group: bpy.types.PropertyGroup) -> int:
         return next(number for identifier, _, _, number in items(group, None) if identifier == getattr(group, stored))
 
-    def put(group: Group, number: int) -> None:
+    def put(group: bpy.types.PropertyGroup, number: int) -> None:
         setattr(group, stored, items(group, None)[number][0])
 
     return EnumProperty(name=name, description=description, items=items, get=get, set=put, **more)

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, TypeAlias
+
 import bpy
 
 from ..net.state import addon_state
 from .drawing import draw_text
 
-Context = bpy.types.Context
-Layout = bpy.types.UILayout
+Context: TypeAlias = bpy.types.Context
+Layout: TypeAlias = bpy.types.UILayout
 
-CONNECTIONS = {"connecting": "SORTTIME", "ready": "CHECKMARK", "unreachable": "UNLINKED", "refused": "ERROR"}
+if TYPE_CHECKING:
+    from bpy.stub_internal.rna_enums import IconItems as Icon
+
+CONNECTIONS: dict[str, Icon] = {
+    "connecting": "SORTTIME",
+    "ready": "CHECKMARK",
+    "unreachable": "UNLINKED",
+    "refused": "ERROR",
+}
 
 
 def draw_connection(layout: Layout, context: Context) -> None:

@@ -3,14 +3,16 @@
 No `from __future__ import annotations` here: the annotations are Blender's properties.
 """
 
+from typing import Literal, TypeAlias, cast
+
 import bpy
 from bpy.props import StringProperty
 
 from ..net.state import Row, addon_state
 from .job_list import active_job
 
-Context = bpy.types.Context
-Result = set[str]
+Context: TypeAlias = bpy.types.Context
+Result = set[Literal["RUNNING_MODAL", "CANCELLED", "FINISHED", "PASS_THROUGH", "INTERFACE"]]
 
 
 def refuse(operator: bpy.types.Operator, sentence: str) -> Result:
@@ -60,7 +62,8 @@ class JobOperator:
         """Whether the button can be pressed for the chosen job."""
         row = cls.row(context)
         no_row = {"Choose a job in the list first.": row is None}
-        return can_press(cls, {**unreachable(), **no_row, **(cls.reasons_against(row) if row else {})})
+        operator = cast(type[bpy.types.Operator], cls)  # those that inherit this are operators too
+        return can_press(operator, {**unreachable(), **no_row, **(cls.reasons_against(row) if row else {})})
 
     @classmethod
     def reasons_against(cls, row: Row) -> dict[str, bool]:

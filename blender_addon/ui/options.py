@@ -13,14 +13,12 @@ from .menus import menu
 
 FIELDS = {"int": "count", "float": "number", "bool": "flag", "choice": "choice"}
 
-Group = bpy.types.PropertyGroup
 
-
-def _option_choices(group: Group) -> list[tuple[str, str, str]]:
+def _option_choices(group: "SPLATSMITH_PG_option") -> list[tuple[str, str, str]]:
     return [(choice, choice, "") for choice in group.choices.split("\n")]
 
 
-def _touch(option: Group, _context: bpy.types.Context) -> None:
+def _touch(option: "SPLATSMITH_PG_option", _context: bpy.types.Context) -> None:
     """Keep a number within its limits, and remember that the artist chose it."""
     if option.kind in ("int", "float"):
         field = option.field

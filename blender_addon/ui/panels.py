@@ -1,12 +1,16 @@
 """The sidebar "Splatsmith" of the 3D view.  Drawing reads `addon_state` and the settings, and changes nothing."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
 import bpy
 
 from ..net.state import Row, addon_state
 from ..scene import results
 from ..scene.placing import find_object
 from ..shared.messages import Option
-from .drawing import draw_text, duration, pictures
+from .drawing import draw_text, duration, layout_of, pictures
 from .job_list import active_job
 from .notices import draw_connection, draw_notice, draw_trouble
 from .properties import (
@@ -16,12 +20,16 @@ from .properties import (
     SPLATSMITH_PG_settings,
     chosen_objective,
     kit_options,
+    scene_settings,
 )
 
-Context = bpy.types.Context
-Layout = bpy.types.UILayout
+Context: TypeAlias = bpy.types.Context
+Layout: TypeAlias = bpy.types.UILayout
 
-STATES = {
+if TYPE_CHECKING:
+    from bpy.stub_internal.rna_enums import IconItems as Icon
+
+STATES: dict[str, tuple[str, Icon]] = {
     "queued": ("Waiting", "TIME"),
     "running": ("Running", "PLAY"),
     "finishing": ("Finishing", "SORTTIME"),
@@ -36,8 +44,8 @@ CREDITS = 5
 class Sidebar:
     """The place of all panels."""
 
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
+    bl_space_type: Any = "VIEW_3D"  # Any, because the names of its type are in the stubs alone
+    bl_region_type: Any = "UI"
     bl_category = "Splatsmith"
 
 
@@ -48,7 +56,7 @@ class SPLATSMITH_PT_main(Sidebar, bpy.types.Panel):
 
     def draw(self, context: Context) -> None:
         """Draw it."""
-        layout, settings = self.layout, context.scene.splatsmith
+        layout, settings = layout_of(self), scene_settings(context)
         if not addon_state.ready:
             draw_connection(layout, context)
         draw_trouble(layout, context)
@@ -79,11 +87,11 @@ class SPLATSMITH_PT_more(Sidebar, bpy.types.Panel):
 
     bl_label = "More Settings"
     bl_parent_id = "SPLATSMITH_PT_main"
-    bl_options = frozenset({"DEFAULT_CLOSED"})
+    bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: Context) -> None:
         """Draw it."""
-        settings, column = context.scene.splatsmith, self.layout.column()
+        settings, column = scene_settings(context), layout_of(self).column()
         column.use_property_split, column.use_property_decorate = True, False
         for name in ("negative_prompt", "more_steps", "auto_import", "show_live"):
             column.prop(settings, name)
@@ -98,7 +106,7 @@ class SPLATSMITH_PT_jobs(Sidebar, bpy.types.Panel):
 
     def draw(self, context: Context) -> None:
         """Draw it."""
-        manager, layout = context.window_manager, self.layout
+        manager, layout = context.window_manager, layout_of(self)
         layout.template_list("SPLATSMITH_UL_jobs", "", manager, "splatsmith_jobs", manager, "splatsmith_active", rows=4)
         row = addon_state.rows.get(active_job(manager))
         if row is None:
@@ -118,11 +126,11 @@ class SPLATSMITH_PT_backend(Sidebar, bpy.types.Panel):
     """The backend: its state, start and stop, and its log."""
 
     bl_label = "Backend"
-    bl_options = frozenset({"DEFAULT_CLOSED"})
+    bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: Context) -> None:
         """Draw it."""
-        layout = self.layout
+        layout = layout_of(self)
         draw_connection(layout, context)
         if addon_state.ready and addon_state.welcome:
             layout.label(text=f"Version {addon_state.welcome.version} on {', '.join(addon_state.welcome.devices)}")
@@ -137,7 +145,7 @@ class SPLATSMITH_PT_backend(Sidebar, bpy.types.Panel):
 class SPLATSMITH_UL_jobs(bpy.types.UIList):
     """One line for each job: its picture, its prompt and how far it is."""
 
-    def draw_item(
+    def draw_item(  # type: ignore[override]  # Blender passes as many arguments as there are parameters
         self,
         _context: Context,
         layout: Layout,
@@ -183,7 +191,7 @@ def draw_option(layout: Layout, settings: SPLATSMITH_PG_settings, option: Option
         return
     row = layout.row(align=True)
     row.prop(item, item.field, text=option.name.replace("_", " ").capitalize())
-    icon = "LOOP_BACK" if item.touched else "QUESTION"
+    icon: Icon = "LOOP_BACK" if item.touched else "QUESTION"
     row.operator("splatsmith.reset_option", text="", icon=icon).name = name
 
 

@@ -5,6 +5,8 @@ They are not part of the Blender file: undo and saving do not touch them.
 
 from __future__ import annotations
 
+from typing import Any
+
 import bpy.utils.previews
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +25,7 @@ class JobIcons:
         """Take (H,W,3) sRGB, the first row on top, as the picture of that name from now on."""
         if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
             raise ValueError(f"A picture of the shape {image.shape} cannot be shown.")
-        picture = self._previews.get(name) or self._previews.new(name)
+        picture: Any = self._previews.get(name) or self._previews.new(name)
         small = _shrink(image)
         picture.icon_size, picture.image_size = small.shape[1::-1], image.shape[1::-1]
         picture.icon_pixels.foreach_set(_packed(small))

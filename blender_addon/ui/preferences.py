@@ -4,13 +4,15 @@ No `from __future__ import annotations` here: the annotations are Blender's prop
 """
 
 from pathlib import Path
+from typing import Any, cast
 
 import bpy
 from bpy.props import BoolProperty, StringProperty
 
 from ..shared.messages import DEFAULT_PORT
+from .drawing import layout_of
 
-ADDON = __package__.rpartition(".")[0]  # the name by which Blender knows the add-on
+ADDON = str(__package__).rpartition(".")[0]  # the name by which Blender knows the add-on
 CHECKOUT = Path(__file__).resolve().parents[2]  # the repository, if the add-on runs from there
 GUIDES = [Path(__file__).parents[1] / "README.md", CHECKOUT / "README.md"]  # the package contains its own
 
@@ -47,18 +49,19 @@ class SPLATSMITH_AP_preferences(bpy.types.AddonPreferences):
 
     def draw(self, _context: bpy.types.Context) -> None:
         """Show them."""
-        column = self.layout.column()
+        layout = layout_of(self)
+        column = layout.column()
         column.use_property_split = True
         for name in ("address", "server_key", "secret_key", "backend_folder", "autostart"):
             column.prop(self, name)
         guide = next((file for file in GUIDES if file.exists()), None)
         if guide:
-            self.layout.operator("wm.url_open", text="Open the Guide", icon="HELP").url = guide.as_uri()
+            layout.operator("wm.url_open", text="Open the Guide", icon="HELP").url = guide.as_uri()
 
 
 def preferences(context: bpy.types.Context) -> SPLATSMITH_AP_preferences:
     """The preferences of this add-on."""
-    return context.preferences.addons[ADDON].preferences
+    return cast(SPLATSMITH_AP_preferences, cast(Any, context.preferences).addons[ADDON].preferences)
 
 
 def user_folder() -> Path:

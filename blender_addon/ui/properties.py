@@ -5,7 +5,7 @@ No `from __future__ import annotations` here: the annotations are Blender's prop
 """
 
 import random
-from typing import Any
+from typing import Any, TypeAlias, cast
 
 import bpy
 from bpy.props import (
@@ -20,6 +20,7 @@ from bpy.props import (
 
 from ..net.state import EMBEDDED, addon_state
 from ..scene import results
+from ..scene.blender_types import current_scene
 from ..shared.messages import Objective, Option, Priors
 from ..view.live_view import live_view
 from .kit_properties import SPLATSMITH_PG_kit
@@ -31,7 +32,7 @@ IN_MAIN_PANEL = 3  # the first options of an objective are in the main panel, th
 KIT_SETTINGS = "catalogue"  # what a recipe calls the settings of a prior that is a kit
 QUALITIES = ("draft", "normal", "high")  # until the backend has named its own
 
-Group = bpy.types.PropertyGroup
+Group: TypeAlias = bpy.types.PropertyGroup
 
 
 def _objective_choices(_group: Group) -> list[tuple[str, str, str]]:
@@ -47,7 +48,7 @@ def _priors(_settings: Group, _context: bpy.types.Context, _typed: str) -> list[
     return [(prior.title, prior.description) for prior in addon_state.priors.priors]
 
 
-def _draw_switched(settings: Group, _context: bpy.types.Context) -> None:
+def _draw_switched(settings: "SPLATSMITH_PG_settings", _context: bpy.types.Context) -> None:
     results.hide_cubes(live_view.draws and settings.show_live)
 
 
@@ -112,11 +113,22 @@ class SPLATSMITH_PG_settings(bpy.types.PropertyGroup):
 
     def option(self, name: str) -> SPLATSMITH_PG_option | None:
         """The item of an option of the chosen objective, or of kits ("catalogue.option")."""
-        return self.options.get(name if "." in name else f"{self.objective_name}.{name}")
+        found = self.options.get(name if "." in name else f"{self.objective_name}.{name}")
+        return cast(SPLATSMITH_PG_option | None, found)
 
 
 class SPLATSMITH_PG_job(bpy.types.PropertyGroup):
     """An entry of the list of jobs; `name` is the job's id, everything else is in `addon_state`."""
+
+
+def settings_of(scene: bpy.types.Scene) -> SPLATSMITH_PG_settings:
+    """A scene's settings; the stubs do not know the property that `register` adds."""
+    return cast(SPLATSMITH_PG_settings, cast(Any, scene).splatsmith)
+
+
+def scene_settings(context: bpy.types.Context) -> SPLATSMITH_PG_settings:
+    """The settings of the current scene."""
+    return settings_of(current_scene(context))
 
 
 def chosen_objective(settings: SPLATSMITH_PG_settings) -> Objective | None:
@@ -128,9 +140,10 @@ def take_priors(priors: Priors) -> None:
     """Take what the backend offers now; a chosen prior stays chosen even if its title has changed."""
     titles = {prior.name: prior.title for prior in priors.priors}
     for scene in bpy.data.scenes:
-        before = addon_state.prior(scene.splatsmith.prior)
+        settings = settings_of(scene)
+        before = addon_state.prior(settings.prior)
         if before is not None and titles.get(before.name, before.title) != before.title:
-            scene.splatsmith.prior = titles[before.name]
+            settings.prior = titles[before.name]
     addon_state.priors = priors
 
 
@@ -200,11 +213,14 @@ CLASSES = (SPLATSMITH_PG_option, SPLATSMITH_PG_settings, SPLATSMITH_PG_job)
 
 def register() -> None:
     """Add the settings to scenes and the list of jobs to the window manager."""
-    bpy.types.Scene.splatsmith = PointerProperty(type=SPLATSMITH_PG_settings)
-    bpy.types.WindowManager.splatsmith_jobs = CollectionProperty(type=SPLATSMITH_PG_job)
-    bpy.types.WindowManager.splatsmith_active = IntProperty(name="Job", description="The job that is shown below")
+    types: Any = bpy.types  # the stubs do not know these properties, and not that these functions return something
+    props: Any = bpy.props
+    types.Scene.splatsmith = props.PointerProperty(type=SPLATSMITH_PG_settings)
+    types.WindowManager.splatsmith_jobs = props.CollectionProperty(type=SPLATSMITH_PG_job)
+    types.WindowManager.splatsmith_active = props.IntProperty(name="Job", description="The job that is shown below")
 
 
 def unregister() -> None:
     """Remove them; the values stay in the file."""
-    del bpy.types.WindowManager.splatsmith_active, bpy.types.WindowManager.splatsmith_jobs, bpy.types.Scene.splatsmith
+    types: Any = bpy.types
+    del types.WindowManager.splatsmith_active, types.WindowManager.splatsmith_jobs, types.Scene.splatsmith

@@ -5,12 +5,14 @@ from bpy.props import EnumProperty
 
 from ..net.state import Row, addon_state
 from ..scene import results
+from ..scene.blender_types import current_scene
 from ..scene.importers.mesh import MeshFileError
 from ..scene.placing import find_object
 from ..shared.messages import Fetch
 from ..view.live_view import live_view
 from .job_list import active_job
 from .operators_common import Context, JobOperator, Result, can_press, refuse
+from .properties import scene_settings
 
 
 class SPLATSMITH_OT_import_result(JobOperator, bpy.types.Operator):
@@ -28,7 +30,7 @@ class SPLATSMITH_OT_import_result(JobOperator, bpy.types.Operator):
         addon_state.say("")
         job = self.id(context)
         addon_state.expect_results(job)
-        addon_state.client.send(Fetch(job=job))
+        addon_state.send(Fetch(job=job))
         return {"FINISHED"}
 
 
@@ -37,7 +39,7 @@ class SPLATSMITH_OT_place_result(JobOperator, bpy.types.Operator):
 
     bl_idname = "splatsmith.place_result"
     bl_label = "Import Result"
-    bl_options = frozenset({"UNDO", "INTERNAL"})  # the one undo step of an import
+    bl_options = {"UNDO", "INTERNAL"}  # the one undo step of an import
 
     @classmethod
     def poll(cls, context: Context) -> bool:
@@ -52,7 +54,7 @@ class SPLATSMITH_OT_place_result(JobOperator, bpy.types.Operator):
         version = addon_state.welcome.version if addon_state.welcome else ""
         earlier = find_object(job, "mesh") is not None
         try:
-            results.place_result(context.scene, delivery, row.state, version)
+            results.place_result(current_scene(context), delivery, row.state, version)
         except results.ResultError as error:
             return refuse(self, str(error))
         except MeshFileError as error:  # not a refusal: the splats are placed, and that can be undone
@@ -61,7 +63,7 @@ class SPLATSMITH_OT_place_result(JobOperator, bpy.types.Operator):
         if earlier and find_object(job, "mesh") is None:
             addon_state.say("This result has no mesh. That of the earlier result is kept, hidden, as “… (earlier)”.")
             self.report({"WARNING"}, addon_state.notice)
-        results.hide_cubes(live_view.draws and context.scene.splatsmith.show_live)
+        results.hide_cubes(live_view.draws and scene_settings(context).show_live)
         live_view.show(job, results.cloud_of(delivery.splats), delivery.splats.to_scene, live=False)
         return {"FINISHED"}
 
@@ -71,7 +73,7 @@ class SPLATSMITH_OT_show_result(JobOperator, bpy.types.Operator):
 
     bl_idname = "splatsmith.show_result"
     bl_label = "Show"
-    bl_options = frozenset({"UNDO"})
+    bl_options = {"UNDO"}
 
     what: EnumProperty(
         name="Show",

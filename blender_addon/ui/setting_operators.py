@@ -6,7 +6,7 @@ import bpy
 from bpy.props import StringProperty
 
 from .operators_common import Context, Result, refuse
-from .properties import offered_option, random_seed
+from .properties import offered_option, random_seed, scene_settings
 
 
 class SPLATSMITH_OT_dice(bpy.types.Operator):
@@ -16,7 +16,7 @@ class SPLATSMITH_OT_dice(bpy.types.Operator):
     bl_label = "Roll the Seed"
 
     def execute(self, context: Context) -> Result:
-        context.scene.splatsmith.seed = random_seed()
+        scene_settings(context).seed = random_seed()
         return {"FINISHED"}
 
 
@@ -31,11 +31,11 @@ class SPLATSMITH_OT_reset_option(bpy.types.Operator):
     @classmethod
     def description(cls, context: Context, properties: Any) -> str:
         """The tooltip: what the setting does, as the backend tells it."""
-        option = offered_option(context.scene.splatsmith, properties.name)
+        option = offered_option(scene_settings(context), properties.name)
         return f"{option.description}.  Press to go back to the default, {option.default}" if option else ""
 
     def execute(self, context: Context) -> Result:
-        settings = context.scene.splatsmith
+        settings = scene_settings(context)
         option, item = offered_option(settings, self.name), settings.option(self.name)
         if option is None or item is None:
             return refuse(self, "The backend has no such setting.")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import traceback
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import bpy
 import numpy as np
@@ -77,7 +77,7 @@ class LiveView:
         return obj.matrix_world.copy() if obj.visible_get() else None
 
     def _draw(self) -> None:
-        if self._broken or not bpy.context.scene.splatsmith.show_live:
+        if self._broken or not _wanted(bpy.context):
             return
         try:
             self._draw_all()
@@ -86,11 +86,17 @@ class LiveView:
             addon_state.say(f"This graphics driver cannot draw the live splats ({error}).", traceback.format_exc())
 
     def _draw_all(self) -> None:
-        region = bpy.context.region_data
+        region = cast(bpy.types.RegionView3D, bpy.context.region_data)  # a 3D view has one
         placed = [(self.place(job), cloud) for job, cloud in self.clouds.items() if len(cloud.splats)]
         views = [(region.view_matrix @ matrix, cloud) for matrix, cloud in placed if matrix is not None]
         for view, cloud in sorted(views, key=lambda pair: pair[0].translation.z):  # the farthest first
             draw_cloud(cloud, view, region.window_matrix)
+
+
+def _wanted(context: bpy.types.Context) -> bool:
+    """Whether the scene's settings ask for this view."""
+    scene: Any = context.scene  # the stubs do not know the property
+    return bool(scene.splatsmith.show_live)
 
 
 def draw_cloud(cloud: DrawnCloud, view: Matrix, projection: Matrix) -> None:

@@ -131,6 +131,24 @@ def test_plain_colours_are_found_wherever_they_come_from(cube):
     assert seen() == {HALF}
 
 
+@pytest.mark.parametrize(
+    ("kind", "value", "colour"),
+    [("Float", 0.5, HALF), ("Int", 1, (255, 255, 255, 255)), ("Vector", (1, 0, 0), RED), ("Color", (1, 0, 0, 1), RED)],
+)
+def test_a_colour_from_a_number_or_a_vector_of_a_group_is_the_one_that_blender_makes_of_it(cube, kind, value, colour):
+    inner = bpy.data.node_groups.new("Paint", "ShaderNodeTree")
+    inner.interface.new_socket("Value", in_out="INPUT", socket_type=f"NodeSocket{kind}")
+    inner.interface.new_socket("Colour", in_out="OUTPUT", socket_type="NodeSocketColor")
+    inner.links.new(inner.nodes.new("NodeGroupInput").outputs[0], inner.nodes.new("NodeGroupOutput").inputs[0])
+    painted = material("Painted", (0, 0, 1, 1))
+    group = painted.node_tree.nodes.new("ShaderNodeGroup")
+    group.node_tree = inner
+    group.inputs[0].default_value = value
+    painted.node_tree.links.new(group.outputs[0], painted.node_tree.nodes["Principled BSDF"].inputs["Base Color"])
+    cube.data.materials.append(painted)
+    assert seen() == {colour}
+
+
 def test_what_is_not_seen_as_it_is_is_told_once(cube):
     noise, gone, changed = material("Noise", RED), material("Gone", RED), material("Changed", RED)
     feed(noise, "ShaderNodeTexNoise", "Color")

@@ -10,6 +10,8 @@ from pathlib import Path
 import addon_utils
 import bpy
 
+from ..blender_types import data_of
+
 GLTF = "io_scene_gltf2"  # the add-on that comes with Blender
 
 
@@ -46,7 +48,7 @@ def import_mesh(path: Path, name: str, collection: bpy.types.Collection) -> bpy.
     for home in list(mesh.users_collection):
         home.objects.unlink(mesh)
     collection.objects.link(mesh)
-    mesh.name = mesh.data.name = name
+    mesh.name = data_of(mesh).name = name
     return mesh
 
 

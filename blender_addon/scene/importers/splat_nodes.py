@@ -9,14 +9,16 @@ its mesh cut off.  The cube has half-size 1 and is scaled by RADIUS standard dev
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import bpy
+
+from ..blender_types import Node, Socket, tree_of
 
 RADIUS = 3.0  # standard deviations from the centre to the faces of the cube
 
 # Attributes of the points, read by the nodes and, through the instances, by the material.
 ROTATION, SCALE, RGBA = "splat_rotation", "splat_scale", "splat_rgba"
-
-Socket = bpy.types.NodeSocket
 
 
 def splat_material() -> bpy.types.Material:
@@ -28,9 +30,9 @@ def splat_material() -> bpy.types.Material:
     material.use_nodes = True
     material.surface_render_method = "BLENDED"
     material.use_backface_culling = True
-    tree = material.node_tree
+    tree = tree_of(material)
     tree.nodes.clear()
-    colour = tree.nodes.new("ShaderNodeAttribute")
+    colour: Node = tree.nodes.new("ShaderNodeAttribute")
     colour.attribute_name, colour.attribute_type = RGBA, "INSTANCER"
     emission = tree.nodes.new("ShaderNodeEmission")
     tree.links.new(colour.outputs["Color"], emission.inputs["Color"])
@@ -46,14 +48,14 @@ def splat_material() -> bpy.types.Material:
 def _alpha(tree: bpy.types.NodeTree, opacity: Socket) -> Socket:
     """opacity · exp(-½ RADIUS² (|p|² - (p·d)²)), and 0 on the far side of the cube."""
 
-    def vector(operation: str, *inputs: Socket) -> bpy.types.Node:
+    def vector(operation: str, *inputs: Socket) -> Node:
         return _operation(tree, "ShaderNodeVectorMath", operation, inputs)
 
     def number(operation: str, *inputs: Socket | float) -> Socket:
         return _operation(tree, "ShaderNodeMath", operation, inputs).outputs[0]
 
     geometry = tree.nodes.new("ShaderNodeNewGeometry")
-    to_object = tree.nodes.new("ShaderNodeVectorTransform")
+    to_object: Node = tree.nodes.new("ShaderNodeVectorTransform")
     to_object.vector_type, to_object.convert_from, to_object.convert_to = "VECTOR", "WORLD", "OBJECT"
     tree.links.new(geometry.outputs["Incoming"], to_object.inputs[0])
     d = vector("NORMALIZE", to_object.outputs[0]).outputs[0]
@@ -74,13 +76,14 @@ def splat_nodes() -> bpy.types.NodeTree:
     name = "Splatsmith splats"
     if name in bpy.data.node_groups:
         return bpy.data.node_groups[name]
-    tree = bpy.data.node_groups.new(name, "GeometryNodeTree")
+    groups: Any = bpy.data.node_groups  # the stubs know no kinds of trees
+    tree: Any = groups.new(name, "GeometryNodeTree")
     tree.is_modifier = True
     for in_out in ("INPUT", "OUTPUT"):
         tree.interface.new_socket("Geometry", in_out=in_out, socket_type="NodeSocketGeometry")
-    cube = tree.nodes.new("GeometryNodeMeshCube")
+    cube: Node = tree.nodes.new("GeometryNodeMeshCube")
     cube.inputs["Size"].default_value = (2, 2, 2)
-    dressed = tree.nodes.new("GeometryNodeSetMaterial")
+    dressed: Node = tree.nodes.new("GeometryNodeSetMaterial")
     dressed.inputs["Material"].default_value = splat_material()
     tree.links.new(cube.outputs["Mesh"], dressed.inputs["Geometry"])
     size = _operation(tree, "ShaderNodeVectorMath", "SCALE", (_attribute(tree, SCALE, "FLOAT_VECTOR"),))
@@ -91,24 +94,22 @@ def splat_nodes() -> bpy.types.NodeTree:
     tree.links.new(_attribute(tree, ROTATION, "QUATERNION"), instances.inputs["Rotation"])
     tree.links.new(size.outputs[0], instances.inputs["Scale"])
     tree.links.new(instances.outputs[0], tree.nodes.new("NodeGroupOutput").inputs[0])
-    return tree
+    return cast(bpy.types.NodeTree, tree)
 
 
 def _attribute(tree: bpy.types.NodeTree, name: str, data_type: str) -> Socket:
-    node = tree.nodes.new("GeometryNodeInputNamedAttribute")
+    node: Node = tree.nodes.new("GeometryNodeInputNamedAttribute")
     node.data_type = data_type
     node.inputs["Name"].default_value = name
     return next(socket for socket in node.outputs if socket.enabled and socket.name == "Attribute")
 
 
-def _operation(
-    tree: bpy.types.NodeTree, kind: str, operation: str, inputs: tuple[Socket | float, ...]
-) -> bpy.types.Node:
+def _operation(tree: bpy.types.NodeTree, kind: str, operation: str, inputs: tuple[Socket | float, ...]) -> Node:
     """A (vector) maths node with its inputs linked or set."""
-    node = tree.nodes.new(kind)
+    node: Node = tree.nodes.new(kind)
     node.operation = operation
     for socket, value in zip(node.inputs, inputs, strict=False):
-        if isinstance(value, Socket):
+        if isinstance(value, bpy.types.NodeSocket):
             tree.links.new(value, socket)
         else:
             socket.default_value = value

@@ -11,11 +11,12 @@ shows the view-independent colour; the native one has all harmonics.
 from __future__ import annotations
 
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import bpy
 import numpy as np
 
+from ..blender_types import attribute_items, data_of
 from ..ply import SH_C0, Floats, SplatCloud
 from .splat_nodes import RGBA, ROTATION, SCALE, splat_material, splat_nodes
 
@@ -43,18 +44,19 @@ def import_splats(cloud: SplatCloud, name: str, collection: bpy.types.Collection
     obj = bpy.data.objects.new(name, data)
     collection.objects.link(obj)
     if not native:
-        obj.modifiers.new(MODIFIER, "NODES").node_group = splat_nodes()
+        modifier: Any = obj.modifiers.new(MODIFIER, "NODES")
+        modifier.node_group = splat_nodes()
     return obj
 
 
 def update_splats(obj: bpy.types.Object, cloud: SplatCloud) -> None:
     """Replace the splats of an object; its transform, modifiers and custom properties stay."""
-    old = obj.data
+    old = data_of(obj)
     obj.data = _point_cloud(cloud, old.name) if isinstance(old, bpy.types.PointCloud) else _vertices(cloud, old.name)
     if old.users == 0:
         name = old.name
         bpy.data.batch_remove([old])
-        obj.data.name = name
+        data_of(obj).name = name
 
 
 def read_splats(obj: bpy.types.Object) -> SplatCloud | None:
@@ -87,8 +89,9 @@ def _differs(data: bpy.types.Mesh, name: str) -> bool:
 
 
 def _read(attribute: bpy.types.Attribute, field: str, width: int) -> Floats:
-    values = np.empty(len(attribute.data) * width, np.float32)
-    attribute.data.foreach_get(field, values)
+    items = attribute_items(attribute)
+    values = np.empty(len(items) * width, np.float32)
+    items.foreach_get(field, values)
     return values.reshape(-1, width)
 
 
@@ -96,8 +99,9 @@ def raise_transparency_limits(scene: bpy.types.Scene) -> None:
     """Raise Cycles' limits on transparent surfaces behind each other, so that F12 shows what the viewport shows."""
     if not hasattr(scene, "cycles"):
         return  # its add-on is switched off
-    scene.cycles.transparent_max_bounces = max(scene.cycles.transparent_max_bounces, TRANSPARENT_BOUNCES)
-    scene.cycles.min_transparent_bounces = max(scene.cycles.min_transparent_bounces, CERTAIN_BOUNCES)
+    cycles: Any = scene.cycles
+    cycles.transparent_max_bounces = max(cycles.transparent_max_bounces, TRANSPARENT_BOUNCES)
+    cycles.min_transparent_bounces = max(cycles.min_transparent_bounces, CERTAIN_BOUNCES)
 
 
 def object_attributes(cloud: SplatCloud) -> list[Attribute]:
@@ -138,15 +142,16 @@ def _vertices(cloud: SplatCloud, name: str) -> bpy.types.Mesh:
 
 
 def _point_cloud(cloud: SplatCloud, name: str) -> bpy.types.PointCloud:
-    points = bpy.data.pointclouds.new(name)
+    points: Any = bpy.data.pointclouds.new(name)  # the stubs are of Blender 4.2, whose point clouds have no type
     points.type = "GAUSSIAN_SPLAT"
     points.resize(len(cloud))
     points.attributes["position"].data.foreach_set("vector", cloud.positions.ravel())
     _fill(points, native_attributes(cloud))
-    return points
+    return cast(bpy.types.PointCloud, points)
 
 
 def _fill(data: bpy.types.Mesh | bpy.types.PointCloud, attributes: list[Attribute]) -> None:
+    made: Any = data.attributes  # the stubs take the types of Blender 4.2 alone
     for name, data_type, field, values in attributes:
-        attribute = data.attributes.new(name, data_type, "POINT")
+        attribute = made.new(name, data_type, "POINT")
         attribute.data.foreach_set(field, np.ascontiguousarray(values, np.float32).ravel())

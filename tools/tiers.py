@@ -27,7 +27,7 @@ SLOW = (
     "tests/tools",
     "tests/toy",
 )
-SLOW_TESTS = ("tests/scenes/test_mesh_colours.py::test_the_run_tells_what_is_left_out",)
+SLOW_TESTS = ("tests/scenes/test_obj_colours.py::test_a_run_reports_missing_pictures",)
 QUICK = (*(f"--ignore={path}" for path in SLOW), *(f"--deselect={test}" for test in SLOW_TESTS))
 
 

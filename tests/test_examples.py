@@ -196,4 +196,6 @@ def test_drive_the_server(started):
 def test_the_notebook(started):
     found = json.loads(started["own_rule"].printed())
     assert found["shares"]["paired"] < found["shares"]["sds"] / 2
-    assert (found["size"], found["steps"]) == ([940, 500], 2)
+    width, height = found["size"]
+    assert width > height > 300  # two squares beside each other
+    assert found["steps"] == 2

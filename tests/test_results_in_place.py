@@ -129,7 +129,7 @@ def test_a_full_disk_leaves_the_old_results_whole(done, monkeypatch):
     with torch.no_grad():  # which no PLY can hold
         session.run.scene.params["sh0"][0] = torch.inf
     monkeypatch.setattr(session, "checkpoint", lambda: None)
-    with pytest.raises(ValueError, match="NaN or an infinity"):
+    with pytest.raises(ValueError, match="NaN or infinite"):
         session.save()
     assert {name: (done / name).read_bytes() for name in before} == before
 

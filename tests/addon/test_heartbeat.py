@@ -48,8 +48,8 @@ def backend():
 
 @pytest.fixture
 def states(backend):
-    """Every state of the connection, as it comes."""
-    client, seen = Client(str(backend.port)), []
+    """Every state of the connection, as it comes; "connecting" may be over before anybody looks."""
+    client, seen = Client(str(backend.port)), ["connecting"]
     client.start()
 
     def comes(state, also=lambda: True):

@@ -7,8 +7,8 @@ connection up, a `send` that survives a lost line, and a `receive` that never wa
 A job's small news (`Progress`, `JobState`) comes to every client; pictures and splats come to those that `Watch` it.
 `Fetch` brings the results as arrays: nothing has to be read from a disk.
 
-This script stops the job half-way, after STEPS steps.  What a stopped job has is kept, and `Continue` would go on with
-it.  Without the `Cancel` it would go on to its textured mesh.
+This script stops the job on its way, after STEPS steps.  What a stopped job has is kept, and `Continue` would go on
+with it.  Without the `Cancel` it would go on to its textured mesh.
 
     STEPS=200 python -m examples.06_drive_the_server       # makes out/driven.npz, and out/served/JOB
 """
@@ -52,15 +52,18 @@ if __name__ == "__main__":
     with backend(Path("out/served")) as address:
         client, job = Client(address), m.new_job_id()
         client.start()
-        recipe = {"steps": 2 * STEPS, "views": 2}
+        recipe = {"steps": STEPS + 200, "views": 2}
         fields = {"prompt": "a red apple", "objective": "sds", "quality": "draft", "recipe": recipe}
         client.send(m.Watch(jobs=(job,)))
         client.send(m.Generate(job=job, fields=fields))
+        cancelled = False
         for message in news(client):
             if isinstance(message, m.Progress):
                 print(f"step {message.step} of {message.of}")
-                if message.step == STEPS:
+                # Of progress that nobody has received yet only the newest is kept, so STEPS itself may be missed.
+                if message.step >= STEPS and not cancelled:
                     client.send(m.Cancel(job=job))
+                    cancelled = True
             elif isinstance(message, m.Error):
                 sys.exit(message.text)
             elif isinstance(message, m.JobState) and message.state in m.ENDED:

@@ -181,7 +181,9 @@ def test_headless_batch_goes_on_and_is_read_elsewhere(started):
 def test_drive_the_server(started):
     example = started["06_drive_the_server"]
     printed = example.printed().splitlines()
-    assert printed[:2] == ["step 1 of 4", "step 2 of 4"]
+    steps = [int(line.split()[1]) for line in printed if line.startswith("step ")]
+    assert steps == sorted(set(steps))
+    assert 2 <= steps[-1] < 202  # it was cancelled on its way
     assert printed[-1].startswith("stopped")
     arrays = np.load(example.folder / "out/driven.npz")
     assert {name: arrays[name].shape for name in arrays} == {

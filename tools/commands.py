@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from tools.package import package, report
 from tools.pythons import python_of
 from tools.release import release
 from tools.tiers import Plan, parallel, plan
+from tools.wheels import wheels
 from tools.window import ROOT_VARIABLE, SUITES, blender_root
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -144,10 +146,7 @@ def _demo(backend: Environment, blender: Environment, prompt: str, out: Path, op
 
 
 def _test(backend: Environment, blender: Environment, tests: Plan) -> int:
-    """The backend's tests, those in Blender's Python, and in newer ones; also where the first ones fail.
-
-    Blenders come one after the other: each run starts backends of its own, and packs the same wheels.
-    """
+    """The backend's tests, those in Blender's Python, and in newer ones; also where the first ones fail."""
     codes = []
     if tests.backend is not None:
         set_up(backend, "run", "dev")
@@ -156,10 +155,25 @@ def _test(backend: Environment, blender: Environment, tests: Plan) -> int:
         else:
             codes.append(_call(backend, "-m", "pytest", *tests.backend, folder=ROOT))
     if tests.blender is not None:
-        for environment in (blender, *(newer_blenders(ROOT) if tests.whole else ())):
-            set_up(environment, "run")
-            codes.append(_call(environment, "-m", "pytest", *tests.blender, folder=ROOT))
+        codes += _blender_tests([blender, *(newer_blenders(ROOT) if tests.whole else ())], tests.blender)
     return next((code for code in codes if code), 0)
+
+
+def _blender_tests(blenders: Sequence[Environment], tests: Sequence[str]) -> list[int]:
+    """One Blender's tests as they come; of several two run at once, and what each printed comes when it has ended."""
+    for environment in blenders:
+        set_up(environment, "run")
+    if len(blenders) == 1:
+        return [_call(blenders[0], "-m", "pytest", *tests, folder=ROOT)]
+    wheels(ROOT, blenders[0].python)  # or each would fetch them into the same folder
+    codes = []
+    with ThreadPoolExecutor(2) as pool:
+        runs = [pool.submit(_captured, environment, "-m", "pytest", *tests) for environment in blenders]
+        for environment, run in zip(blenders, runs, strict=True):
+            code, printed = run.result()
+            print(f"\n{environment.folder.name}:\n{printed}", flush=True)
+            codes.append(code)
+    return codes
 
 
 def _spread_test(backend: Environment, blender: Environment, tests: Plan) -> int:
@@ -204,12 +218,28 @@ def _call(
     -P: a folder named backend where the user happens to be is not ours.  Ctrl-C goes to the program as well, which
     may have something to save: we wait for it.
     """
-    paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    process = subprocess.Popen(
-        [environment.python, "-P", *arguments], cwd=folder, env={**os.environ, "PYTHONPATH": paths, **(more or {})}
-    )
+    process = subprocess.Popen([environment.python, "-P", *arguments], cwd=folder, env={**_with_us(), **(more or {})})
     while True:
         try:
             return process.wait()
         except KeyboardInterrupt:
             continue
+
+
+def _captured(environment: Environment, *arguments: str) -> tuple[int, str]:
+    """As `_call` in the repository: the exit code and all that was printed."""
+    answer = subprocess.run(
+        [environment.python, "-P", *arguments],
+        cwd=ROOT,
+        env=_with_us(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    return answer.returncode, answer.stdout
+
+
+def _with_us() -> dict[str, str]:
+    """The environment's variables with this repository's packages in reach."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))}

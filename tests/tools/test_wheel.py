@@ -88,7 +88,8 @@ def test_the_installed_command_makes_splats_away_from_the_repository(installed, 
 
 
 def test_it_tells_how_to_go_on_by_the_installed_command(installed, tmp_path):
-    program = "import backend.terminal as t; print(t.CHECKOUT, t.with_command(['generate', '--continue', 'there']), sep=';')"
+    command = "t.with_command(['generate', '--continue', 'there'])"
+    program = f"import backend.terminal as t; print(t.CHECKOUT, {command}, sep=';')"
     python = installed / "python"
     answer = called(python, "-c", program, folder=tmp_path, on_path=True)
     assert answer.stdout.strip() == "None; with: splatsmith generate --continue there"

@@ -5,10 +5,15 @@ from importlib.util import find_spec
 import pytest
 
 collect_ignore = [] if find_spec("bpy") else ["blender"]
+WAITING = {"server", "tools"}  # folders whose tests wait for other processes most of the time
 
 
 def pytest_collection_modifyitems(items):
-    """Tests marked `gpu` are skipped where torch sees no CUDA device."""
+    """Tests that wait come first, so that a run on several cores does not end with one core waiting for them.
+
+    Tests marked `gpu` are skipped where torch sees no CUDA device.
+    """
+    items.sort(key=lambda item: WAITING.isdisjoint(item.path.parts))
     marked = [item for item in items if item.get_closest_marker("gpu")]
     if not marked:
         return

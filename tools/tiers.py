@@ -19,7 +19,6 @@ SLOW = (
     "tests/kits",
     "tests/prior_data",
     "tests/server",
-    "tests/test_build.py",
     "tests/test_cli.py",
     "tests/test_recipes_reach.py",
     "tests/test_results_in_place.py",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -76,7 +77,9 @@ def _arrays(*tensors: Tensor) -> tuple[NDArray[Any], ...]:
 
 @contextmanager
 def _threads() -> Iterator[None]:
-    """Run the kernel with torch's number of threads, one caller at a time."""
+    """Run the kernel on all cores, or as many as OMP_NUM_THREADS says, one caller at a time."""
     with _one_caller:
-        numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
+        most = numba.config.NUMBA_NUM_THREADS
+        chosen = os.environ.get("OMP_NUM_THREADS", "")
+        numba.set_num_threads(min(max(int(chosen), 1), most) if chosen.isdecimal() else most)
         yield

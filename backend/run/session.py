@@ -25,6 +25,7 @@ from backend.run.credits import copyright_of, credits_of
 from backend.run.distill import distill, show
 from backend.run.events import Event, ResultReady, StepDone, Warning
 from backend.run.folder import JobFolder
+from backend.run.threads import use_threads
 from backend.scenes.ply import write_ply
 
 CHECKPOINT_SECONDS = 12.0
@@ -44,6 +45,7 @@ class Session:
         state = folder.load() if resume else {}
         device = choose_device(job.device)
         prior, self.notes = load_prior(job, device)
+        use_threads(prior)
         self.run, self.to_scene = assemble(job, prior, device, self.notes.append, state.get("to_scene"))
         self.last: dict[str, float] = {}
         self.spent: dict[str, float] = {"prior_calls": 0, "prior_rows": 0, "seconds": 0.0}  # before this session

@@ -133,12 +133,13 @@ def test_a_smaller_picture_is_a_part_of_the_larger():
     torch.testing.assert_close(got, expected[:, :31, :43], rtol=0, atol=1e-5)
 
 
-def test_threads_change_nothing():
+def test_threads_change_nothing(monkeypatch):
     scene, looks, before = cloud(), view(2, 48), torch.get_num_threads()
     results = []
     try:
         for threads in (1, 2):
             torch.set_num_threads(threads)
+            monkeypatch.setenv("OMP_NUM_THREADS", str(threads))
             leaf = scene["means"].clone().requires_grad_()
             pixels = rasterization(**(scene | {"means": leaf}), **looks)[0]
             results.append((pixels.detach(), *torch.autograd.grad(pixels.square().sum(), leaf)))

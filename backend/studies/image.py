@@ -20,6 +20,7 @@ from backend.job.recipe import Stage
 from backend.run.assemble import assemble_picture, choose_device, load_prior
 from backend.run.distill import distill
 from backend.run.events import StepDone
+from backend.run.threads import use_threads
 from backend.studies.cells import cell
 from backend.studies.evaluate.references import prior_checksum
 from backend.studies.evaluate.sheet import table_sheet
@@ -90,6 +91,7 @@ def draw(job: Job, file: Path) -> dict[str, Any]:
     """Run one job; writes its pictures side by side into `file`, and their cost into a JSON file next to it."""
     device = choose_device(job.device)
     prior, _ = load_prior(job, device)
+    use_threads(prior)
     run, scene = assemble_picture(job, prior, device, RATE)
     began, last = time.monotonic(), {}
     for event in distill(run, job.recipe.steps):

@@ -14,6 +14,7 @@ from backend.guidance.rules import RULES
 from backend.job.job import make_job
 from backend.run.assemble import assemble, choose_device, load_prior
 from backend.run.distill import Timings, distill
+from backend.run.threads import use_threads
 
 SPREAD = 5  # places of the run at which steps are timed: cost changes with t, resolution and growth
 
@@ -33,6 +34,7 @@ def time_objective(name: str, steps: int) -> dict[str, Any]:
     job = make_job({"prompt": "a wooden chair", "objective": name})
     device = choose_device("auto")
     prior, _ = load_prior(job, device)
+    use_threads(prior)
     run, _ = assemble(job, prior, device)
     for _ in distill(run, 2):  # compiled kernels, caches
         pass

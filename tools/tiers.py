@@ -59,9 +59,9 @@ def plan(options: Sequence[str], quick: bool, root: Path) -> Plan:
 
 
 def parallel(cores: int | None = None) -> list[str]:
-    """pytest's options that spread the files over the cores; those of one file stay in one process, in order."""
+    """pytest's options that spread the files over the cores, in their order; those of one file stay in one process."""
     workers = min(cores or _cores(), MOST_WORKERS)
-    return [f"--numprocesses={workers}", "--dist=loadfile"] if workers > 1 else []
+    return [f"--numprocesses={workers}", "--dist=loadfile", "--no-loadscope-reorder"] if workers > 1 else []
 
 
 def _cores() -> int:

@@ -35,7 +35,8 @@ def test_what_runs_where(options, quick, expected):
 
 @pytest.mark.parametrize(("cores", "workers"), [(2, 2), (4, 4), (64, 4)])
 def test_files_are_spread_over_the_cores(cores, workers):
-    assert parallel(cores) == [f"--numprocesses={workers}", "--dist=loadfile"]
+    in_our_order = ["--dist=loadfile", "--no-loadscope-reorder"]
+    assert parallel(cores) == [f"--numprocesses={workers}", *in_our_order]
 
 
 def test_one_core_has_one_process():

@@ -9,7 +9,7 @@ from pathlib import Path
 
 MOST_WORKERS = 4
 BLENDER_TESTS = Path("tests/blender")
-# Whole jobs, servers, programs and training, 3 s a test and more: eight of ten minutes.  The rest is closed forms.
+# Whole jobs, servers, programs and training.  The rest, closed forms above all, takes a minute and a half on two cores.
 SLOW = (
     "tests/addon/test_goodbyes.py",
     "tests/addon/test_heartbeat.py",

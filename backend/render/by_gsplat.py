@@ -9,8 +9,6 @@ from typing import Any
 
 from torch import Tensor
 
-from backend.render.arguments import RenderMode
-
 
 @cache
 def gsplat_is_built() -> bool:
@@ -26,43 +24,9 @@ def gsplat_is_built() -> bool:
     return any(file.suffix in (".so", ".pyd") for file in built)
 
 
-def by_gsplat(
-    means: Tensor,
-    quats: Tensor,
-    scales: Tensor,
-    opacities: Tensor,
-    colors: Tensor,
-    viewmats: Tensor,
-    intrinsics: Tensor,
-    width: int,
-    height: int,
-    *,
-    sh_degree: int | None,
-    backgrounds: Tensor | None,
-    render_mode: RenderMode,
-    near_plane: float,
-    far_plane: float,
-    eps2d: float,
-) -> tuple[Tensor, Tensor, dict[str, Any]]:
-    """As `base.rasterization`; unpacked, so that `info` has the same shapes as on the CPU."""
+def by_gsplat(*given: Tensor | int, **options: Any) -> tuple[Tensor, Tensor, dict[str, Any]]:
+    """As `base.rasterization`, whose arguments are gsplat's; unpacked, so that `info` has the CPU's shapes."""
     from gsplat import rasterization
 
-    pixels, alphas, info = rasterization(
-        means,
-        quats,
-        scales,
-        opacities,
-        colors,
-        viewmats,
-        intrinsics,
-        width,
-        height,
-        near_plane=near_plane,
-        far_plane=far_plane,
-        eps2d=eps2d,
-        sh_degree=sh_degree,
-        packed=False,
-        backgrounds=backgrounds,
-        render_mode=render_mode,
-    )
+    pixels, alphas, info = rasterization(*given, packed=False, **options)
     return pixels, alphas, info

@@ -40,6 +40,7 @@ class SPLATSMITH_OT_make_kit(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: Context) -> bool:
+        """Whether it can be pressed; the first reason against it is the button's tooltip."""
         kit, name = addon_state.kit, scene_settings(context).kit.title.strip()
         return can_press(
             cls,

@@ -8,22 +8,13 @@ the condition, and IF has no VAE, its samples being the pixels themselves.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import torch
 from diffusers import AutoencoderKL, DiffusionPipeline
-from huggingface_hub import hf_hub_download, model_info
-from huggingface_hub.errors import (
-    HFValidationError,
-    LocalEntryNotFoundError,
-    RemoteEntryNotFoundError,
-    RepositoryNotFoundError,
-)
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
@@ -42,26 +33,9 @@ from backend.priors.loading import (
     weights_dtype,
 )
 from backend.priors.lora import LoRA
+from backend.priors.model_folder import UNUSED_PARTS, find_model
 
 TEXTS_KEPT = 256  # one run has a dozen texts: views, negative prompt, Perp-Neg
-INDEX = "model_index.json"
-
-# The supported pipelines, and their components that are not needed for distillation.
-UNUSED_PARTS: dict[str, dict[str, Any]] = {
-    "StableDiffusionPipeline": {
-        "safety_checker": None,
-        "feature_extractor": None,
-        "image_encoder": None,
-        "requires_safety_checker": False,
-    },
-    "StableDiffusionXLPipeline": {"feature_extractor": None, "image_encoder": None, "add_watermarker": False},
-    "IFPipeline": {
-        "safety_checker": None,
-        "feature_extractor": None,
-        "watermarker": None,
-        "requires_safety_checker": False,
-    },
-}
 
 
 class StableDiffusion:
@@ -148,7 +122,7 @@ def load_stable_diffusion(model: str | Path, device: torch.device | str) -> Stab
         PriorError: no such model, one of another kind, or one whose files are missing or damaged.
     """
     device = torch.device(device)
-    folder, name = _find(model)
+    folder, name = find_model(model)
     dtype = weights_dtype(device)
     denoiser = load_denoiser(folder, dtype, device)
     networks = {"unet": denoiser.unet}
@@ -178,69 +152,3 @@ def vae_dtype(folder: Path, dtype: torch.dtype) -> torch.dtype:
     """The VAE's precision: SDXL's overflows in half precision, as its configuration says."""
     forced = read_config(AutoencoderKL, folder).get("force_upcast", False)
     return torch.float32 if forced else dtype
-
-
-def _find(model: str | Path) -> tuple[Path, str]:
-    """The folder of a model, downloaded if need be, and the name of its pipeline class."""
-    path = Path(model).expanduser()
-    if path.is_file():
-        raise PriorError(
-            f'prior "{model}" is a file: convert it to a folder with diffusers, '
-            f"StableDiffusionPipeline.from_single_file({str(model)!r}).save_pretrained(FOLDER), and pass that folder"
-        )
-    if path.is_dir():
-        if not (path / INDEX).is_file():
-            raise PriorError(f'prior "{model}" is not a diffusers folder: pass the folder that has {INDEX}')
-        return path, _pipeline_class(model, path / INDEX)
-    if isinstance(model, Path) or path.is_absolute() or model.startswith((".", "~")):
-        raise PriorError(f'prior "{model}" does not exist: pass the folder of a diffusers model, or its hub id')
-    return _fetch(model)
-
-
-def _pipeline_class(model: str | Path, index: Path) -> str:
-    """The name of the pipeline class; PriorError if it is not supported."""
-    try:
-        name = json.loads(index.read_text(encoding="utf-8"))["_class_name"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise PriorError(f'{index} of prior "{model}" cannot be read ({reason(error)}): download it again') from error
-    if not isinstance(name, str) or name not in UNUSED_PARTS:
-        raise PriorError(f'prior "{model}" is a {name}: use a model of one of the kinds {", ".join(UNUSED_PARTS)}')
-    return name
-
-
-def _fetch(model: str) -> tuple[Path, str]:
-    """The folder of a hub model in the cache, downloaded if it is not there, and the name of its pipeline class."""
-    try:
-        name = _pipeline_class(model, _fetch_index(model))
-        unwanted = {part: None for part, value in UNUSED_PARTS[name].items() if value is None}
-        return Path(DiffusionPipeline.download(model, use_safetensors=True, **unwanted)), name
-    except HFValidationError as error:
-        raise PriorError(f'prior "{model}" is neither a folder nor a hub id: pass a folder or OWNER/NAME') from error
-    except RepositoryNotFoundError as error:
-        raise PriorError(
-            f'prior "{model}" is not on the hub, or needs its licence accepted: check the name, '
-            "accept the licence on the model's page and run `hf auth login`"
-        ) from error
-    except RemoteEntryNotFoundError as error:
-        raise PriorError(f'prior "{model}" has no {INDEX}: choose a model that is in diffusers\' format') from error
-    except (ImportError, ValueError) as error:  # raised by httpx for a proxy that it does not support
-        if "proxy" not in str(error).lower():
-            raise
-        raise PriorError(
-            f'prior "{model}" cannot be fetched through the proxy of this system ({reason(error)}): give ALL_PROXY and '
-            "HTTPS_PROXY an http:// address, or none, or pass the folder of a model"
-        ) from error
-    except (OSError, httpx2.HTTPError) as error:
-        raise PriorError(
-            f'prior "{model}" is neither a folder here nor complete in the hub\'s cache ({reason(error)}): run '
-            f"`hf download {model} --local-dir FOLDER` on a machine with internet, copy that folder here and pass it"
-        ) from error
-
-
-def _fetch_index(model: str) -> Path:
-    """Fetch model_index.json, so that unsupported models are refused before gigabytes are downloaded."""
-    try:
-        return Path(hf_hub_download(model, INDEX, local_files_only=True))
-    except LocalEntryNotFoundError:
-        model_info(model)  # fails at once without a network, where the download would try for half a minute
-        return Path(hf_hub_download(model, INDEX))

@@ -16,7 +16,6 @@ from typing import Any
 import torch
 from diffusers import AutoencoderKL, DiffusionPipeline
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from backend.cameras import Cameras
 from backend.priors.base import Condition, PriorError
@@ -61,14 +60,7 @@ class StableDiffusion:
         x = pixels(images, self.image_size)
         if self.vae is None:
             return x
-        return torch.cat([self._latents(view) for view in torch.split(x, 1)])
-
-    def _latents(self, x: Tensor) -> Tensor:
-        """One picture through the VAE.  Going back computes it again, so that no more than one view's is in memory."""
-        if torch.is_grad_enabled() and x.requires_grad:
-            latents: Tensor = checkpoint(self._encode_view, x, use_reentrant=False)
-            return latents
-        return self._encode_view(x)
+        return torch.cat([self._encode_view(view) for view in torch.split(x, 1)])
 
     def _encode_view(self, x: Tensor) -> Tensor:
         latents: Tensor = self.vae.encode(x.to(self.vae.dtype)).latent_dist.mode()
@@ -128,6 +120,7 @@ def load_stable_diffusion(model: str | Path, device: torch.device | str) -> Stab
     networks = {"unet": denoiser.unet}
     if (folder / "vae").is_dir():
         networks["vae"] = load_frozen(AutoencoderKL, folder / "vae", vae_dtype(folder / "vae", dtype), device)
+        networks["vae"].enable_gradient_checkpointing()  # going back block by block halves the memory of a step
     pipeline = _load_pipeline(folder, networks, dtype, UNUSED_PARTS[name])
     return StableDiffusion(pipeline.to(device), denoiser)
 

@@ -13,17 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL, DiffusionPipeline
+from diffusers import AutoencoderKL, DiffusionPipeline, UNet2DConditionModel
 from torch import Tensor
 
 from backend.cameras import Cameras
 from backend.priors.base import Condition, PriorError
+from backend.priors.card_memory import check_room, family_of
 from backend.priors.loading import (
     Denoiser,
+    free_bytes,
     load_denoiser,
     load_frozen,
     pictures,
     pixels,
+    read_config,
     reason,
     variant,
     weight_files,
@@ -47,7 +50,15 @@ class StableDiffusion:
         self.alphas_cumprod, self.device = denoiser.alphas_cumprod, denoiser.device
         self.scaling_factor: float = 1 if self.vae is None else self.vae.config.scaling_factor
         self.image_size: int = denoiser.unet.config.sample_size * (1 if self.vae is None else pipeline.vae_scale_factor)
+        self.family = family_of(denoiser.unet.config)
         self.texts = TextEncoder(pipeline, self.device, denoiser.dtype, self.image_size)
+
+    @property
+    def weight_bytes(self) -> int:
+        """What the networks take that stay on the device."""
+        networks = [self.denoiser.unet] + ([] if self.vae is None else [self.vae])
+        weights = [weight for network in networks for weight in network.parameters()]
+        return sum(weight.numel() * weight.element_size() for weight in weights)
 
     def encode(self, images: Tensor) -> Tensor:
         """Pictures (B,H,W,3) in [0,1] -> x: scaled latents (B,4,h,w), or pixels in [-1,1] for IF; with gradient.
@@ -96,10 +107,12 @@ def load_stable_diffusion(model: str | Path, device: torch.device | str) -> Stab
     """Load a model from its folder, or by its hub id from the cache or the hub.
 
     Raises:
-        PriorError: no such model, one of another kind, or one whose files are missing or damaged.
+        PriorError: no such model, one of another kind, one whose files are missing or damaged, or one that is too
+            large for the card.
     """
     device = torch.device(device)
     folder, name = find_model(model)
+    check_room(str(model), family_of(read_config(UNet2DConditionModel, folder / "unet")), free_bytes(device))
     dtype = weights_dtype(device)
     denoiser = load_denoiser(folder, dtype, device)
     networks = {"unet": denoiser.unet}

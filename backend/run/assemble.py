@@ -18,7 +18,8 @@ from backend.job.tuning import default_recipe
 from backend.priors.base import Counted, Prior
 from backend.priors.catalogue import Catalogue, CataloguePrior
 from backend.priors.kit import INDEX, SHIPPED, kit_folder
-from backend.run.distill import Run
+from backend.run.distill import MOST_HALVINGS, Run
+from backend.run.large_prior import load_large_prior
 from backend.run.prompts import Prompts
 from backend.scenes.image import ImageScene
 from backend.scenes.initial import from_mesh, sphere
@@ -63,14 +64,6 @@ def open_kit(folder: Path = SHIPPED) -> Catalogue:
 @lru_cache(maxsize=4)
 def _open_kit(folder: Path, _modified: int) -> Catalogue:
     return Catalogue.load(folder)
-
-
-@lru_cache(maxsize=1)
-def load_large_prior(name: str, device: torch.device) -> Prior:
-    """The model of a diffusers folder or hub id; the last one stays in memory."""
-    from backend.priors.stable_diffusion import load_stable_diffusion
-
-    return load_stable_diffusion(name, device)
 
 
 def load_prior(job: Job, device: torch.device) -> tuple[Prior, list[str]]:
@@ -121,7 +114,8 @@ def assemble_picture(job: Job, prior: Prior, device: torch.device, rate: float) 
     objective = make_objective(job.objective, recipe.options)
     prompts = Prompts(counted, job.prompt, job.negative_prompt, recipe.view_prompts, False, recipe.guidance_rescale)
     scene = ImageScene(recipe.views, recipe.side(0.0), rate, start_generator(job, generator), device, prior.channels)
-    return Run(scene, counted, objective, prompts, recipe, generator), scene
+    # Its pictures are the views: their number is fixed.
+    return Run(scene, counted, objective, prompts, recipe, generator, halved=MOST_HALVINGS), scene
 
 
 def assemble(

@@ -7,10 +7,11 @@ index, as its documentation has it.
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
-from backend.cards import CUDAS, Answer, Card, Cuda, ask, this_processor, why_none_fits
+from backend.cards import CUDAS, Answer, Card, Cuda, ask, find_nvidia_smi, this_processor, why_none_fits
 
 TORCH_INDEX = "https://download.pytorch.org/whl/{build}"
 # CUDA's version -> what the build is called there, and our extra in pyproject.toml.
@@ -26,7 +27,8 @@ GIGABYTES = {
     ("", "Windows"): 0.2,
     ("", "Darwin"): 0.2,
 }
-SMALL = 6000  # MiB
+NO_CARD = {"Darwin": "a Mac: everything runs on the CPU; --device mps takes a large prior to Apple's graphics card"}
+SMALL = 6000  # MiB; a card that is sold with 6 GB has 6,144
 WHAT_FITS_A_SMALL_CARD = "fits the embedded prior and kits; Stable Diffusion wants 6 GB or more"
 
 
@@ -71,8 +73,7 @@ def choose(answer: Answer, system: str = platform.system(), processor: str = "")
     if answer.trouble:
         return Choice("", answer.trouble, answer.trouble, sure=False, system=system)
     if not answer.cards:
-        mac = "no NVIDIA card: --device mps uses Apple's" if system == "Darwin" else "no NVIDIA card"
-        return Choice("", f"{mac}; else everything runs on the CPU" if system == "Darwin" else mac, system=system)
+        return Choice("", NO_CARD.get(system, "no NVIDIA card: everything runs on the CPU"), system=system)
     usable = [card for card in answer.cards if not why_none_fits(card, system, processor)]
     if not usable:
         reason = why_none_fits(answer.cards[0], system, processor)
@@ -85,13 +86,19 @@ def choose(answer: Answer, system: str = platform.system(), processor: str = "")
     raise AssertionError("the best card is usable")
 
 
-def _why(cuda: Cuda, cards: Iterable[Card], used: Iterable[Card]) -> str:
+def _why(cuda: Cuda, cards: Sequence[Card], used: Sequence[Card]) -> str:
     left = [card.name for card in cards if card not in used]
     names = ", ".join(dict.fromkeys(card.name for card in used))
     unused = f"; {', '.join(left)} cannot be used beside it" if left else ""
-    return f"torch for CUDA {cuda.version}, for {names} with driver {next(iter(used)).driver}{unused}"
+    return f"torch for CUDA {cuda.version}, for {names} with driver {used[0].driver}{unused}"
 
 
 def this_machine() -> Choice:
-    """The choice here, asked anew at each call."""
-    return choose(ask())
+    """The choice here."""
+    return choose(_answer(find_nvidia_smi()))
+
+
+@cache
+def _answer(_program: str | None) -> Answer:
+    """Asked once a process, as the environments are asked for several times."""
+    return ask()

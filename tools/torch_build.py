@@ -1,0 +1,96 @@
+"""The one large download, torch: what it weighs, whether there is room for it, whether the right build is there."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+from tools.environments import Environment, SetUpError
+
+UNPACKED = 2.2  # times what is downloaded
+OTHERS = 1.5  # GB of the other packages
+SMALLEST = 0.2  # GB of torch for the CPU
+MEGABITS = 50  # a second: a usual connection
+CUDA = re.compile(r"^cuda\b[^=\n]*=\s*(?:['\"]([\d.]+)['\"]|None)", re.MULTILINE)  # in torch/version.py
+
+
+def installed_cuda(environment: Environment) -> str | None:
+    """The CUDA that the environment's torch is built for; empty for a build without one, None without torch."""
+    packages = ("Lib/site-packages",) if os.name == "nt" else ("lib/python*/site-packages",)
+    for place in packages:
+        for file in environment.folder.glob(f"{place}/torch/version.py"):
+            found = CUDA.search(file.read_text(encoding="utf-8"))
+            return (found[1] or "") if found else ""
+    return None
+
+
+def wrong_build(environment: Environment) -> bool:
+    """Whether the torch that is there is one for another CUDA than fits, or for none."""
+    installed, choice = installed_cuda(environment), environment.torch
+    return installed is not None and choice is not None and choice.cuda not in ("", installed)
+
+
+def to_download(environment: Environment) -> bool:
+    """Whether torch is to be fetched."""
+    return environment.torch is not None and (installed_cuda(environment) is None or wrong_build(environment))
+
+
+def announce(environment: Environment) -> None:
+    """Say how much is downloaded, and for what.
+
+    Raises:
+        SetUpError: there is no room for it.
+    """
+    choice = environment.torch
+    if choice is None or not to_download(environment):
+        return
+    check_room(environment)
+    size = choice.gigabytes
+    minutes = max(1, round(size * 8000 / MEGABITS / 60))
+    about = "about" if choice.cuda else "up to"
+    print(f"{environment.folder.name}: {choice.why.rstrip('.')}.", flush=True)
+    print(
+        f"{environment.folder.name}: downloads {about} {size:.1f} GB, {minutes} min at {MEGABITS} Mbit/s; "
+        "what has come stays when you stop.",
+        flush=True,
+    )
+
+
+def check_room(environment: Environment) -> None:
+    """Refuse where a disk has no room for what comes to it: the packages, pip's temporary files and pip's cache.
+
+    Where no card decides it, only what the smallest torch needs is asked for: pip's settings may have that.
+    """
+    choice = environment.torch
+    size = choice.gigabytes if choice and choice.cuda else SMALLEST
+    needed: dict[int, tuple[Path, float]] = {}
+    for folder, gigabytes in (
+        (environment.folder, size * UNPACKED + OTHERS),
+        (Path(tempfile.gettempdir()), size),
+        (Path.home(), size),
+    ):
+        there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+        disk = there.stat().st_dev
+        first, sum_of_others = needed.get(disk, (there, 0.0))
+        needed[disk] = (first, sum_of_others + gigabytes)
+    for folder, gigabytes in needed.values():
+        free = shutil.disk_usage(folder).free / 1e9
+        if free < gigabytes:
+            raise SetUpError(
+                f"There is no room for torch on the disk of {folder}: {gigabytes:.1f} GB are needed while it is "
+                f"installed and {free:.1f} GB are free; make room there and call again."
+            )
+
+
+def exactly_pypis(requirements: list[str]) -> list[str]:
+    """The requirements with PyPI's own torch: `==2.13.0` would also do with the 2.13.0+cpu that is there."""
+    return [line.replace("==", "===") if re.fullmatch(r"torch==[\d.]+", line) else line for line in requirements]
+
+
+def forget_wrong_build(environment: Environment) -> None:
+    """Have the next set-up install torch anew, where somebody has put another build in its place."""
+    if wrong_build(environment):
+        environment.stamp("run").unlink(missing_ok=True)

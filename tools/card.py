@@ -95,7 +95,12 @@ def _why(cuda: Cuda, cards: Sequence[Card], used: Sequence[Card]) -> str:
 
 def this_machine() -> Choice:
     """The choice here."""
-    return choose(_answer(find_nvidia_smi()))
+    return choose(asked())
+
+
+def asked() -> Answer:
+    """What nvidia-smi says here."""
+    return _answer(find_nvidia_smi())
 
 
 @cache

@@ -60,29 +60,38 @@ def announce(environment: Environment) -> None:
 
 
 def check_room(environment: Environment) -> None:
-    """Refuse where a disk has no room for what comes to it: the packages, pip's temporary files and pip's cache.
+    """Refuse where a disk has no room for what comes to it."""
+    for folder, needed in room(environment):
+        free = shutil.disk_usage(folder).free / 1e9
+        if free < needed:
+            raise SetUpError(
+                f"There is no room for torch on the disk of {folder}: {needed:.1f} GB are needed while it is "
+                f"installed and {free:.1f} GB are free; make room there and call again."
+            )
+
+
+def room(environment: Environment) -> list[tuple[Path, float]]:
+    """A folder of each disk that torch needs room on, and how many GB: for the packages, for pip's temporary files and
+    for its cache.
 
     Where no card decides it, only what the smallest torch needs is asked for: pip's settings may have that.
     """
+    if not to_download(environment):
+        return []
     choice = environment.torch
     size = choice.gigabytes if choice and choice.cuda else SMALLEST
-    needed: dict[int, tuple[Path, float]] = {}
-    for folder, gigabytes in (
+    folders = (
         (environment.folder, size * UNPACKED + OTHERS),
         (Path(tempfile.gettempdir()), size),
         (Path.home(), size),
-    ):
+    )
+    disks: dict[int, tuple[Path, float]] = {}
+    for folder, gigabytes in folders:
         there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
         disk = there.stat().st_dev
-        first, sum_of_others = needed.get(disk, (there, 0.0))
-        needed[disk] = (first, sum_of_others + gigabytes)
-    for folder, gigabytes in needed.values():
-        free = shutil.disk_usage(folder).free / 1e9
-        if free < gigabytes:
-            raise SetUpError(
-                f"There is no room for torch on the disk of {folder}: {gigabytes:.1f} GB are needed while it is "
-                f"installed and {free:.1f} GB are free; make room there and call again."
-            )
+        first, others = disks.get(disk, (there, 0.0))
+        disks[disk] = (first, others + gigabytes)
+    return list(disks.values())
 
 
 def exactly_pypis(requirements: list[str]) -> list[str]:

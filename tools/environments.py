@@ -56,7 +56,8 @@ class Environment:
         """What the stamp must hold."""
         lock = self.locks.get(group)
         locked = [lock.read_text(encoding="utf-8")] if lock else []
-        lines = [platform.python_version(), *sorted(self.groups[group]), *locked]
+        for_card = [f"CUDA {self.torch.cuda}"] if group == "run" and self.torch and self.torch.cuda else []
+        lines = [platform.python_version(), *sorted(self.groups[group]), *for_card, *locked]
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
     def ready(self, group: str) -> bool:

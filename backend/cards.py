@@ -85,9 +85,7 @@ class Cuda:
     def runs(self, card: Card, system: str, processor: str) -> bool:
         """Whether it runs on a card with the driver that is there."""
         return (
-            card.capability is not None
-            and self.knows(card, processor)
-            and numbers(card.driver) >= self.driver(system)
+            card.capability is not None and self.knows(card, processor) and numbers(card.driver) >= self.driver(system)
         )
 
 
@@ -121,17 +119,14 @@ def this_processor() -> str:
 
 
 def why_none_fits(card: Card, system: str, processor: str) -> str:
-    """A sentence with what to do, where no build of torch runs on the card; empty where one does."""
+    """Why no build of torch runs on the card and what to do, as the end of a sentence; empty where one does."""
     if any(cuda.runs(card, system, processor) for cuda in CUDAS):
         return ""
     known = [cuda for cuda in CUDAS if cuda.knows(card, processor)]
     if not known or (card.capability is None and TOO_OLD.search(card.name)):
-        return f"{card.told} is too old for torch, so everything runs on the CPU: it takes a newer graphics card."
+        return "it is too old for torch, and only a newer graphics card helps"
     needed = ".".join(map(str, min(cuda.driver(system) for cuda in known)))
-    return (
-        f"The driver {card.driver} of {card.name} is too old for torch, so everything runs on the CPU: "
-        f"update NVIDIA's driver to {needed} or newer."
-    )
+    return f"its driver {card.driver} is too old for torch; update NVIDIA's driver to {needed} or newer"
 
 
 def find_nvidia_smi() -> str | None:

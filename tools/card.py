@@ -76,7 +76,8 @@ def choose(answer: Answer, system: str = platform.system(), processor: str = "")
         return Choice("", NO_CARD.get(system, "no NVIDIA card: everything runs on the CPU"), system=system)
     usable = [card for card in answer.cards if not why_none_fits(card, system, processor)]
     if not usable:
-        reason = why_none_fits(answer.cards[0], system, processor)
+        first = answer.cards[0]
+        reason = f"{first.name} is not used: {why_none_fits(first, system, processor)}."
         return Choice("", reason, reason, system=system)
     best = max(usable, key=lambda card: card.capability or (0, 0))
     for cards in (usable, [best]):

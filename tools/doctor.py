@@ -91,7 +91,7 @@ def _environment(environment: Environment, group: str, *named: str) -> Finding:
         return Finding(name, "cannot be made in this Python", environment.refusal)
     if not environment.python.exists():
         return Finding(name, "is not there", SET_UP)
-    pins = dict(found.groups() for line in environment.groups[group] if (found := PIN.match(line)))
+    pins = {found[1]: found[2] for line in environment.groups[group] if (found := PIN.match(line))}
     versions = json.loads(printed_in(environment, VERSIONS, *pins) or "{}")
     wrong = [f"{key} {versions.get(key) or 'missing'}" for key, pin in pins.items() if _differs(versions.get(key), pin)]
     if wrong:

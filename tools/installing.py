@@ -118,9 +118,7 @@ def _install(environment: Environment, group: str, log: IO[str], lock: IO[str]) 
     whole.replace(stamp)
 
 
-def _install_rest(
-    environment: Environment, rest: list[str], log: IO[str], lock: IO[str], progress: Progress
-) -> bool:
+def _install_rest(environment: Environment, rest: list[str], log: IO[str], lock: IO[str], progress: Progress) -> bool:
     """What is in no lock, with torch in the build that fits the card; whether it is there.
 
     Where pip's settings have a build for the CPU alone, and the card's cannot be fetched, the run still works.

@@ -21,7 +21,7 @@ HIDDEN = ("", "-1")  # in CUDA_VISIBLE_DEVICES: the user wants no card to be see
 
 
 def choose_device(name: str) -> torch.device:
-    """ "auto" is the first card that torch can use, or the CPU without one.  JobError where the device does not exist."""
+    """ "auto" is the first card that torch can use, else the CPU.  JobError where the device does not exist."""
     if name == "auto":
         index = _first_usable()
         return torch.device("cpu" if index is None else "cuda" if index == 0 else f"cuda:{index}")
@@ -94,24 +94,24 @@ def _why_not_the_card() -> str:
         return ""
     answer = ask()
     if not answer.cards:
-        return f"The graphics card is not used.  {answer.trouble}" if answer.trouble else ""
-    reasons = [reason_for(card, torch.version.cuda) for card in answer.cards]
-    return f"The graphics card {answer.cards[0].name} is not used, and the run takes the CPU: {reasons[0]}"
+        return f"The graphics card is not used: {answer.trouble}" if answer.trouble else ""
+    card = answer.cards[0]
+    return f"The graphics card {card.name} is not used: {reason_for(card, torch.version.cuda)}."
 
 
 def reason_for(card: Card, cuda: str | None, system: str = platform.system(), processor: str = "") -> str:
-    """Why a torch for this CUDA, or for none, does not use the card: a sentence with what to do."""
+    """Why a torch for this CUDA, or for none, does not use the card and what to do, as the end of a sentence."""
     processor = processor or this_processor()
     if none := why_none_fits(card, system, processor):
-        return none
+        return none if cuda else f"{none}, then {_other_torch()}" if "driver" in none else none
     if not cuda:
-        return f"torch is here in its build for the CPU; {_other_torch()}."
+        return f"torch is here in its build for the CPU; {_other_torch()}"
     ours = next((known for known in CUDAS if known.version.split(".")[0] == cuda.split(".")[0]), None)
     if ours and numbers(card.driver) < ours.driver(system):
-        return f"its driver {card.driver} is too old for this torch (CUDA {cuda}); {_other_torch()}."
+        return f"its driver {card.driver} is too old for this torch (CUDA {cuda}); {_other_torch()}"
     if ours and not ours.knows(card, processor):
-        return f"this torch (CUDA {cuda}) has no code for it; {_other_torch()}."
-    return f"torch (CUDA {cuda}) cannot start on it; restart the machine, or update NVIDIA's driver."
+        return f"this torch (CUDA {cuda}) has no code for it; {_other_torch()}"
+    return f"torch (CUDA {cuda}) cannot start on it; restart the machine, or update NVIDIA's driver"
 
 
 def _other_torch() -> str:

@@ -14,6 +14,7 @@ from functools import cache
 from backend.cards import CUDAS, Answer, Card, Cuda, ask, find_nvidia_smi, this_processor, why_none_fits
 
 TORCH_INDEX = "https://download.pytorch.org/whl/{build}"
+FOR_TORCH = "2.13.0"  # the tables here and in backend/cards.py are of this version
 # CUDA's version -> what the build is called there, and our extra in pyproject.toml.
 BUILDS = {"13.0": ("cu130", "cuda"), "12.6": ("cu126", "cuda12")}
 # GB to download, torch with all that it brings: 13.0 on Linux by the sizes that PyPI lists for 2.13.0, the others by

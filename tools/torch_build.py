@@ -14,28 +14,40 @@ UNPACKED = 2.2  # times what is downloaded
 OTHERS = 1.5  # GB of the other packages
 SMALLEST = 0.2  # GB of torch for the CPU
 MEGABITS = 50  # a second: a usual connection
-CUDA = re.compile(r"^cuda\b[^=\n]*=\s*(?:['\"]([\d.]+)['\"]|None)", re.MULTILINE)  # in torch/version.py
+# In torch/version.py.
+CUDA = re.compile(r"^cuda\b[^=\n]*=\s*['\"]([\d.]+)['\"]", re.MULTILINE)
+VERSION = re.compile(r"^__version__\s*=\s*['\"]([\d.]+)", re.MULTILINE)
 
 
 def installed_cuda(environment: Environment) -> str | None:
     """The CUDA that the environment's torch is built for; empty for a build without one, None without torch."""
-    packages = ("Lib/site-packages",) if os.name == "nt" else ("lib/python*/site-packages",)
-    for place in packages:
-        for file in environment.folder.glob(f"{place}/torch/version.py"):
-            found = CUDA.search(file.read_text(encoding="utf-8"))
-            return (found[1] or "") if found else ""
-    return None
+    text = _version_file(environment)
+    found = CUDA.search(text)
+    return (found[1] if found else "") if text else None
 
 
 def wrong_build(environment: Environment) -> bool:
-    """Whether the torch that is there is one for another CUDA than fits, or for none."""
+    """Whether the torch that is there is for another CUDA than fits, or for none; 13.2 does for 13.0."""
     installed, choice = installed_cuda(environment), environment.torch
-    return installed is not None and choice is not None and choice.cuda not in ("", installed)
+    if installed is None or choice is None or not choice.cuda:
+        return False
+    return installed.split(".")[0] != choice.cuda.split(".")[0]
 
 
 def to_download(environment: Environment) -> bool:
     """Whether torch is to be fetched."""
-    return environment.torch is not None and (installed_cuda(environment) is None or wrong_build(environment))
+    if environment.torch is None:
+        return False
+    version = VERSION.search(_version_file(environment))
+    pins = [re.split(r"==|\+", line) for line in environment.groups["run"] if line.startswith("torch==")]
+    return version is None or wrong_build(environment) or any(pin[1] != version[1] for pin in pins)
+
+
+def _version_file(environment: Environment) -> str:
+    """What torch/version.py says in the environment; empty without torch."""
+    packages = "Lib/site-packages" if os.name == "nt" else "lib/python*/site-packages"
+    file = next(environment.folder.glob(f"{packages}/torch/version.py"), None)
+    return file.read_text(encoding="utf-8") if file else ""
 
 
 def announce(environment: Environment) -> None:
@@ -54,7 +66,7 @@ def announce(environment: Environment) -> None:
     print(f"{environment.folder.name}: {choice.why.rstrip('.')}.", flush=True)
     print(
         f"{environment.folder.name}: downloads {about} {size:.1f} GB, {minutes} min at {MEGABITS} Mbit/s; "
-        "what has come stays when you stop.",
+        "files that have come whole are kept when you stop.",
         flush=True,
     )
 

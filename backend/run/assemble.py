@@ -1,4 +1,4 @@
-"""The only place where the names in a job become objects: device, prior, objective, scene."""
+"""The only place where the names in a job become objects: prior, objective, scene; the device is in devices.py."""
 
 from __future__ import annotations
 

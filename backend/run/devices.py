@@ -94,7 +94,8 @@ def _why_not_the_card() -> str:
         return ""
     answer = ask()
     if not answer.cards:
-        return f"The graphics card is not used: {answer.trouble}" if answer.trouble else ""
+        trouble = answer.trouble[:1].lower() + answer.trouble[1:]
+        return f"The graphics card is not used: {trouble}" if trouble else ""
     card = answer.cards[0]
     return f"The graphics card {card.name} is not used: {reason_for(card, torch.version.cuda)}."
 

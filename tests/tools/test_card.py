@@ -1,6 +1,7 @@
 """Which torch fits: the answers of nvidia-smi on machines that we do not have, by real programs on PATH."""
 
 import time
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -187,6 +188,19 @@ def test_the_program_is_found_where_drivers_put_it(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(cards, "PLACES", (str(tmp_path / "missing"), str(place)))
     assert find_nvidia_smi() == str(place)
+
+
+def test_the_tables_are_of_the_torch_that_is_pinned():
+    """A new torch may be for another CUDA, other cards and drivers: see its RELEASE.md, then change both files."""
+    (torch,) = [line for line in requirements_of_run() if line.startswith("torch==")]
+    assert torch == f"torch=={card_module.FOR_TORCH}"
+    assert set(card_module.BUILDS) == {cuda.version for cuda in cards.CUDAS}
+
+
+def requirements_of_run():
+    project = tomllib.loads((Path(card_module.__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    assert {extra for _, extra in card_module.BUILDS.values()} <= set(project["optional-dependencies"])
+    return project["dependencies"]
 
 
 def test_torchs_index_is_the_only_address_in_the_tools():

@@ -5,13 +5,15 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import zipfile
+import threading
 from dataclasses import replace
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from bare_house import front_door
 from fake_cards import HANGING, NO_DRIVER, answering, failing, needs_scripts, on_path
+from torch_index import PIECE, BreakingIndex, torch_wheel
 
 from backend import cards
 from backend.cards import Answer, cards_of
@@ -25,19 +27,6 @@ from tools.torch_build import announce, check_room, forget_wrong_build, installe
 ROOT = Path(__file__).parents[2]
 NEW = "0, NVIDIA GeForce RTX 4090, 24564, 580.95.05, 8.9"
 OLD = "0, NVIDIA GeForce GTX 1080, 8192, 580.95.05, 6.1"
-
-
-def torch_wheel(folder, version, cuda):
-    """A wheel of a torch that is a version file alone, and the page of an index that names it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    info, wheel = f"torch-{version}.dist-info", f"torch-{version}-py3-none-any.whl"
-    (folder / "index.html").write_text(f'<a href="{wheel.replace("+", "%2B")}">{wheel}</a>')
-    with zipfile.ZipFile(folder / wheel, "w") as archive:
-        archive.writestr("torch/__init__.py", "")
-        archive.writestr("torch/version.py", f"cuda: Optional[str] = {cuda!r}\nhip: Optional[str] = None\n")
-        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: torch\nVersion: {version}\n")
-        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        archive.writestr(f"{info}/RECORD", "")
 
 
 @pytest.fixture
@@ -82,6 +71,47 @@ def test_a_new_card_or_driver_brings_the_torch_that_fits_and_nothing_else_does(t
     assert installed_cuda(old) == "12.6"
     set_up(for_cards(folder, NEW, "Windows"), "run")
     assert installed_cuda(new) == "13.0"
+
+
+def test_a_download_whose_connection_breaks_goes_on_where_it_was(tmp_path, indexes, monkeypatch):
+    """The older pip that comes with Python cannot: a newer one is fetched first."""
+    _, own = indexes
+    torch_wheel(own / "cu126/torch", "2.13.0+cu126", "12.6", weight=4 * PIECE)
+    locks = tmp_path / "locks"
+    shutil.copytree(ROOT / "tools/locks", locks)
+    (locks / "run.txt").write_text("")
+    for name in ("PIP_INDEX_URL", "PIP_CONFIG_FILE"):  # as on this machine
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(BreakingIndex, "folder", own)
+    monkeypatch.setattr(BreakingIndex, "asked", [])
+    server = ThreadingHTTPServer(("127.0.0.1", 0), BreakingIndex)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setattr(card, "TORCH_INDEX", f"http://127.0.0.1:{server.server_port}/{{build}}")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    environment = replace(for_cards(tmp_path / "env", OLD), locks={"run": locks / "run.txt"})
+    try:
+        set_up(environment, "run")
+    except SetUpError:
+        if "Successfully installed pip" not in (tmp_path / "work/setup.log").read_text():
+            pytest.skip("pip's index is not in reach")
+        raise
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert installed_cuda(environment) == "12.6"
+    assert sorted(set(BreakingIndex.asked)) == [0, PIECE, 2 * PIECE, 3 * PIECE, 4 * PIECE]
+
+
+def test_a_newer_torch_of_the_same_cuda_is_told_and_fetched(tmp_path, indexes, capsys):
+    pypi, _ = indexes
+    set_up(for_cards(tmp_path / "env", NEW), "run")
+    torch_wheel(pypi / "torch", "2.14.0", "13.2")
+    newer = replace(for_cards(tmp_path / "env", NEW), groups={"run": ("torch==2.14.0",)})
+    capsys.readouterr()
+    set_up(newer, "run")
+    assert "downloads about 2.7 GB" in capsys.readouterr().out
+    assert installed_cuda(newer) == "13.2"
+    assert not wrong_build(newer)
 
 
 def test_a_build_for_the_cpu_in_pips_settings_gives_way_where_there_is_a_card(tmp_path, indexes, monkeypatch):
@@ -209,7 +239,7 @@ def test_the_doctor_says_what_torch_and_which_renderer_are_used(this_python):
 def test_the_doctor_mends_a_build_for_the_cpu_beside_a_card(this_python):
     site = this_python.python.parents[1] / "lib/python3.11/site-packages/torch"
     site.mkdir(parents=True)
-    (site / "version.py").write_text("cuda: Optional[str] = None\n")
+    (site / "version.py").write_text("__version__ = '2.13.0+cpu'\ncuda: Optional[str] = None\n")
     answer = Answer(cards_of(NEW))
     environment = replace(this_python, torch=choose(answer, "Linux", "x86_64"))
     environment.stamp("run").write_text(environment.digest("run"))

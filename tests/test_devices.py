@@ -8,12 +8,14 @@ from fake_cards import NO_DRIVER, answering, failing, needs_scripts, on_path
 
 from backend import cards
 from backend.cards import cards_of
+from backend.cli.main import main
 from backend.job.job import JobError, make_job
 from backend.run import devices
 from backend.run.devices import choose_device, has_code_for, reason_for, renderer, unused_card
 from backend.run.events import Warning
 from backend.run.folder import JobFolder
 from backend.run.session import Session
+from backend.service.capabilities import welcome
 from backend.terminal import CHECKOUT
 
 (RTX_4090,) = cards_of("0, NVIDIA GeForce RTX 4090, 24564, 580.95.05, 8.9")
@@ -55,6 +57,14 @@ def test_auto_is_the_cpu_without_a_card():
 def test_a_device_that_is_not_there_is_a_sentence(name, words):
     with pytest.raises(JobError, match=re.escape(f"device: {words}")):
         choose_device(name)
+
+
+def test_apples_card_is_taken_where_torch_has_it_and_photographs_no_kits(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert choose_device("mps") == torch.device("mps")
+    assert "mps" in welcome().devices
+    assert main(["kit", str(tmp_path / "a.glb"), "--out", str(tmp_path / "kit"), "--device", "mps"]) == 2
+    assert "objects are photographed on the CPU or an NVIDIA card; use auto or cpu." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def _add_generate(all_commands: Subparsers) -> None:
     generate.add_argument("--quality", help="draft, normal or high")
     generate.add_argument("--seed", type=int)
     generate.add_argument("--steps", type=int, help="number of steps; with --continue: how many more")
-    generate.add_argument("--device", help="auto, cpu, cuda, cuda:1, ...")
+    generate.add_argument("--device", help="auto, cpu, cuda, cuda:1, ..., mps")
     generate.add_argument("--init-mesh", type=Path, help="start from this mesh file")
     generate.add_argument("--keep-shape", type=float, help="0 to 1: how closely to keep to that mesh")
     generate.add_argument("--job", type=Path, help="a job.json; the other options override it")
@@ -97,7 +97,7 @@ def _add_kit(all_commands: Subparsers) -> None:
     kit.add_argument(
         "--overwrite", action="store_true", help="replace the objects of the kit instead of adding to them"
     )
-    kit.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ...")
+    kit.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ..., mps")
     kit.add_argument("--json", action="store_true", help="print one line of JSON per event instead of the progress bar")
 
 

@@ -35,7 +35,7 @@ class Job(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     quality: Quality = "normal"  # scales the recipe's steps and number of splats
     init_mesh: str | None = None
     keep_shape: Annotated[float, Meta(ge=0, le=1)] = 0.0  # how closely the run keeps to the init mesh
-    device: str = "auto"  # auto, cpu, cuda, cuda:1, ...
+    device: str = "auto"  # auto, cpu, cuda, cuda:1, ..., mps
     recipe: Recipe = Recipe()
     # The settings of the recipe that the user chose; all others come from the tables.  Unset where that is not known.
     said: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET

@@ -1,4 +1,4 @@
-"""The only place where the names in a job become objects: device, prior, objective, scene."""
+"""The only place where the names in a job become objects: prior, objective, scene; the device is in devices.py."""
 
 from __future__ import annotations
 
@@ -27,21 +27,6 @@ from backend.scenes.optimised import SplatScene
 from backend.scenes.splats import Splats
 
 PLACEHOLDERS = 16  # splats, replaced by those of a checkpoint
-
-
-def choose_device(name: str) -> torch.device:
-    """ "auto" is the first CUDA card, or the CPU without one.  JobError where the device does not exist."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise JobError(f"device: {name!r} is not a device; use auto, cpu or cuda.") from error
-    if device.type not in ("cpu", "cuda"):
-        raise JobError(f"device: {name!r} is not supported; use auto, cpu or cuda.")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise JobError(f"device: there is no {name} on this machine; use auto or cpu.")
-    return device
 
 
 def make_objective(name: str, options: dict[str, Any]) -> Objective:

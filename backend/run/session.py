@@ -21,8 +21,9 @@ from backend.export.turntable import turntable_png, turntable_webp
 from backend.files import replacing
 from backend.job.job import Job
 from backend.priors.base import Prior
-from backend.run.assemble import assemble, choose_device, load_prior
+from backend.run.assemble import assemble, load_prior
 from backend.run.credits import copyright_of, credits_of
+from backend.run.devices import choose_device, unused_card
 from backend.run.distill import distill, show
 from backend.run.events import Event, ResultReady, StepDone, Warning
 from backend.run.folder import JobFolder
@@ -46,7 +47,8 @@ class Session:
         self.job, self.folder, self.began = job, folder, time.time()
         state = folder.load() if resume else {}
         device = choose_device(job.device)
-        prior, self.notes = load_prior(job, device)
+        prior, notes = load_prior(job, device)
+        self.notes = [*unused_card(job.device), *notes]
         use_threads(prior)
         self.run, self.to_scene = assemble(job, prior, device, self.notes.append, state.get("to_scene"))
         self._fit_views(prior)

@@ -22,7 +22,8 @@ import torch
 
 from backend.cameras import orbit
 from backend.errors import UserError, sentence_of
-from backend.run.assemble import choose_device, open_kit
+from backend.run.assemble import open_kit
+from backend.run.devices import choose_device, unused_card
 from backend.run.distill import DivergedError, show
 from backend.run.events import Event
 from backend.run.folder import JobFolder
@@ -168,6 +169,8 @@ def _work(task: Task, commands: Commands, send: Send) -> Outcome:
 def _warm_up() -> None:
     """Load the shipped kit and compile the renderer, so that the first job does not wait for them."""
     device = choose_device("auto")
+    for sentence in unused_card():
+        log.warning(sentence)
     with suppress(UserError):  # a job that needs it reports the error; others may use another prior
         open_kit()
     scene = SplatScene(sphere(16, 0.5, torch.Generator()), SplatSettings(), 1, device)

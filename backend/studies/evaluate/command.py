@@ -19,7 +19,8 @@ from torch import Tensor
 from backend.cameras import half_turn, orbit
 from backend.files import replacing
 from backend.priors.base import PriorError
-from backend.run.assemble import choose_device, load_prior
+from backend.run.assemble import load_prior
+from backend.run.devices import choose_device
 from backend.studies.evaluate.classes import classes_of
 from backend.studies.evaluate.diversity import diversity
 from backend.studies.evaluate.finished_job import (

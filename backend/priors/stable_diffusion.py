@@ -1,9 +1,10 @@
 """Any text-to-image model of the Stable Diffusion family as a prior: SD 1.x and 2.x, SDXL, DeepFloyd IF stage 1.
 
-A model is a folder in diffusers' format or the id of one on the Hugging Face hub.  Its networks are loaded once, by
-diffusers' own classes, and the text is encoded by the pipeline's own `encode_prompt`, so that SDXL's two encoders
-and IF's T5 need no code here.  The families differ in two things only: SDXL adds pooled text and picture sizes to
-the condition, and IF has no VAE, its samples being the pixels themselves.
+A model is a folder in diffusers' format, the id of one on the Hugging Face hub, or a single-file checkpoint
+(`single_file`).  LoRAs are fused into it (`lora_files`).  Its networks are loaded once, by diffusers' own classes, and
+the text is encoded by the pipeline's own `encode_prompt`, so that SDXL's two encoders and IF's T5 need no code here.
+The families differ in two things only: SDXL adds pooled text and picture sizes to the condition, and IF has no VAE,
+its samples being the pixels themselves.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from torch.utils.checkpoint import checkpoint
 
 from backend.cameras import Cameras
 from backend.priors.base import Condition, PriorError
+from backend.priors.checkpoint_header import is_file_name, read_header
+from backend.priors.clip_words import CONFIGS
 from backend.priors.loading import (
     Denoiser,
     load_denoiser,
@@ -33,7 +36,10 @@ from backend.priors.loading import (
     weights_dtype,
 )
 from backend.priors.lora import LoRA
+from backend.priors.lora_files import fuse_loras, read_loras
 from backend.priors.model_folder import UNUSED_PARTS, find_model
+from backend.priors.settings import LoRAFile
+from backend.priors.single_file import Checkpoint, load_checkpoint
 
 TEXTS_KEPT = 256  # one run has a dozen texts: views, negative prompt, Perp-Neg
 
@@ -44,8 +50,8 @@ class StableDiffusion:
     channels = 3
     cameras: Cameras | None = None
 
-    def __init__(self, pipeline: Any, denoiser: Denoiser) -> None:
-        self.pipeline, self.denoiser = pipeline, denoiser
+    def __init__(self, pipeline: Any, denoiser: Denoiser, notes: Sequence[str] = ()) -> None:
+        self.pipeline, self.denoiser, self.notes = pipeline, denoiser, list(notes)
         self.vae = pipeline.components.get("vae")
         self.alphas_cumprod, self.device = denoiser.alphas_cumprod, denoiser.device
         self.scaling_factor: float = 1 if self.vae is None else self.vae.config.scaling_factor
@@ -115,21 +121,35 @@ class StableDiffusion:
         return Condition(tokens, extra={"text_embeds": pooled[0 if text else 1].to(dtype), "time_ids": time_ids})
 
 
-def load_stable_diffusion(model: str | Path, device: torch.device | str) -> StableDiffusion:
-    """Load a model from its folder, or by its hub id from the cache or the hub.
+def load_stable_diffusion(
+    model: str | Path, device: torch.device | str, loras: Sequence[LoRAFile] = (), configs: Path = CONFIGS
+) -> StableDiffusion:
+    """Load a model from its folder or single file, or by its hub id from the cache or the hub; with LoRAs fused.
+
+    `configs` describes the networks of single files, by family.
 
     Raises:
-        PriorError: no such model, one of another kind, or one whose files are missing or damaged.
+        PriorError: no such model, one of another kind, or one whose files are missing or damaged; or such a LoRA.
     """
     device = torch.device(device)
+    read = read_loras(loras)
+    if is_file_name(model):
+        loaded = load_checkpoint(read_header(model, "prior"), weights_dtype(device), device, vae_dtype, configs)
+    else:
+        loaded = _load_folder(model, device)
+    notes = fuse_loras(loaded.pipeline.to(device), read, str(model))
+    return StableDiffusion(loaded.pipeline, loaded.denoiser, (*loaded.notes, *notes))
+
+
+def _load_folder(model: str | Path, device: torch.device) -> Checkpoint:
+    """A model in diffusers' format."""
     folder, name = find_model(model)
     dtype = weights_dtype(device)
     denoiser = load_denoiser(folder, dtype, device)
     networks = {"unet": denoiser.unet}
     if (folder / "vae").is_dir():
         networks["vae"] = load_frozen(AutoencoderKL, folder / "vae", vae_dtype(folder / "vae", dtype), device)
-    pipeline = _load_pipeline(folder, networks, dtype, UNUSED_PARTS[name])
-    return StableDiffusion(pipeline.to(device), denoiser)
+    return Checkpoint(_load_pipeline(folder, networks, dtype, UNUSED_PARTS[name]), denoiser, ())
 
 
 def _load_pipeline(folder: Path, networks: dict[str, Any], dtype: torch.dtype, unused: dict[str, Any]) -> Any:

@@ -1,0 +1,102 @@
+"""LoRA files of other programs (kohya's and diffusers' formats), fused into a model before anything else uses it.
+
+    W <- W + weight * (alpha / rank) * B A
+
+`diffusers` and `peft` read and fuse them, into the U-Net and the text encoders; afterwards the modules are the same as
+before, so that a twin's own LoRA (`lora.py`) finds what it expects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file
+
+from backend.priors.base import PriorError
+from backend.priors.checkpoint_header import Header, read_header
+from backend.priors.loading import reason
+from backend.priors.lora_kind import is_lora, made_for, other_kind, pairs, tokens_of
+from backend.priors.settings import LoRAFile
+
+ADAPTER = "fused"  # peft's name for the LoRA while it is being fused
+UNFITTING = (KeyError, RuntimeError, TypeError, ValueError)
+
+
+@dataclass(frozen=True)
+class ReadLoRA:
+    """A LoRA file whose header was read and found to be one."""
+
+    file: Path
+    weight: float
+    header: Header
+
+
+def read_loras(loras: Sequence[LoRAFile]) -> list[ReadLoRA]:
+    """The headers of LoRA files, before the model is loaded.
+
+    Raises:
+        PriorError: no such file, a damaged one, or one that is no LoRA.
+    """
+    found = [ReadLoRA(Path(one.file).expanduser(), one.weight, read_header(one.file, "LoRA")) for one in loras]
+    for lora in found:
+        kind = next(filter(None, map(other_kind, lora.header.shapes)), "")
+        if kind:
+            raise PriorError(f'LoRA "{lora.file}" is {kind}: only plain LoRAs can be used, choose one of those')
+        if not is_lora(lora.header):
+            raise PriorError(f'LoRA "{lora.file}" has none of the layers of a LoRA: choose a LoRA file')
+    return found
+
+
+def fuse_loras(pipeline: Any, loras: Sequence[ReadLoRA], model: str) -> list[str]:
+    """Fuse LoRAs into the U-Net and text encoders of a pipeline; sentences on what could not be used.
+
+    Raises:
+        PriorError: a LoRA that was made for another model, or has numbers that are none.
+    """
+    for lora in loras:
+        _refuse_other_family(pipeline.unet, lora, model)
+    return [note for lora in loras for note in _fuse(pipeline, lora, model)]
+
+
+def model_family(unet: Any) -> str:
+    """The family of a U-Net, by the length of the text's tokens that it reads."""
+    return tokens_of(unet.config.cross_attention_dim)
+
+
+def _refuse_other_family(unet: Any, lora: ReadLoRA, model: str) -> None:
+    family = made_for(lora.header)
+    if family and family != model_family(unet):
+        raise PriorError(
+            f'LoRA "{lora.file}" was made for {family}, and prior "{model}" is {model_family(unet)}: '
+            "use a LoRA and a prior of the same family"
+        )
+
+
+def _fuse(pipeline: Any, lora: ReadLoRA, model: str) -> Iterator[str]:
+    tensors = load_file(lora.file)
+    if not all(tensor.isfinite().all() for tensor in tensors.values()):
+        raise PriorError(f'LoRA "{lora.file}" has NaN or infinite weights: download it again, or use another one')
+    parts = [name for name in pipeline._lora_loadable_modules if getattr(pipeline, name, None) is not None]
+    try:
+        pipeline.load_lora_weights(tensors, adapter_name=ADAPTER)
+        used = sum(_adapted(getattr(pipeline, name)) for name in parts)
+        pipeline.fuse_lora(components=parts, lora_scale=lora.weight)
+        pipeline.unload_lora_weights()
+    except UNFITTING as error:
+        raise PriorError(
+            f'LoRA "{lora.file}" does not fit prior "{model}", {model_family(pipeline.unet)} ({reason(error)}): '
+            "use a LoRA that was made for this model"
+        ) from error
+    for name in parts:
+        getattr(pipeline, name).requires_grad_(False)
+    given = pairs(lora.header)
+    if used < given:
+        yield f"Not used: {given - used} of the {given} layers of {lora.file.name}; this prior does not have them."
+
+
+def _adapted(network: Any) -> int:
+    """In how many layers of a network there is a LoRA now."""
+    return sum(ADAPTER in getattr(module, "lora_A", ()) for module in network.modules())

@@ -8,20 +8,25 @@ before, so that a twin's own LoRA (`lora.py`) finds what it expects.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from diffusers.utils.state_dict_utils import DIFFUSERS_OLD_TO_DIFFUSERS, convert_state_dict
 from safetensors.torch import load_file
+from torch import Tensor
 
 from backend.priors.base import PriorError
 from backend.priors.checkpoint_header import Header, read_header
 from backend.priors.loading import reason
 from backend.priors.lora_kind import is_lora, made_for, other_kind, pairs, tokens_of
+from backend.priors.lora_scale import scaled
 from backend.priors.settings import LoRAFile
 
 ADAPTER = "fused"  # peft's name for the LoRA while it is being fused
+MOST_OF_REASON = 200  # characters; some of the libraries' messages list every tensor
 UNFITTING = (KeyError, RuntimeError, TypeError, ValueError)
 
 
@@ -76,25 +81,41 @@ def _refuse_other_family(unet: Any, lora: ReadLoRA, model: str) -> None:
 
 
 def _fuse(pipeline: Any, lora: ReadLoRA, model: str) -> Iterator[str]:
-    tensors = load_file(lora.file)
+    tensors = scaled(load_file(lora.file), lora.header)
     if not all(tensor.isfinite().all() for tensor in tensors.values()):
         raise PriorError(f'LoRA "{lora.file}" has NaN or infinite weights: download it again, or use another one')
     parts = [name for name in pipeline._lora_loadable_modules if getattr(pipeline, name, None) is not None]
     try:
-        pipeline.load_lora_weights(tensors, adapter_name=ADAPTER)
-        used = sum(_adapted(getattr(pipeline, name)) for name in parts)
-        pipeline.fuse_lora(components=parts, lora_scale=lora.weight)
-        pipeline.unload_lora_weights()
+        pipeline.load_lora_weights(_by_network(pipeline, tensors), adapter_name=ADAPTER)
     except UNFITTING as error:
-        raise PriorError(
-            f'LoRA "{lora.file}" does not fit prior "{model}", {model_family(pipeline.unet)} ({reason(error)}): '
-            "use a LoRA that was made for this model"
-        ) from error
+        raise _unfitting(pipeline, lora, model, textwrap.shorten(reason(error), MOST_OF_REASON)) from error
+    used, given = sum(_adapted(getattr(pipeline, name)) for name in parts), pairs(lora.header)
+    if not used:
+        raise _unfitting(pipeline, lora, model, "it has none of these layers")
+    pipeline.fuse_lora(components=parts, lora_scale=lora.weight)
+    pipeline.unload_lora_weights()
     for name in parts:
         getattr(pipeline, name).requires_grad_(False)
-    given = pairs(lora.header)
     if used < given:
         yield f"Not used: {given - used} of the {given} layers of {lora.file.name}; this prior does not have them."
+
+
+def _unfitting(pipeline: Any, lora: ReadLoRA, model: str, why: str) -> PriorError:
+    return PriorError(
+        f'LoRA "{lora.file}" does not fit prior "{model}", {model_family(pipeline.unet)} ({why}): '
+        "use a LoRA that was made for this model"
+    )
+
+
+def _by_network(pipeline: Any, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors under diffusers' names: "unet.", "text_encoder." and so on, then the layer.
+
+    diffusers converts kohya's names, but finishes those of text encoders only where `out_proj` is among them.
+    """
+    state, _ = pipeline.lora_state_dict(tensors, unet_config=pipeline.unet.config)
+    texts = {name: tensor for name, tensor in state.items() if name.startswith("text_encoder")}
+    others = {name: tensor for name, tensor in state.items() if name not in texts}
+    return others | convert_state_dict(texts, DIFFUSERS_OLD_TO_DIFFUSERS)
 
 
 def _adapted(network: Any) -> int:

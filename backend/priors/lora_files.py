@@ -115,7 +115,8 @@ def _by_network(pipeline: Any, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     state, _ = pipeline.lora_state_dict(tensors, unet_config=pipeline.unet.config)
     texts = {name: tensor for name, tensor in state.items() if name.startswith("text_encoder")}
     others = {name: tensor for name, tensor in state.items() if name not in texts}
-    return others | convert_state_dict(texts, DIFFUSERS_OLD_TO_DIFFUSERS)
+    renamed: dict[str, Tensor] = convert_state_dict(texts, DIFFUSERS_OLD_TO_DIFFUSERS)
+    return others | renamed
 
 
 def _adapted(network: Any) -> int:

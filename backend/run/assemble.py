@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import torch
@@ -18,12 +18,16 @@ from backend.job.tuning import default_recipe
 from backend.priors.base import Counted, Prior
 from backend.priors.catalogue import Catalogue, CataloguePrior
 from backend.priors.kit import INDEX, SHIPPED, kit_folder
+from backend.priors.settings import LoRAFile
 from backend.run.distill import Run
 from backend.run.prompts import Prompts
 from backend.scenes.image import ImageScene
 from backend.scenes.initial import from_mesh, sphere
 from backend.scenes.optimised import SplatScene
 from backend.scenes.splats import Splats
+
+if TYPE_CHECKING:  # imported when a job needs it, as it brings diffusers
+    from backend.priors.stable_diffusion import StableDiffusion
 
 PLACEHOLDERS = 16  # splats, replaced by those of a checkpoint
 
@@ -65,25 +69,40 @@ def _open_kit(folder: Path, _modified: int) -> Catalogue:
     return Catalogue.load(folder)
 
 
+def load_large_prior(name: str, device: torch.device, loras: tuple[LoRAFile, ...] = ()) -> StableDiffusion:
+    """An image model with its LoRAs; the last one stays in memory, until its file or one of theirs changes."""
+    files = (name, *(lora.file for lora in loras))
+    return _load_large_prior(name, device, loras, tuple(map(_modified, files)))
+
+
 @lru_cache(maxsize=1)
-def load_large_prior(name: str, device: torch.device) -> Prior:
-    """The model of a diffusers folder or hub id; the last one stays in memory."""
+def _load_large_prior(
+    name: str, device: torch.device, loras: tuple[LoRAFile, ...], _times: tuple[int, ...]
+) -> StableDiffusion:
     from backend.priors.stable_diffusion import load_stable_diffusion
 
-    return load_stable_diffusion(name, device)
+    return load_stable_diffusion(name, device, loras)
+
+
+def _modified(file: str) -> int:
+    """When a file was written, in ns; 0 for a folder or a hub id."""
+    path = Path(file).expanduser()
+    return path.stat().st_mtime_ns if path.is_file() else 0
 
 
 def load_prior(job: Job, device: torch.device) -> tuple[Prior, list[str]]:
     """The prior of a job, and sentences on how it reads the prompt.  PriorError if it cannot be used."""
     folder = kit_folder(job.prior)
     if folder is None:
-        return load_large_prior(job.prior, device), unused_settings(
-            job, ["catalogue"], "this prior is not a kit of objects"
-        )
+        large = load_large_prior(job.prior, device, job.loras)
+        return large, large.notes + unused_settings(job, ["catalogue"], "this prior is not a kit of objects")
     settings = job.recipe.catalogue
     prior = CataloguePrior(open_kit(folder), job.prompt, job.negative_prompt, settings, job.seed, device=device)
     ignored = ["backgrounds", "cameras.fov", "cameras.framing"]
-    return prior, prior.notes + unused_settings(job, ignored, "this prior has its own cameras and no backgrounds")
+    notes = unused_settings(job, ignored, "this prior has its own cameras and no backgrounds")
+    if job.loras:
+        notes.append("Not used: loras; a kit of objects has no networks that a LoRA could change.")
+    return prior, prior.notes + notes
 
 
 def unused_settings(job: Job, settings: Sequence[str], why: str) -> list[str]:

@@ -51,6 +51,7 @@ STRANGERS: tuple[tuple[Callable[[Header], bool], str], ...] = (
     ),
     (lambda header: header.any(*VAE, "encoder.conv_in", "decoder.conv_in"), f"a VAE alone: {WANTED}"),
 )
+UNKNOWN = "v1"  # diffusers' answer for anything that it does not recognise
 # By the number of the U-Net's input channels; 4 are the latents alone.
 OTHER_INPUTS = {
     5: "a depth-to-image model",
@@ -130,8 +131,11 @@ def _stranger(header: Header) -> str:
     for fits, what in STRANGERS:
         if fits(header):
             return what
-    name = infer_diffusers_model_type(header.on_meta()) if header.shapes else "v1"
-    other = "of a kind that Splatsmith does not know" if name == "v1" else f"a model of the kind {name}"
+    try:
+        name = infer_diffusers_model_type(header.on_meta())
+    except (IndexError, KeyError, NameError, RuntimeError, ValueError):  # it expects whole models
+        name = UNKNOWN
+    other = "of a kind that Splatsmith does not know" if name == UNKNOWN else f"a model of the kind {name}"
     return f"{other}: {WANTED}"
 
 

@@ -99,7 +99,8 @@ def tell_kind(header: Header) -> Kind:
             "that has VAE and text encoder in the file"
         )
     prediction_type, notes = _prediction_type(header, family)
-    return Kind(family, prediction_type, "ztsnr" in header.shapes, notes)
+    zero_snr = "ztsnr" in header.shapes and prediction_type == "v_prediction"  # of ε, nothing would be left to divide
+    return Kind(family, prediction_type, zero_snr, notes)
 
 
 def _family(header: Header) -> FamilyName:

@@ -24,11 +24,11 @@ ALPHA = ".alpha"
 
 
 def scaled(tensors: dict[str, Tensor], header: Header) -> dict[str, Tensor]:
-    """The tensors without alphas; each A (rank, ...) is multiplied by the scale of its layer."""
+    """The tensors in single precision, without alphas; each A (rank, ...) is multiplied by the scale of its layer."""
     alphas = {name.removesuffix(ALPHA): float(value) for name, value in tensors.items() if name.endswith(ALPHA)}
     settings = _settings(header)
     return {
-        name: tensor * _scale(name, tensor.shape[0], alphas, settings) if FIRST_MATRIX.search(name) else tensor
+        name: tensor.float() * (_scale(name, tensor.shape[0], alphas, settings) if FIRST_MATRIX.search(name) else 1)
         for name, tensor in tensors.items()
         if not name.endswith(ALPHA)
     }

@@ -7,6 +7,7 @@ downloaded.  Before the numbers are read, the names and shapes in the file's hea
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,14 @@ ENCODER_CLASSES = {"text_encoder": CLIPTextModel, "text_encoder_2": CLIPTextMode
 UNFITTING = (SingleFileComponentError, KeyError, OSError, RuntimeError, ValueError)
 Tensors = dict[str, Tensor]
 VAEDtype = Callable[[Path, torch.dtype], torch.dtype]
+
+
+def _says_something(record: logging.LogRecord) -> bool:
+    """diffusers 0.42 warns of the modules that are to be kept in float32 even where there are none."""
+    return "kept in float32: []" not in record.getMessage()
+
+
+logging.getLogger("diffusers.models.modeling_utils").addFilter(_says_something)
 
 
 @dataclass(frozen=True)

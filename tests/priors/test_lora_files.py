@@ -154,10 +154,11 @@ def refused(checkpoints, family, file, *parts):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_fused_weights_by_hand(checkpoints, family, make, tmp_path):
     pipeline = checkpoints.pipelines[family]
-    found = layers(pipeline)
+    found, before = layers(pipeline), checkpoints.files[family].read_bytes()
     tensors, metadata = make(found, pipeline)
     fused = load(checkpoints, family, (written(tensors, metadata, file=tmp_path / "style.safetensors"), 0.5))
     assert fused.notes == []
+    assert checkpoints.files[family].read_bytes() == before  # the weights lie in the file itself while it is open
     used = [one for one in found if make is not processors or ("attn" in one.name and one.network == "unet")]
     scales = {one.path: one.alpha / one.rank if make in WITH_ALPHA else 1.0 for one in used}
     for part in ("unet", *TEXTS):
@@ -292,3 +293,17 @@ def test_layers_that_the_prior_lacks_are_told(checkpoints, tmp_path):
     fused = load(checkpoints, "sd1", (written(tensors | more, file=tmp_path / "style.safetensors"), 1.0))
     assert fused.notes == ["Not used: 1 of the 10 layers of style.safetensors; this prior does not have them."]
     refused(checkpoints, "sd1", written(more, file=tmp_path / "b.safetensors"), "does not fit prior")
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float8_e4m3fn])
+def test_other_precisions(checkpoints, dtype, tmp_path):
+    pipeline = checkpoints.pipelines["sd1"]
+    tensors = {name: value.to(dtype) for name, value in kohya(layers(pipeline), pipeline)[0].items()}
+    fused = load(checkpoints, "sd1", (written(tensors, file=tmp_path / "style.safetensors"), 1.0))
+    rounded = {name: value.float() for name, value in tensors.items()}
+    key = f"lora_unet_{BLOCK.replace('.', '_')}_attn2_to_k"
+    delta = rounded[f"{key}.lora_up.weight"] @ rounded[f"{key}.lora_down.weight"]
+    before, after = (weight_of(owner.unet, f"{BLOCK}.attn2.to_k") for owner in (pipeline, fused.pipeline))
+    scale = rounded[f"{key}.alpha"] / len(rounded[f"{key}.lora_down.weight"])
+    torch.testing.assert_close(after, before + scale * delta, rtol=1e-5, atol=1e-5)
+    assert fused.denoiser.dtype == torch.float32

@@ -85,6 +85,12 @@ def usual_name(name: str, family: FamilyName) -> str:
     return name
 
 
+def token_width(header: Header) -> int:
+    """How many numbers the tokens of text have that the U-Net reads; 0 where it has no layer for them."""
+    widths = (shape[-1] for name, shape in header.shapes.items() if name.endswith("attn2.to_k.weight"))
+    return next(widths, 0)
+
+
 def tell_kind(header: Header) -> Kind:
     """The kind of a checkpoint.
 

@@ -55,29 +55,24 @@ def read_loras(loras: Sequence[LoRAFile]) -> list[ReadLoRA]:
     return found
 
 
+def refuse_other_families(loras: Sequence[ReadLoRA], width: int, model: str) -> None:
+    """PriorError for a LoRA of another family than the model whose U-Net reads tokens of `width` numbers."""
+    for lora in loras:
+        family = made_for(lora.header)
+        if family and family != tokens_of(width):
+            raise PriorError(
+                f'LoRA "{lora.file}" was made for {family}, and prior "{model}" is {tokens_of(width)}: '
+                "use a LoRA and a prior of the same family"
+            )
+
+
 def fuse_loras(pipeline: Any, loras: Sequence[ReadLoRA], model: str) -> list[str]:
     """Fuse LoRAs into the U-Net and text encoders of a pipeline; sentences on what could not be used.
 
     Raises:
-        PriorError: a LoRA that was made for another model, or has numbers that are none.
+        PriorError: a LoRA that does not fit, or has numbers that are none.
     """
-    for lora in loras:
-        _refuse_other_family(pipeline.unet, lora, model)
     return [note for lora in loras for note in _fuse(pipeline, lora, model)]
-
-
-def model_family(unet: Any) -> str:
-    """The family of a U-Net, by the length of the text's tokens that it reads."""
-    return tokens_of(unet.config.cross_attention_dim)
-
-
-def _refuse_other_family(unet: Any, lora: ReadLoRA, model: str) -> None:
-    family = made_for(lora.header)
-    if family and family != model_family(unet):
-        raise PriorError(
-            f'LoRA "{lora.file}" was made for {family}, and prior "{model}" is {model_family(unet)}: '
-            "use a LoRA and a prior of the same family"
-        )
 
 
 def _fuse(pipeline: Any, lora: ReadLoRA, model: str) -> Iterator[str]:
@@ -86,7 +81,7 @@ def _fuse(pipeline: Any, lora: ReadLoRA, model: str) -> Iterator[str]:
         raise PriorError(f'LoRA "{lora.file}" has NaN or infinite weights: download it again, or use another one')
     parts = [name for name in pipeline._lora_loadable_modules if getattr(pipeline, name, None) is not None]
     try:
-        pipeline.load_lora_weights(_by_network(pipeline, tensors), adapter_name=ADAPTER)
+        pipeline.load_lora_weights(by_network(pipeline, tensors), adapter_name=ADAPTER)
     except UNFITTING as error:
         raise _unfitting(pipeline, lora, model, textwrap.shorten(reason(error), MOST_OF_REASON)) from error
     used, given = sum(_adapted(getattr(pipeline, name)) for name in parts), pairs(lora.header)
@@ -101,13 +96,13 @@ def _fuse(pipeline: Any, lora: ReadLoRA, model: str) -> Iterator[str]:
 
 
 def _unfitting(pipeline: Any, lora: ReadLoRA, model: str, why: str) -> PriorError:
+    family = tokens_of(pipeline.unet.config.cross_attention_dim)
     return PriorError(
-        f'LoRA "{lora.file}" does not fit prior "{model}", {model_family(pipeline.unet)} ({why}): '
-        "use a LoRA that was made for this model"
+        f'LoRA "{lora.file}" does not fit prior "{model}", {family} ({why}): use a LoRA that was made for this model'
     )
 
 
-def _by_network(pipeline: Any, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def by_network(pipeline: Any, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """The tensors under diffusers' names: "unet.", "text_encoder." and so on, then the layer.
 
     diffusers converts kohya's names, but finishes those of text encoders only where `out_proj` is among them.

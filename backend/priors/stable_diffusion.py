@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL, DiffusionPipeline
+from diffusers import AutoencoderKL, DiffusionPipeline, UNet2DConditionModel
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from backend.cameras import Cameras
 from backend.priors.base import Condition, PriorError
 from backend.priors.checkpoint_header import is_file_name, read_header
+from backend.priors.checkpoint_kind import token_width
 from backend.priors.clip_words import CONFIGS
 from backend.priors.loading import (
     Denoiser,
@@ -36,7 +37,7 @@ from backend.priors.loading import (
     weights_dtype,
 )
 from backend.priors.lora import LoRA
-from backend.priors.lora_files import fuse_loras, read_loras
+from backend.priors.lora_files import ReadLoRA, fuse_loras, read_loras, refuse_other_families
 from backend.priors.model_folder import UNUSED_PARTS, find_model
 from backend.priors.settings import LoRAFile
 from backend.priors.single_file import Checkpoint, load_checkpoint
@@ -134,16 +135,24 @@ def load_stable_diffusion(
     device = torch.device(device)
     read = read_loras(loras)
     if is_file_name(model):
-        loaded = load_checkpoint(read_header(model, "prior"), weights_dtype(device), device, vae_dtype, configs)
+        header = read_header(model, "prior")
+        if width := token_width(header):
+            refuse_other_families(read, width, str(model))
+        loaded = load_checkpoint(header, weights_dtype(device), device, vae_dtype, configs)
     else:
-        loaded = _load_folder(model, device)
+        loaded = _load_folder(model, device, read)
     notes = fuse_loras(loaded.pipeline.to(device), read, str(model))
     return StableDiffusion(loaded.pipeline, loaded.denoiser, (*loaded.notes, *notes))
 
 
-def _load_folder(model: str | Path, device: torch.device) -> Checkpoint:
-    """A model in diffusers' format."""
+def _load_folder(model: str | Path, device: torch.device, loras: Sequence[ReadLoRA]) -> Checkpoint:
+    """A model in diffusers' format; `loras` will be fused into it."""
     folder, name = find_model(model)
+    if loras:
+        width = read_config(UNet2DConditionModel, folder / "unet").get(
+            "cross_attention_dim", 1280
+        )  # diffusers' default
+        refuse_other_families(loras, width, str(model))
     dtype = weights_dtype(device)
     denoiser = load_denoiser(folder, dtype, device)
     networks = {"unet": denoiser.unet}

@@ -1,19 +1,24 @@
 """LoRA files fused into a model: W + weight * alpha/rank * B A, in kohya's and diffusers' formats."""
 
 import json
+import re
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import tiny_checkpoints as tiny_files
 import tiny_pipelines as tiny
 import torch
+from full_size import FullSize
 from original_layout import unet_name
 from safetensors.torch import save_file
 
 from backend.guidance.learned import Learned
 from backend.priors.base import PriorError
-from backend.priors.checkpoint_header import read_header
+from backend.priors.checkpoint_header import Header, read_header
+from backend.priors.lora_files import by_network
 from backend.priors.lora_kind import made_for, tokens_of
+from backend.priors.lora_scale import scaled
 from backend.priors.settings import LoRAFile
 from backend.priors.stable_diffusion import load_stable_diffusion
 
@@ -224,7 +229,10 @@ def test_of_another_family(checkpoints, make, made, given, tmp_path):
     pipeline = checkpoints.pipelines[made]
     file = written(*make(layers(pipeline), pipeline), file=tmp_path / "style.safetensors")
     widths = {family: one.unet.config.cross_attention_dim for family, one in checkpoints.pipelines.items()}
-    refused(checkpoints, given, file, f"made for a model with tokens of {widths[made]}", f"tokens of {widths[given]}")
+    families = (f"made for a model with tokens of {widths[made]}", f"tokens of {widths[given]}")
+    refused(checkpoints, given, file, *families)
+    with pytest.raises(PriorError, match="was made for a model with tokens"):
+        load_stable_diffusion(checkpoints.folders[given], "cpu", [LoRAFile(file=str(file))])
 
 
 REAL = {"Stable Diffusion 1.x": 768, "Stable Diffusion 2.x": 1024, "Stable Diffusion XL": 2048}
@@ -307,3 +315,30 @@ def test_other_precisions(checkpoints, dtype, tmp_path):
     scale = rounded[f"{key}.alpha"] / len(rounded[f"{key}.lora_down.weight"])
     torch.testing.assert_close(after, before + scale * delta, rtol=1e-5, atol=1e-5)
     assert fused.denoiser.dtype == torch.float32
+
+
+IN_TRANSFORMERS = (
+    r"(down_blocks\.\d+|mid_block|up_blocks\.\d+)\.attentions\.\d+\.(proj_in|proj_out|transformer_blocks\..*)"
+)
+# What kohya's trainer adapts in the published models: every linear layer and 1x1 convolution of these modules.
+MODULES = {"sd1": 192 + 72, "sdxl": 722 + 72 + 192}
+
+
+@pytest.mark.parametrize(("family", "count"), MODULES.items())
+def test_every_layer_of_a_whole_kohya_file_has_its_place(family, count):
+    """At full size, without numbers: names of both, of which the U-Net's are renumbered for SDXL."""
+    model = FullSize(family)
+    places = [
+        (network, name.removeprefix("text_model."))
+        for network in ("unet", *TEXTS)
+        for name, module in getattr(model, network, torch.nn.Module()).named_modules()
+        if isinstance(module, (torch.nn.Linear, torch.nn.Conv2d))
+        and (re.fullmatch(IN_TRANSFORMERS, name) if network == "unet" else ".layers." in name)
+    ]
+    assert len(places) == count
+    names = [Layer(network, name, torch.zeros(1, 1), torch.zeros(1, 1), 1.0) for network, name in places]
+    tensors = scaled(kohya(names, model)[0], Header(Path("style.safetensors"), {}, {}))
+    model.lora_state_dict = tiny_files.FAMILIES[family]().lora_state_dict
+    ends = re.compile(r"(\.lora|_lora|\.lora_linear_layer)\.(down|up)\.weight$")
+    found = {ends.sub("", name.replace(".processor.", ".")) for name in by_network(model, tensors)}
+    assert {re.sub(r"to_out$", "to_out.0", name) for name in found} == {layer.path for layer in names}

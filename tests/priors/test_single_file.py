@@ -10,11 +10,9 @@ import pytest
 import tiny_checkpoints as tiny_files
 import tiny_pipelines as tiny
 import torch
-from accelerate import init_empty_weights
-from diffusers import AutoencoderKL, UNet2DConditionModel
+from full_size import FullSize
 from original_layout import original_pipeline, save_original
 from safetensors.torch import load_file, save_file
-from transformers import CLIPTextConfig
 
 from backend.priors.base import PriorError
 from backend.priors.checkpoint_header import Header
@@ -76,19 +74,6 @@ def refused(model, *parts, configs=CONFIGS):
 
 def load(checkpoints, file):
     return load_stable_diffusion(str(file), "cpu", configs=checkpoints.configs)
-
-
-class FullSize:
-    """The networks that the shipped configurations describe, without numbers."""
-
-    def __init__(self, family):
-        folder = CONFIGS / family
-        with init_empty_weights():
-            self.unet = UNet2DConditionModel.from_config(UNet2DConditionModel.load_config(folder / "unet"))
-            self.vae = AutoencoderKL.from_config(AutoencoderKL.load_config(folder / "vae"))
-            for part in sorted(folder.glob("text_encoder*")):
-                config = CLIPTextConfig.from_pretrained(part)
-                setattr(self, part.name, ENCODER_CLASSES[part.name](config))
 
 
 @pytest.mark.parametrize("family", FAMILIES)

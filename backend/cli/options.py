@@ -12,6 +12,7 @@ from backend.priors.kit import EMBEDDED
 from shared.messages import DEFAULT_PORT
 
 COMMANDS = "generate | serve | kit | image | evaluate | compare | toy | bench"
+MODEL = "a diffusers folder, a .safetensors checkpoint or a hub id"
 Subparsers = Any  # argparse's own class for them is private
 
 
@@ -32,7 +33,10 @@ def _add_generate(all_commands: Subparsers) -> None:
     generate.add_argument("--prompt")
     generate.add_argument("--negative-prompt")
     generate.add_argument("--objective", help=", ".join(RULES))
-    generate.add_argument("--prior", help="'embedded', the folder of a kit or of a diffusers model, or a hub id")
+    generate.add_argument("--prior", help=f"'embedded', the folder of a kit, or an image model: {MODEL}")
+    generate.add_argument(
+        "--lora", action="append", metavar="FILE[:WEIGHT]", help="add this LoRA to the image model; may be repeated"
+    )
     generate.add_argument("--mix", type=float, help="0: objects of the kit as they are, 1: new ones from their parts")
     generate.add_argument("--quality", help="draft, normal or high")
     generate.add_argument("--seed", type=int)
@@ -56,7 +60,7 @@ def _add_serve(all_commands: Subparsers) -> None:
     serve.add_argument(
         "--kits", type=Path, metavar="DIR", help="folder whose kits are offered; by default the user's own"
     )
-    serve.add_argument("--prior", action="append", default=[], help="also offer this diffusers folder or hub id")
+    serve.add_argument("--prior", action="append", default=[], help=f"also offer this image model: {MODEL}")
 
 
 def _add_image(all_commands: Subparsers) -> None:

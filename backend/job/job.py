@@ -16,6 +16,7 @@ from backend.guidance.rules import RULES
 from backend.job.recipe import Recipe
 from backend.job.tuning import QUALITIES, Quality, default_recipe
 from backend.priors.kit import EMBEDDED
+from backend.priors.settings import LoRAFile
 
 PROMPT_LIMIT = 1000
 
@@ -30,7 +31,8 @@ class Job(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     prompt: str
     negative_prompt: str = ""
     objective: str = "vdm"  # a name in RULES
-    prior: str = EMBEDDED  # or the folder of a kit, a diffusers folder, a hub id
+    prior: str = EMBEDDED  # or the folder of a kit, a diffusers folder, a checkpoint's file, a hub id
+    loras: tuple[LoRAFile, ...] = ()  # fused into an image model, in this order
     seed: Annotated[int, Meta(ge=0, lt=2**62)] = 0
     quality: Quality = "normal"  # scales the recipe's steps and number of splats
     init_mesh: str | None = None

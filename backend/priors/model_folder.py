@@ -46,11 +46,6 @@ def find_model(model: str | Path) -> tuple[Path, str]:
         PriorError: no such model, or one of another kind.
     """
     path = Path(model).expanduser()
-    if path.is_file():
-        raise PriorError(
-            f'prior "{model}" is a file: convert it to a folder with diffusers, '
-            f"StableDiffusionPipeline.from_single_file({str(model)!r}).save_pretrained(FOLDER), and pass that folder"
-        )
     if path.is_dir():
         if not (path / INDEX).is_file():
             raise PriorError(f'prior "{model}" is not a diffusers folder: pass the folder that has {INDEX}')

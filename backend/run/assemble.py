@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import torch
@@ -25,6 +25,9 @@ from backend.scenes.image import ImageScene
 from backend.scenes.initial import from_mesh, sphere
 from backend.scenes.optimised import SplatScene
 from backend.scenes.splats import Splats
+
+if TYPE_CHECKING:  # imported when a job needs it, as it brings diffusers
+    pass
 
 PLACEHOLDERS = 16  # splats, replaced by those of a checkpoint
 
@@ -55,13 +58,15 @@ def load_prior(job: Job, device: torch.device) -> tuple[Prior, list[str]]:
     """The prior of a job, and sentences on how it reads the prompt.  PriorError if it cannot be used."""
     folder = kit_folder(job.prior)
     if folder is None:
-        return load_large_prior(job.prior, device), unused_settings(
-            job, ["catalogue"], "this prior is not a kit of objects"
-        )
+        large = load_large_prior(job.prior, device, job.loras)
+        return large, large.notes + unused_settings(job, ["catalogue"], "this prior is not a kit of objects")
     settings = job.recipe.catalogue
     prior = CataloguePrior(open_kit(folder), job.prompt, job.negative_prompt, settings, job.seed, device=device)
     ignored = ["backgrounds", "cameras.fov", "cameras.framing"]
-    return prior, prior.notes + unused_settings(job, ignored, "this prior has its own cameras and no backgrounds")
+    notes = unused_settings(job, ignored, "this prior has its own cameras and no backgrounds")
+    if job.loras:
+        notes.append("Not used: loras; a kit of objects has no networks that a LoRA could change.")
+    return prior, prior.notes + notes
 
 
 def unused_settings(job: Job, settings: Sequence[str], why: str) -> list[str]:

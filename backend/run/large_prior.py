@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Hashable
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
-from backend.priors.base import Prior
+from backend.priors.settings import LoRAFile
 from backend.run.memory import stay_on_the_card
 
-_loaded: dict[tuple[str, torch.device], Prior] = {}  # one at most
+if TYPE_CHECKING:
+    from backend.priors.stable_diffusion import StableDiffusion
+
+_loaded: dict[Hashable, StableDiffusion] = {}  # one at most
 
 
-def load_large_prior(name: str, device: torch.device) -> Prior:
-    """The model of a diffusers folder or hub id; the last one stays in memory.
+def load_large_prior(name: str, device: torch.device, loras: tuple[LoRAFile, ...] = ()) -> StableDiffusion:
+    """A model with its LoRAs; the last one stays in memory, until its file or one of theirs changes.
 
     Raises:
         PriorError: it cannot be loaded, or the card has no room for it.
     """
     from backend.priors.stable_diffusion import load_stable_diffusion
 
-    key = (name, device)
+    key = (name, device, loras, *map(_modified, (name, *(lora.file for lora in loras))))
     if key not in _loaded:
         unload_large_prior()
         stay_on_the_card(device)
-        _loaded[key] = load_stable_diffusion(name, device)
+        _loaded[key] = load_stable_diffusion(name, device, loras)
     return _loaded[key]
 
 
@@ -36,3 +42,9 @@ def unload_large_prior() -> bool:
     if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.empty_cache()
     return loaded
+
+
+def _modified(file: str) -> int:
+    """When a file was written, in ns; 0 for a folder or a hub id."""
+    path = Path(file).expanduser()
+    return path.stat().st_mtime_ns if path.is_file() else 0

@@ -166,7 +166,7 @@ def test_the_model_before_is_given_up_before_the_next_is_loaded(monkeypatch):
     """Two do not fit; here each looks at the moment it is loaded whether the other is still there."""
     alive = weakref.WeakSet()
 
-    def load(name, device):
+    def load(*_):
         gc.collect()
         assert not alive
         prior = card(1)

@@ -18,6 +18,7 @@ from backend.job.tuning import default_recipe
 from backend.priors.base import Counted, Prior
 from backend.priors.catalogue import Catalogue, CataloguePrior
 from backend.priors.kit import INDEX, SHIPPED, kit_folder
+from backend.run.devices import splats_device
 from backend.run.distill import MOST_HALVINGS, Run
 from backend.run.large_prior import load_large_prior
 from backend.run.prompts import Prompts
@@ -59,8 +60,10 @@ def load_prior(job: Job, device: torch.device) -> tuple[Prior, list[str]]:
     folder = kit_folder(job.prior)
     if folder is None:
         large = load_large_prior(job.prior, device, job.loras)
-        return large, large.notes + unused_settings(job, ["catalogue"], "this prior is not a kit of objects")
+        return large, [*large.notes] + unused_settings(job, ["catalogue"], "this prior is not a kit of objects")
     settings = job.recipe.catalogue
+    if device.type == "mps":  # it lacks operations that a kit's score needs, and a kit is quick enough on the CPU
+        device = torch.device("cpu")
     prior = CataloguePrior(open_kit(folder), job.prompt, job.negative_prompt, settings, job.seed, device=device)
     ignored = ["backgrounds", "cameras.fov", "cameras.framing"]
     notes = unused_settings(job, ignored, "this prior has its own cameras and no backgrounds")
@@ -130,5 +133,8 @@ def assemble(
     counted = Counted(prior)
     wording = (job.prompt, job.negative_prompt, recipe.view_prompts, recipe.perp_neg, recipe.guidance_rescale)
     prompts = Prompts(counted, *wording)
-    scene = SplatScene(splats, recipe.splats, recipe.steps, device)
+    drawn_on, notes = splats_device(device)
+    for note in notes:
+        warn(note)
+    scene = SplatScene(splats, recipe.splats, recipe.steps, drawn_on)
     return Run(scene, counted, objective, prompts, recipe, generator), to_scene

@@ -2,6 +2,7 @@
 
     cameras -> render -> encode -> gradient of the objective -> backward -> optimiser, growth -> events
 
+The prior may be on another device than the scene: pictures go there, and their gradient comes back.
 The loop is a generator: whoever drives it shows, stores or sends the events, and stops by not asking for
 the next one.  Everything the next step depends on is in `Run.state_dict()`.
 """
@@ -166,13 +167,13 @@ def take_gradient(run: Run) -> tuple[Render, dict[str, float | Tensor]]:
     timings.record("")
     render = run.scene.render(cameras, side, side, draw_backgrounds(run))
     timings.record("render")
-    x = run.prior.encode(render.picture(run.prior.channels))
+    x = run.prior.encode(onto(render.picture(run.prior.channels), run.prior.device))
     timings.record("encode")
     t = sample_t(recipe.timesteps, progress, len(run.prior.alphas_cumprod), run.views, run.generator)
     conditions = run.prompts.conditions(cameras)
     score = run.objective.gradient(Batch(run.prior, x.detach(), onto(t, x.device), conditions, progress, run.generator))
     timings.record("objective")
-    loss = (score.gradient * x).sum() / len(x) + run.scene.regulariser(render)
+    loss = (score.gradient * x).sum() / len(x) + onto(run.scene.regulariser(render), x.device)
     loss.backward()  # type: ignore[no-untyped-call]
     timings.record("backward")
     return render, {"t": float(t[0]), **score.metrics}

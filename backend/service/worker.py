@@ -23,7 +23,7 @@ import torch
 from backend.cameras import orbit
 from backend.errors import UserError, sentence_of
 from backend.run.assemble import open_kit
-from backend.run.devices import choose_device, unused_card
+from backend.run.devices import choose_device, splats_device, unused_card
 from backend.run.distill import DivergedError, show
 from backend.run.events import Event
 from backend.run.folder import JobFolder
@@ -168,7 +168,9 @@ def _work(task: Task, commands: Commands, send: Send) -> Outcome:
 
 def _warm_up() -> None:
     """Load the shipped kit and compile the renderer, so that the first job does not wait for them."""
-    device = choose_device("auto")
+    device, reasons = splats_device(choose_device("auto"))
+    for reason in reasons:
+        log.warning(reason)
     for sentence in unused_card():
         log.warning(sentence)
     with suppress(UserError):  # a job that needs it reports the error; others may use another prior

@@ -23,7 +23,7 @@ import torch
 from backend.cameras import orbit
 from backend.errors import UserError, sentence_of
 from backend.run.assemble import choose_device, open_kit
-from backend.run.distill import DivergedError, show
+from backend.run.distill import DivergedError
 from backend.run.events import Event
 from backend.run.folder import JobFolder
 from backend.run.memory import is_out_of_memory, memory_advice
@@ -115,7 +115,7 @@ def _work(task: Task, commands: Commands, send: Send) -> Outcome:
     started = (folder / "checkpoint.safetensors").exists()
     session = Session.resume(folder) if started else Session(folder.job(), folder)
     to_scene = matrix(session.to_scene)
-    send(Started(job=task.job, step=session.run.step, to_scene=to_scene))
+    send(Started(job=task.job, step=session.step, to_scene=to_scene))
 
     def send_event(event: Event) -> None:
         if (message := event_message(event, task.job, to_scene)) is not None:
@@ -139,8 +139,8 @@ def _work(task: Task, commands: Commands, send: Send) -> Outcome:
             session.rescue()
         raise
     session.save()
-    if session.run.step < task.until:
-        for event in show(session.run):
+    if session.step < task.until:
+        for event in session.pictures():
             send_event(event)
         return "stopped"
     send(Finishing(job=task.job))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import tiny_pipelines as tiny
+import tiny_shap_e
 import torch
 import trimesh
 
@@ -392,3 +393,34 @@ def test_splats_keep_their_look_when_there_are_too_few_of_them(tmp_path, finishe
     splats = session.run.scene.splats()
     assert len(splats) == 6000
     assert psnr(alpha(splats), alpha(JobFolder(finished).splats())) > 30
+
+
+# From Shap-E.
+
+
+def test_a_run_starts_from_shap_e_s_mesh_in_its_colours(tmp_path, model):
+    shap_e = tiny_shap_e.save_shap_e(tmp_path / "shap-e", 0.05)
+    recipe = {"steps": 1, "views": 1, "stages": [{"side": 32}], "splats": {"initial_count": 500}}
+    session = begun(tmp_path, **fields(model, start="shap-e", start_prior=str(shap_e), recipe=recipe))
+    splats = session.run.scene.splats()
+    assert 400 < len(splats) <= 500
+    assert 0.9 < float(splats.means.norm(dim=-1).max()) < 1.05  # it fills the ball
+    torch.testing.assert_close(splats.rgb, torch.tensor(tiny_shap_e.COLOUR).expand(len(splats), 3), atol=0.01, rtol=0)
+    assert torch.equal(session.to_scene, torch.eye(4))
+    list(session.steps(1))
+    told = JobFolder(tmp_path / "out").started_from()
+    assert told == {"start": "shap-e", "prior": str(shap_e), "credits": []}
+
+
+def test_a_prompt_of_which_shap_e_makes_nothing_starts_from_the_ball(tmp_path, model):
+    shap_e = tiny_shap_e.save_shap_e(tmp_path / "shap-e", -1e4)
+    session = begun(tmp_path, **fields(model, start="shap-e", start_prior=str(shap_e)))
+    ball = begun(tmp_path, "ball", **fields(model, start="sphere"))
+    assert equal(session.run.scene.splats(), ball.run.scene.splats())
+    assert any("Shap-E made no surface" in note and "grey ball" in note for note in session.notes)
+
+
+def test_a_shap_e_that_is_another_model_is_refused_before_anything_is_written(tmp_path, model):
+    with pytest.raises(PriorError, match="ShapEPipeline"):
+        begun(tmp_path, **fields(model, start="shap-e", start_prior=model))
+    assert not (tmp_path / "out").exists()

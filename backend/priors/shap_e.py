@@ -14,7 +14,6 @@ import gc
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import trimesh
 from diffusers import PriorTransformer, ShapEPipeline
@@ -27,7 +26,11 @@ from backend.priors.model_folder import check_model, find_model
 
 KIND: dict[str, dict[str, Any]] = {"ShapEPipeline": {}}
 STEPS, GUIDANCE_SCALE = 64, 15.0  # of the model's own examples
-NETWORKS = {"prior": PriorTransformer, "shap_e_renderer": ShapERenderer}
+NETWORKS = ((PriorTransformer, "prior"), (ShapERenderer, "shap_e_renderer"))
+
+
+class NoSurfaceError(Exception):
+    """The shape that the model made has no surface."""
 
 
 def check_shap_e(model: str | Path) -> None:
@@ -44,6 +47,7 @@ def shap_e_mesh(model: str | Path, prompt: str, seed: int, device: torch.device)
         PriorError: no such model, one of another kind, or one whose files are missing or damaged.
     """
     pipeline = _load(model, device)
+    pipeline.shap_e_renderer.mesh_decoder.register_forward_hook(_refuse_nothing)
     try:
         generator = torch.Generator(device).manual_seed(seed)
         made = pipeline(
@@ -54,6 +58,8 @@ def shap_e_mesh(model: str | Path, prompt: str, seed: int, device: torch.device)
             output_type="mesh",
         ).images[0]
         return _as_mesh(made)
+    except NoSurfaceError:
+        return None
     finally:
         del pipeline
         gc.collect()
@@ -65,28 +71,30 @@ def _load(model: str | Path, device: torch.device) -> Any:
     folder, _ = find_model(model, KIND)
     dtype = weights_dtype(device)
     weight_files(folder / "text_encoder")  # its error names a damaged file, unlike transformers'
-    networks = {name: load_frozen(network, folder / name, dtype, device) for name, network in NETWORKS.items()}
+    prior, renderer = (load_frozen(network, folder / name, dtype, device) for network, name in NETWORKS)
     options = {"variant": variant(folder / "prior"), "use_safetensors": True, "local_files_only": True}
     try:
-        pipeline = ShapEPipeline.from_pretrained(folder, **networks, dtype=dtype, **options)
+        # The renderer is put in afterwards: from_pretrained does not know its class and would print the whole of it.
+        pipeline = ShapEPipeline.from_pretrained(folder, prior=prior, shap_e_renderer=None, dtype=dtype, **options)
     except (OSError, ValueError, ImportError) as error:
         raise PriorError(f"{folder} cannot be loaded ({reason(error)}): download it again") from error
+    pipeline.register_modules(shap_e_renderer=renderer)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline.to(device)
 
 
-def _as_mesh(made: Any) -> Any | None:
-    """diffusers' output as a trimesh; None without a face or with corners that are no numbers."""
-    vertices, faces = _array(made.verts), made.faces.cpu().numpy()
-    if len(faces) == 0 or not np.isfinite(vertices).all():
-        return None
+def _refuse_nothing(_decoder: Any, _inputs: Any, made: Any) -> None:
+    """What diffusers does next, colours for the vertices, fails without any."""
+    if len(made.faces) == 0 or not bool(torch.isfinite(made.verts).all()):
+        raise NoSurfaceError
+
+
+def _as_mesh(made: Any) -> Any:
+    """diffusers' output as a trimesh."""
+    vertices, faces = made.verts.detach().float().cpu().numpy(), made.faces.cpu().numpy()
     linear = torch.stack([made.vertex_channels[name] for name in "RGB"], 1).detach().float().cpu()
     colours = (_visible(linear).clamp(0, 1) * 255).round().byte().numpy()
     return trimesh.Trimesh(vertices, faces, vertex_colors=colours, process=False)
-
-
-def _array(values: Tensor) -> Any:
-    return values.detach().float().cpu().numpy()
 
 
 def _visible(linear: Tensor) -> Tensor:

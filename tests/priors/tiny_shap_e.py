@@ -29,7 +29,7 @@ EDGES = [
 
 
 def marching_cubes() -> tuple[Tensor, Tensor]:
-    """The decoder's buffers: up to five triangles of edges for each of 256 cases (256,5,3), and which are used (256,5)."""
+    """The decoder's buffers: up to five triangles of edges for each case (256,5,3), and which are used (256,5)."""
     cases, masks = torch.zeros(256, 5, 3, dtype=torch.long), torch.zeros(256, 5, dtype=torch.bool)
     for case in range(256):
         triangles = [(loop[0], loop[i], loop[i + 1]) for loop in loops(case) for i in range(1, len(loop) - 1)]

@@ -301,23 +301,37 @@ def test_a_model_that_cannot_be_loaded_after_the_draft_can_be_mended(tmp_path, m
     assert kinds.count(events.StepDone) == 3
 
 
-def test_kill_in_the_draft_and_continue_gives_the_same_splats(tmp_path, model, whole):
-    """A process of its own, killed with signal 9 in the middle of its draft."""
+def interrupted(out, *options, signal_number, past=0):
+    """The command, sent a signal once its checkpoint is past a step of the draft: its exit code and what it said."""
+    command = [sys.executable, "-m", "backend", "generate", *map(str, options)]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    file, end = out / "checkpoint.safetensors", time.monotonic() + 120
+    while (not file.exists() or int(JobFolder(out).load()["draft.step"]) <= past) and time.monotonic() < end:
+        time.sleep(0.02)
+    process.send_signal(signal_number)
+    said = process.communicate()[1]
+    return process.returncode, said
+
+
+def test_kill_and_stop_in_the_draft_and_continue_gives_the_same_splats(tmp_path, model, whole):
+    """Processes of their own: the first is killed with signal 9, the second goes on and is stopped by Ctrl-C."""
+    out = tmp_path / "killed"
     (tmp_path / "job.json").write_text(json.dumps(two_steps(model)))
-    command = [sys.executable, "-m", "backend", "generate", "--job", str(tmp_path / "job.json"), "--out"]
-    process = subprocess.Popen([*command, str(tmp_path / "killed")], cwd=ROOT, stderr=subprocess.DEVNULL)
-    file = tmp_path / "killed" / "checkpoint.safetensors"
-    end = time.monotonic() + 120
-    while not file.exists() and time.monotonic() < end:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    stopped_at = int(JobFolder(tmp_path / "killed").load()["draft.step"])
-    assert 0 < stopped_at < 200
-    assert main(["generate", "--continue", str(tmp_path / "killed")]) == 0
-    assert equal(read_ply(tmp_path / "killed" / "splats.ply"), read_ply(whole[0] / "splats.ply"))
-    rows = [json.loads(line) for line in (tmp_path / "killed" / "events.jsonl").read_text().splitlines()]
-    assert {row["event"] for row in rows} >= {"draft", "progress"}
+    start = ("--job", tmp_path / "job.json", "--out", out)
+    assert interrupted(out, *start, signal_number=signal.SIGKILL)[0] == -signal.SIGKILL
+    killed_at = int(JobFolder(out).load()["draft.step"])
+    assert 0 < killed_at < 150
+    code, said = interrupted(out, "--continue", out, signal_number=signal.SIGINT, past=killed_at)
+    stopped_at = int(JobFolder(out).load()["draft.step"])
+    assert killed_at < stopped_at < 200
+    assert code == 130
+    assert f"Stopped in the draft, after its step {stopped_at}. Continue" in " ".join(said.split())
+    assert "draft" in said  # the bar's
+    assert main(["generate", "--continue", str(out)]) == 0
+    assert equal(read_ply(out / "splats.ply"), read_ply(whole[0] / "splats.ply"))
+    rows = [json.loads(line) for line in (out / "events.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows if row["event"] == "progress"] == [1, 2]
+    assert {row["step"] for row in rows if row["event"] == "draft"} == set(range(1, 201))
 
 
 # From the splats of a job.

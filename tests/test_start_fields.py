@@ -9,6 +9,8 @@ from backend.job.job import JobError, make_job
 from backend.job.layers import over
 from backend.run.folder import JobFolder
 from backend.run.start import with_default_start
+from backend.service.requests import accept
+from shared.messages import Generate, new_job_id
 
 
 def test_what_is_not_said_follows_from_what_is_named():
@@ -88,3 +90,15 @@ def test_a_run_from_before_there_were_starts_begins_as_it_did(tmp_path):
         del old[name]
     assert with_default_start(old) == old
     assert make_job(old).start == "sphere"
+
+
+def test_the_server_writes_the_default_into_the_job_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    folder = JobFolder(tmp_path / "job")
+    request = Generate(job=new_job_id(), fields={"prompt": "a chair", "prior": "some/model"})
+    assert accept(request, folder).start == "draft"
+    said = json.loads((folder / "job.json").read_text())
+    assert (said["start"], said["start_prior"], said["start_by_default"]) == ("draft", "embedded", True)
+    small = Generate(job=new_job_id(), fields={"prompt": "a chair"})
+    assert accept(small, JobFolder(tmp_path / "small")).start == "sphere"

@@ -138,7 +138,7 @@ class Progress(Message, frozen=True, kw_only=True):
     """
 
     job: JobId
-    stage: Literal["", "draft"] = ""
+    stage: Literal["draft", "run"] = "run"
     step: int
     of: int
     seconds_left: float

@@ -151,6 +151,7 @@ def test_a_model_that_cannot_be_loaded_after_the_draft_can_be_mended(tmp_path, m
     session = begun(tmp_path, **fields(str(mended)))
     with pytest.raises(PriorError, match="vae"):
         list(session.steps(3))
+    assert equal(read_ply(tmp_path / "out" / "splats.ply"), session.run.scene.splats())
     config.write_text(content)
     session = Session.resume(JobFolder(tmp_path / "out"))
     assert (session.drafting, session.run.step) == (True, 4)

@@ -144,8 +144,8 @@ class Session:
         yield from self._shown(distill(self.run, until), until, show_seconds)
 
     def _leave_draft(self) -> None:
-        """Go on from the draft's splats.  The checkpoint before it is for a prior that cannot be loaded."""
-        self.checkpoint()
+        """Go on from the draft's splats, which are saved first: the prior may turn out not to be usable."""
+        self.save()
         start, self._started_from = finished_draft(self.job, self.run)
         self.folder.write_start(
             self._started_from | {name: self.cost()[name] for name in ("prior_calls", "prior_rows")}

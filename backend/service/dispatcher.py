@@ -180,7 +180,7 @@ class Dispatcher:
             return
         match event:
             case Progress():
-                entry.set_step(0 if event.stage else event.step)
+                entry.set_step(0 if event.stage == "draft" else event.step)
                 self.sender.to_all(event)
             case Preview() | Splats():
                 self._show(entry, event)

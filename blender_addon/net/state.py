@@ -47,14 +47,14 @@ class Row:
     state: JobState
     seconds_left: float = 0.0
     confirmed: bool = True  # the backend has confirmed it
-    stage: str = ""  # before the job's own steps: "draft"
+    stage: str = "run"  # "draft" before the job's own steps
     stage_step: int = 0
     stage_of: int = 0
 
     @property
     def reached(self) -> tuple[int, int]:
         """The step that was reached and how many there are, of the draft while there is one."""
-        return (self.stage_step, self.stage_of) if self.stage else (self.state.step, self.state.of)
+        return (self.stage_step, self.stage_of) if self.stage == "draft" else (self.state.step, self.state.of)
 
     @property
     def share(self) -> float:
@@ -197,7 +197,7 @@ class AddonState:
         """Take news of how far a job is."""
         if (row := self.rows.get(news.job)) is not None:
             row.stage, row.seconds_left = news.stage, news.seconds_left
-            if news.stage:
+            if news.stage == "draft":
                 row.stage_step, row.stage_of = news.step, news.of
             else:
                 row.state = msgspec.structs.replace(row.state, step=news.step, of=news.of)
@@ -231,7 +231,7 @@ class AddonState:
             state = msgspec.structs.replace(state, thumbnail=before.state.thumbnail)
         if before is None:
             return Row(state)
-        stage = before.stage if state.state == "running" else ""
+        stage = before.stage if state.state == "running" else "run"
         return Row(state, before.seconds_left, True, stage, before.stage_step, before.stage_of)
 
 

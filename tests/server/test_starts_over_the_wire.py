@@ -35,7 +35,7 @@ def test_a_draft_is_told_as_a_stage_and_stopped_and_gone_on_with(backend, person
 
     person.asks(m.Continue(job=job, steps=2))
     assert person.waits(m.Progress, job, stage="draft").step == reached + 1
-    assert person.waits(m.Progress, job, stage="").of == 2
+    assert person.waits(m.Progress, job, stage="run").of == 2
     done = person.waits(m.JobState, job, state="done")
     assert done.step == 2
     assert done.credits[0].startswith("Started from ")

@@ -98,7 +98,9 @@ def test_a_draft_that_is_stopped_goes_on_to_the_same_splats(tmp_path, model, mon
     """In its middle, and at its end; then once more in the run itself."""
     short_drafts(monkeypatch)
     whole = begun(tmp_path, "whole", **fields(model))
-    list(whole.steps(3))
+    list(whole.steps(2))
+    list(whole.steps(3))  # in two goes, which changes neither the splats nor what is told of the start
+    assert JobFolder(tmp_path / "whole").started_from()["prior_calls"] == 4
     session = begun(tmp_path, **fields(model))
     list(takewhile(lambda _: not (session.drafting and session.run.step == stop), session.steps(3)))
     session.save()

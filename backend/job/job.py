@@ -18,8 +18,8 @@ from backend.job.tuning import QUALITIES, Quality, default_recipe
 from backend.priors.kit import EMBEDDED
 
 PROMPT_LIMIT = 1000
-Start = Literal["sphere", "draft", "shap-e", "mesh", "job"]
-STARTS: tuple[str, ...] = get_args(Start)
+StartKind = Literal["sphere", "draft", "shap-e", "mesh", "job"]
+STARTS: tuple[str, ...] = get_args(StartKind)
 START_PRIORS = {"draft": EMBEDDED, "shap-e": "openai/shap-e"}
 START_SOURCES = {"mesh": "init_mesh", "job": "start_from"}  # the field that names what is started from
 
@@ -38,7 +38,7 @@ class Job(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     seed: Annotated[int, Meta(ge=0, lt=2**62)] = 0
     quality: Quality = "normal"  # scales the recipe's steps and number of splats
     # A grey ball; a draft of a kit, on which the run goes on; Shap-E's mesh; the init mesh; the splats of a job.
-    start: Start = "sphere"
+    start: StartKind = "sphere"
     start_prior: str = ""  # of a draft: embedded, or the folder of a kit; of Shap-E: a diffusers folder or hub id
     start_from: str | None = None  # the folder of the job whose splats are the start
     start_by_default: bool = False  # nobody chose the start: with another prior it is looked up again

@@ -146,10 +146,9 @@ class Session:
     def _leave_draft(self) -> None:
         """Go on from the draft's splats, which are saved first: the prior may turn out not to be usable."""
         self.save()
-        start, self._started_from = finished_draft(self.job, self.run)
-        self.folder.write_start(
-            self._started_from | {name: self.cost()[name] for name in ("prior_calls", "prior_rows")}
-        )
+        start, told = finished_draft(self.job, self.run)
+        self._started_from = told | {name: self.cost()[name] for name in ("prior_calls", "prior_rows")}
+        self.folder.write_start(self._started_from)
         self._begin_run(start)
         self.spent |= {"prior_calls": 0, "prior_rows": 0}
 

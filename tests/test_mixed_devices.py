@@ -40,13 +40,12 @@ def kit(tmp_path_factory):
 
 def steps_of(job, prior):
     """Three steps, the third of which grows."""
-    notes = []
-    run, _ = assemble(job, prior, META, notes.append)
+    run = assemble(job, prior, META)
     assert run.scene.device == CPU
     with Card():
         events = list(distill(run, 3))
     assert all(parameter.device == CPU for parameter in run.scene.params.values())
-    return notes, events
+    return events
 
 
 SPLATS = {"initial_count": 100, "refine_every": 1, "refine_start": 0.0}
@@ -57,9 +56,7 @@ SPLATS = {"initial_count": 100, "refine_every": 1, "refine_start": 0.0}
 def test_every_rule_with_a_large_model_on_the_card(model, objective, perp_neg):
     recipe = {"steps": 10, "stages": [{"side": 32}], "perp_neg": perp_neg, "splats": SPLATS}
     fields = {"prompt": "a red chair", "negative_prompt": "blue", "objective": objective, "prior": "/some/model"}
-    notes, events = steps_of(make_job({**fields, "recipe": recipe}), model)
-    assert notes == ["The splats are drawn on the CPU, only the prior works on the card: "
-                     "there is no renderer for this kind of card."]  # fmt: skip
+    events = steps_of(make_job({**fields, "recipe": recipe}), model)
     assert sum(isinstance(event, StepDone) for event in events) == 3
 
 
@@ -67,7 +64,7 @@ def test_every_rule_with_a_large_model_on_the_card(model, objective, perp_neg):
 def test_every_rule_with_a_kit_on_the_card(kit, objective):
     job = make_job({"prompt": "a chair", "objective": objective, "recipe": {"steps": 10, "splats": SPLATS}})
     prior = CataloguePrior(kit, "a chair", "", job.recipe.catalogue, side=32, device=META)
-    _, events = steps_of(job, prior)
+    events = steps_of(job, prior)
     assert sum(isinstance(event, StepDone) for event in events) == 3
 
 
@@ -81,6 +78,8 @@ def test_a_card_whose_renderer_cannot_be_built_keeps_the_prior(monkeypatch):
     assert devices.renderer(cuda) == "own kernel on the CPU"
     monkeypatch.setattr(devices, "_renderer_fails", lambda _device: "")
     assert devices.splats_device(cuda) == (cuda, [])
+    place, (note,) = devices.splats_device(torch.device("mps"))
+    assert (place, note.endswith("on the card: there is no renderer for this kind of card.")) == (CPU, True)
 
 
 def test_the_reason_is_what_happens_when_splats_are_drawn():

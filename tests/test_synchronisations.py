@@ -38,7 +38,7 @@ def test_a_step_waits_for_the_card_six_times_at_most(everything_on_the_card, pri
     fields = {"prompt": "a red chair", "objective": objective, "prior": "/some/model"}
     recipe = {"steps": 50, "stages": [{"side": 32}], "splats": {"initial_count": 100, "refine_start": 0.5}}
     job = make_job({**fields, "recipe": recipe})
-    run, _ = assemble(job, prior, META)
+    run = assemble(job, prior, META)
     steps = distill(run, 50)
     with Card() as waits:
         next(steps)  # texts are encoded, constants are copied

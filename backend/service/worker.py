@@ -24,7 +24,7 @@ from backend.cameras import orbit
 from backend.errors import UserError, sentence_of
 from backend.run.assemble import open_kit
 from backend.run.devices import choose_device, splats_device, unused_card
-from backend.run.distill import DivergedError, show
+from backend.run.distill import DivergedError
 from backend.run.events import Event
 from backend.run.folder import JobFolder
 from backend.run.large_prior import unload_large_prior
@@ -134,7 +134,7 @@ def _work(task: Task, commands: Commands, send: Send) -> Outcome:
     started = (folder / "checkpoint.safetensors").exists()
     session = Session.resume(folder) if started else Session(folder.job(), folder)
     to_scene = matrix(session.to_scene)
-    send(Started(job=task.job, step=session.run.step, to_scene=to_scene))
+    send(Started(job=task.job, step=session.step, to_scene=to_scene))
 
     def send_event(event: Event) -> None:
         if (message := event_message(event, task.job, to_scene)) is not None:
@@ -158,8 +158,8 @@ def _work(task: Task, commands: Commands, send: Send) -> Outcome:
             session.rescue()
         raise
     session.save()
-    if session.run.step < task.until:
-        for event in show(session.run):
+    if session.step < task.until:
+        for event in session.pictures():
             send_event(event)
         return "stopped"
     send(Finishing(job=task.job))

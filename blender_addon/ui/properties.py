@@ -32,6 +32,18 @@ IN_MAIN_PANEL = 3  # the first options of an objective are in the main panel, th
 KIT_SETTINGS = "catalogue"  # what a recipe calls the settings of a prior that is a kit
 QUALITIES = ("draft", "normal", "high")  # until the backend has named its own
 
+# Files keep the number at the end of a choice, so it must never change.
+STARTS = (
+    ("AUTOMATIC", "Automatic", "A draft where a large model works on a graphics card, otherwise a grey ball", 0),
+    ("BALL", "Grey Ball", "A ball of grey splats; the result stands at the 3D cursor", 2),
+    ("DRAFT", "Draft", "A quick result of the objects that came with Splatsmith, on which the prior goes on", 3),
+    ("SHAP_E", "Shap-E", "A shape by the model Shap-E, which is downloaded when it is first used", 4),
+    ("SELECTED", "Selected Objects", "The faces and colours of the selection; the result stands there too", 1),
+    ("JOB", "Chosen Job", "The splats of the job that is chosen in the list, as they are now", 5),
+)
+START_NAMES = {"BALL": "sphere", "DRAFT": "draft", "SHAP_E": "shap-e"}  # in a job's fields
+WITH_SHAPE = ("SELECTED", "JOB")  # those that Keep Shape is for
+
 Group: TypeAlias = bpy.types.PropertyGroup
 
 
@@ -80,14 +92,11 @@ class SPLATSMITH_PG_settings(bpy.types.PropertyGroup):
     start: EnumProperty(
         name="Start From",
         description="What the splats are before the first step",
-        items=(
-            ("NOTHING", "Nothing", "A grey ball; the result stands at the 3D cursor"),
-            ("SELECTED", "Selected Objects", "The faces and colours of the selection; the result stands there too"),
-        ),
+        items=STARTS,
     )
     keep_shape: FloatProperty(
         name="Keep Shape",
-        description="How closely to keep the shape of the selected objects: 0 lets it go, 1 changes the colours alone",
+        description="How closely to keep the shape of what it starts from: 0 lets it go, 1 changes the colours alone",
         default=0.5,
         min=0,
         max=1,
@@ -185,7 +194,7 @@ def changed_options(settings: SPLATSMITH_PG_settings) -> dict[str, dict[str, Any
     return {group: values for group, values in changed.items() if values}
 
 
-def job_fields(settings: SPLATSMITH_PG_settings, seed: int, with_mesh: bool) -> dict[str, Any]:
+def job_fields(settings: SPLATSMITH_PG_settings, seed: int) -> dict[str, Any]:
     """The fields of the job's job.json."""
     said = settings.prior.strip() or EMBEDDED
     prior = addon_state.prior(said)
@@ -197,8 +206,10 @@ def job_fields(settings: SPLATSMITH_PG_settings, seed: int, with_mesh: bool) -> 
         "seed": seed,
         "quality": settings.quality_name,
     }
-    if with_mesh:
+    if settings.start in WITH_SHAPE:
         fields["keep_shape"] = round(settings.keep_shape, 4)
+    if settings.start in START_NAMES:
+        fields["start"] = START_NAMES[settings.start]
     recipe = changed_options(settings)
     return fields | ({"recipe": recipe} if recipe else {})
 

@@ -15,11 +15,10 @@ from start_runs import alpha, begun, equal, fields, overlap, psnr, save_model, s
 from backend.cli.main import main
 from backend.job.job import JobError, make_job
 from backend.priors.base import PriorError
-from backend.run import assemble, events
+from backend.run import events, large_prior
 from backend.run.credits import credits
 from backend.run.draft import draft_job
 from backend.run.folder import JobFolder
-from backend.run.large_prior import unload_large_prior
 from backend.run.session import Session
 from backend.scenes.ply import read_ply
 
@@ -84,14 +83,14 @@ def test_a_run_goes_on_from_the_draft_with_the_large_prior(tmp_path, model, whol
 
 def test_the_model_is_loaded_once_the_draft_is_done(tmp_path, model, monkeypatch):
     short_drafts(monkeypatch)
-    unload_large_prior()
+    large_prior.unload_large_prior()
     session = begun(tmp_path, **fields(model))
     loaded = []
     for event in session.steps(1):
         if isinstance(event, events.DraftStep):
-            loaded.append(assemble.load_large_prior.cache_info().currsize)
+            loaded.append(len(large_prior._loaded))
     assert loaded == [0] * 4
-    assert assemble.load_large_prior.cache_info().currsize == 1
+    assert len(large_prior._loaded) == 1
 
 
 @pytest.mark.parametrize("stop", [2, 4])

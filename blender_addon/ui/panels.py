@@ -16,13 +16,14 @@ from .notices import draw_connection, draw_notice, draw_trouble
 from .properties import (
     IN_MAIN_PANEL,
     KIT_SETTINGS,
-    WITH_SHAPE,
     SPLATSMITH_PG_job,
     SPLATSMITH_PG_settings,
     chosen_objective,
+    is_kit,
     kit_options,
     scene_settings,
 )
+from .starts import WITH_SHAPE
 
 Context: TypeAlias = bpy.types.Context
 Layout: TypeAlias = bpy.types.UILayout
@@ -96,6 +97,10 @@ class SPLATSMITH_PT_more(Sidebar, bpy.types.Panel):
         column.use_property_split, column.use_property_decorate = True, False
         for name in ("negative_prompt", "more_steps", "auto_import", "show_live"):
             column.prop(settings, name)
+        if not is_kit(settings):
+            column.prop(settings, "lora")
+            if settings.lora.strip():
+                column.prop(settings, "lora_weight")
         draw_kit_options(column, settings, important=False)
         draw_options(column, settings, important=False)
 

@@ -26,23 +26,12 @@ from ..view.live_view import live_view
 from .kit_properties import SPLATSMITH_PG_kit
 from .menus import menu
 from .options import SPLATSMITH_PG_option
+from .starts import START_NAMES, STARTS, WITH_SHAPE
 
 SEEDS = 2**31 - 1
 IN_MAIN_PANEL = 3  # the first options of an objective are in the main panel, the others under More Settings
 KIT_SETTINGS = "catalogue"  # what a recipe calls the settings of a prior that is a kit
 QUALITIES = ("draft", "normal", "high")  # until the backend has named its own
-
-# Files keep the number at the end of a choice, so it must never change.
-STARTS = (
-    ("AUTOMATIC", "Automatic", "A draft where a large model works on a graphics card, otherwise a grey ball", 0),
-    ("BALL", "Grey Ball", "A ball of grey splats; the result stands at the 3D cursor", 2),
-    ("DRAFT", "Draft", "A quick result of the objects that came with Splatsmith, on which the prior goes on", 3),
-    ("SHAP_E", "Shap-E", "A shape by the model Shap-E, which is downloaded when it is first used", 4),
-    ("SELECTED", "Selected Objects", "The faces and colours of the selection; the result stands there too", 1),
-    ("JOB", "Chosen Job", "The splats of the job that is chosen in the list, as they are now", 5),
-)
-START_NAMES = {"BALL": "sphere", "DRAFT": "draft", "SHAP_E": "shap-e"}  # in a job's fields
-WITH_SHAPE = ("SELECTED", "JOB")  # those that Keep Shape is for
 
 Group: TypeAlias = bpy.types.PropertyGroup
 
@@ -78,6 +67,14 @@ class SPLATSMITH_PG_settings(bpy.types.PropertyGroup):
         default=EMBEDDED,
         search=_priors,
         search_options={"SUGGESTION"},
+    )
+    lora: StringProperty(
+        name="LoRA",
+        description="A LoRA file that changes the style of an image model, on the backend's computer; kits take none",
+        subtype="FILE_PATH",
+    )
+    lora_weight: FloatProperty(
+        name="Weight", description="How strongly the LoRA works", default=1.0, min=-4, max=4, soft_min=0, soft_max=1
     )
     quality_name: StringProperty(name="Quality", description="The quality's name in a job file", default="normal")
     quality: menu("quality_name", _quality_choices, "Quality", "How long to work on it, and how finely")
@@ -156,6 +153,13 @@ def take_priors(priors: Priors) -> None:
     addon_state.priors = priors
 
 
+def is_kit(settings: SPLATSMITH_PG_settings) -> bool:
+    """Whether the chosen prior is a kit of objects, as far as the backend has said."""
+    said = settings.prior.strip() or EMBEDDED
+    prior = addon_state.prior(said)
+    return prior.kit if prior else said == EMBEDDED
+
+
 def kit_options(settings: SPLATSMITH_PG_settings) -> tuple[Option, ...]:
     """The settings of the chosen prior if it is a kit, with the defaults of the chosen objective."""
     rule, prior = chosen_objective(settings), addon_state.prior(settings.prior.strip() or EMBEDDED)
@@ -210,6 +214,9 @@ def job_fields(settings: SPLATSMITH_PG_settings, seed: int) -> dict[str, Any]:
         fields["keep_shape"] = round(settings.keep_shape, 4)
     if settings.start in START_NAMES:
         fields["start"] = START_NAMES[settings.start]
+    if settings.lora.strip() and not is_kit(settings):
+        file = bpy.path.abspath(settings.lora.strip())
+        fields["loras"] = [{"file": file, "weight": round(settings.lora_weight, 4)}]
     recipe = changed_options(settings)
     return fields | ({"recipe": recipe} if recipe else {})
 

@@ -91,3 +91,18 @@ def test_whose_objects_a_start_was_made_of_is_drawn(peer):
     said = texts(panels.SPLATSMITH_PT_jobs)
     assert line in said
     assert "Made of parts of" not in said
+
+
+def test_a_lora_is_for_image_models_alone(peer):
+    drawn = "SPLATSMITH_PG_settings.lora"
+    settings().lora, settings().lora_weight = "//styles/clay.safetensors", 0.75
+    (job,) = generate(peer, prompt="a chair")
+    assert "loras" not in job.fields  # the prior is the embedded kit
+    assert not any(drawn in name for name in behind("rna"))
+    (job,) = generate(peer, prompt="a chair", prior="some/model")
+    file = bpy.path.abspath("//styles/clay.safetensors")
+    assert job.fields["loras"] == [{"file": file, "weight": 0.75}]
+    assert any(drawn in name for name in behind("rna"))
+    settings().lora = ""
+    (job,) = generate(peer, prompt="a chair", prior="some/model")
+    assert "loras" not in job.fields

@@ -164,6 +164,21 @@ def test_views_are_chosen_by_the_free_memory(monkeypatch, free, views):
     assert memory.views_that_fit(prior, 4) == (4, [])
 
 
+@pytest.mark.parametrize(("system", "share"), [("win32", 7 / 8), ("linux", None)])
+def test_windows_is_kept_from_going_on_in_the_machine_s_memory(monkeypatch, system, share):
+    """Of 8 GiB others hold one: what is free and what is ours may be used."""
+    asked = []
+    monkeypatch.setattr(memory, "free_bytes", lambda _device: 5 * GIB)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device: (4 * GIB, 8 * GIB))
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _device: 2 * GIB)
+    monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", lambda part, _device: asked.append(part))
+    with monkeypatch.context() as patched:
+        patched.setattr(memory.sys, "platform", system)
+        memory.stay_on_the_card(torch.device("cuda"))
+        memory.stay_on_the_card(CPU)
+    assert asked == ([share] if share else [])
+
+
 def test_the_model_before_is_given_up_before_the_next_is_loaded(monkeypatch):
     """Two do not fit; here each looks at the moment it is loaded whether the other is still there."""
     alive = weakref.WeakSet()

@@ -110,3 +110,19 @@ def peak_of_a_step(kind, views, monkeypatch, vae_dtype=torch.half):
         prior.predict(torch.cat([x.detach()] * 2), torch.zeros(rows, dtype=torch.long, device="meta"), condition)
         (torch.zeros_like(x) * x).sum().backward()
     return weights / GIB, memory.peak / GIB
+
+
+def peak_of_a_lesson(kind, views, monkeypatch):
+    """GiB beside the weights at the peak of one training step of a twin (VSD, ASD)."""
+    monkeypatch.setattr(F, "scaled_dot_product_attention", fused_attention)
+    prior = prior_of(kind)
+    twin, side, half = prior.twin(4, 0), UNETS[kind]["sample_size"], {"device": "meta", "dtype": torch.half}
+    weights = [*prior.denoiser.unet.parameters(), *prior.vae.parameters()]
+    extra = {"text_embeds": torch.zeros(views, 1280, **half), "time_ids": torch.zeros(views, 6, **half)}
+    tokens = torch.zeros(views, 77, UNETS[kind]["cross_attention_dim"], **half)
+    condition = Condition(tokens, extra if kind == "sdxl" else {})
+    x_t, t = torch.zeros(views, 4, side, side, device="meta"), torch.zeros(views, dtype=torch.long, device="meta")
+    with Memory(weights) as memory:
+        loss = twin.predict(x_t, t, condition).sum()
+        twin.gradients(loss, list(twin.parameters.values()))
+    return memory.peak / GIB

@@ -1,7 +1,7 @@
 """What large priors take of a card's memory, by tensors without contents."""
 
 import pytest
-from memory_peak import peak_of_a_step
+from memory_peak import peak_of_a_lesson, peak_of_a_step
 
 from backend.priors.card_memory import BESIDE, GIB, PEAK_GIB, family_of, most_views, peak_bytes
 
@@ -19,6 +19,13 @@ def test_the_table_says_what_a_step_takes(monkeypatch, family, views, weights, l
     counted, rest = peak_of_a_step(family, views, monkeypatch)
     assert counted == pytest.approx(weights, abs=0.01)
     assert PEAK_GIB[family][views] - 0.1 < counted + rest <= PEAK_GIB[family][views] < limit
+
+
+@pytest.mark.parametrize("family", ["sd-512", "sdxl"])
+def test_a_twin_learns_in_the_memory_that_the_vae_takes(monkeypatch, family):
+    """So the table holds for VSD and ASD too: their way back through the U-Net is computed block by block."""
+    _, rest = peak_of_a_step(family, 4, monkeypatch)
+    assert peak_of_a_lesson(family, 4, monkeypatch) < 0.7 * rest
 
 
 def test_a_view_more_takes_little_more(monkeypatch):

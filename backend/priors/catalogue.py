@@ -119,7 +119,8 @@ class CataloguePrior:
         self.image_size, self.device = side, torch.device(device)
         self.grid = grid_cameras()
         self.cameras: Cameras | None = self.grid
-        self.alphas_cumprod = to_pure_noise(scaled_linear()).float().to(self.device)
+        alphas_cumprod = to_pure_noise(scaled_linear()).float()
+        self.alphas_cumprod, self._alpha_bars = alphas_cumprod.to(self.device), alphas_cumprod.tolist()
         choice = catalogue.chooser.choose(prompt, negative)
         self.numbers, damaged = catalogue.readable(draw_objects(choice.weights, settings.objects, seed))
         fit = len(draw_objects(choice.weights, 0, seed))
@@ -185,9 +186,9 @@ class CataloguePrior:
             self._groups.setdefault(text, len(self._groups)) if view == own != ANY else -1
             for text, view, own in zip(plain, moved, views, strict=True)
         ]
-        extra = {"camera": torch.tensor(moved), "group": torch.tensor(groups)}
         tokens = torch.stack([self._embed(text) for text in plain])[:, None]
-        return Condition(tokens, extra={name: value.to(self.device) for name, value in extra.items()})
+        # These stay on the CPU: they choose pictures, which is the host's work.
+        return Condition(tokens, extra={"camera": torch.tensor(moved), "group": torch.tensor(groups)})
 
     def _tokens(self, text: str) -> Tensor:
         """Log-weights (K,) of a text without its view."""
@@ -217,27 +218,31 @@ class CataloguePrior:
 
     def _clean_estimates(self, x_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
         """The estimated clean picture of each row (B,4,S,S)."""
-        levels, views, groups = t.tolist(), condition.extra["camera"].tolist(), condition.extra["group"].tolist()
-        conditions = zip(condition.tokens[:, 0], views, strict=True)
-        candidates = [self._candidates(tokens, view, x_t.shape[-1]) for tokens, view in conditions]
+        views, groups = condition.extra["camera"].tolist(), condition.extra["group"].tolist()
+        parts = torch.split(condition.tokens[:, 0], [source.count for source in self.sources], 1)
+        # Asked for all rows at once, and with their levels: each question waits for the card.
+        asked = torch.stack([t, *((part > NEVER / 2).any(1) for part in parts)], 1).tolist()
+        levels, allowed = [row[0] for row in asked], [row[1:] for row in asked]
+        conditions = zip(zip(*parts, strict=True), allowed, views, strict=True)
+        candidates = [self._candidates(row, sources, view, x_t.shape[-1]) for row, sources, view in conditions]
         found = [self._likelihood(x, level, row[1]) for x, level, row in zip(x_t, levels, candidates, strict=True)]
         if self.settings.joint:
             found = summed_over_views(found, list(zip(groups, levels, strict=True)), views)
-        rows = zip(candidates, found, strict=True)
-        return torch.stack([denoised(log_pi[:, None, None] + likelihood, p.x) for (log_pi, p), likelihood in rows])
+        log_weights = [log_pi[:, None, None] + row for (log_pi, _), row in zip(candidates, found, strict=True)]
+        return denoised(log_weights, [pictures.x for _, pictures in candidates])
 
-    def _candidates(self, tokens: Tensor, view: int, side: int) -> tuple[Tensor, Pictures]:
-        """The log-weights (M,) and pictures that the tokens (K,) allow."""
-        parts = torch.split(tokens, [source.count for source in self.sources])
-        chosen = [
-            (s, part) for s, part in zip(self.sources, parts, strict=True) if s.count and bool((part > NEVER / 2).any())
-        ]
+    def _candidates(
+        self, parts: Sequence[Tensor], allowed: Sequence[int], view: int, side: int
+    ) -> tuple[Tensor, Pictures]:
+        """The log-weights (M,) and pictures of the sources that a row allows; `parts` are its tokens, by source."""
+        found = zip(self.sources, parts, allowed, strict=True)
+        chosen = [(source, part) for source, part, allows in found if source.count and allows]
         pictures = [source.pictures(view, side) for source, _ in chosen]
         weights = [part.repeat(len(p.x) // len(part)) for p, (_, part) in zip(pictures, chosen, strict=True)]
         return torch.cat(weights), pictures[0] if len(pictures) == 1 else Pictures.cat(pictures)
 
     def _likelihood(self, x_t: Tensor, level: int, pictures: Pictures) -> Tensor:
-        alpha_bar = float(self.alphas_cumprod[level])
+        alpha_bar = self._alpha_bars[level]
         alpha, sigma = alpha_bar**0.5, (1 - alpha_bar) ** 0.5
         side = window_side(sigma, self.settings.mix, x_t.shape[-1])
         return log_likelihood(x_t, pictures.x, pictures.squares, alpha, (alpha * STD) ** 2 + sigma**2, side)

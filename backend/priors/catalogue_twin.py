@@ -18,6 +18,7 @@ from torch import Tensor
 
 from backend.cameras import Cameras
 from backend.priors.base import Condition
+from backend.tensors import onto
 
 
 class OffsetPrior(Protocol):
@@ -48,7 +49,8 @@ class CatalogueTwin:
         """ε (B,4,S,S), with gradient to the parameters and to the condition's tokens."""
         if not self.parameters:
             return self.prior.eps(x_t, t, condition)
-        offset = self.parameters["offset"][condition.extra["camera"]]  # the last one, -1, is for no camera
+        cameras = onto(condition.extra["camera"], x_t.device)
+        offset = self.parameters["offset"][cameras]  # the last one, -1, is for no camera
         if offset.shape[-1] != x_t.shape[-1]:
             offset = F.interpolate(offset, x_t.shape[-2:], mode="area")
         return self.prior.eps(x_t, t, condition, offset)

@@ -18,9 +18,13 @@ picture, and the pictures' own squares, which are computed once.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from backend.tensors import onto
 
 NEGLIGIBLE = 18.0  # pictures e^18 times less likely than the best at a pixel are ignored there: 1.5e-8 of the estimate
 NEVER = -1e9  # log-weight of a picture that must not be chosen; finite, so that conditions can be blended
@@ -91,17 +95,25 @@ def posterior(log_weights: Tensor) -> tuple[Tensor, Tensor]:
     log_weights (K,H,W) or (K,1,1).  A picture that is negligible at a pixel has r = 0 there, and one that is
     negligible everywhere is dropped; their share, at most (K - 1) e^-18 per pixel, goes to the others.
     """
-    matters = log_weights.detach() > log_weights.detach().amax(0, keepdim=True) - NEGLIGIBLE
-    kept = matters.flatten(1).any(1).nonzero()[:, 0]
+    return posteriors([log_weights])[0]
+
+
+def posteriors(rows: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
+    """As `posterior` for several rows; a card is asked once for all of them which pictures are negligible."""
+    matters = [row.detach() > row.detach().amax(0, keepdim=True) - NEGLIGIBLE for row in rows]
+    flags = torch.split(torch.cat([there.flatten(1).any(1) for there in matters]).cpu(), [len(row) for row in rows])
+    kept = [onto(flag.nonzero()[:, 0], row.device) for flag, row in zip(flags, rows, strict=True)]
     # Exact zeros also avoid denormal numbers, which the processor multiplies a hundred times more slowly.
-    return log_weights[kept].masked_fill(~matters[kept], -torch.inf).softmax(0), kept
+    return [
+        (row[some].masked_fill(~there[some], -torch.inf).softmax(0), some)
+        for row, there, some in zip(rows, matters, kept, strict=True)
+    ]
 
 
-def denoised(log_weights: Tensor, pictures: Tensor) -> Tensor:
-    """The estimate D (C,H,W) of the clean picture: pictures (K,C,H,W) weighted by their posterior."""
-    r, kept = posterior(log_weights)
-    chosen = pictures if len(kept) == len(pictures) else pictures[kept]
-    return (r[:, None] * chosen).sum(0)
+def denoised(log_weights: Sequence[Tensor], pictures: Sequence[Tensor]) -> Tensor:
+    """The estimates D (B,C,H,W) of the clean pictures: each row's pictures (K,C,H,W) weighted by their posterior."""
+    rows = zip(posteriors(log_weights), pictures, strict=True)
+    return torch.stack([(r[:, None] * (x if len(kept) == len(x) else x[kept])).sum(0) for (r, kept), x in rows])
 
 
 def rgba_to_x(views: Tensor, side: int) -> Tensor:

@@ -45,7 +45,7 @@ def test_whole_windows_give_the_exact_score_of_the_mixture(pictures, level):
     alpha, sigma = alpha_bar**0.5, (1 - alpha_bar) ** 0.5
     x_t, variance = noisy(pictures, alpha_bar), (alpha * std) ** 2 + sigma**2
     found = log_likelihood(x_t, pictures, pictures.square().sum(1), alpha, variance, SIDE)
-    eps = sigma / variance * (x_t - alpha * denoised(found, pictures))
+    eps = sigma / variance * (x_t - alpha * denoised([found], [pictures])[0])
     wanted = exact.predict(x_t[None], torch.tensor([level]), exact.condition([""]))[0]
     torch.testing.assert_close(eps, wanted, rtol=1e-4, atol=1e-4)
 
@@ -68,7 +68,7 @@ def test_ignored_pictures_change_the_estimate_by_no_more_than_the_bound(pictures
     torch.testing.assert_close(r.sum(0), torch.ones(SIDE, SIDE))
     full = (far.softmax(0)[:, None] * pictures).sum(0)
     bound = 2 * (COUNT - 1) * math.exp(-NEGLIGIBLE) * float(pictures.abs().max())
-    assert (denoised(far, pictures) - full).abs().max() <= bound + 1e-6
+    assert (denoised([far], [pictures])[0] - full).abs().max() <= bound + 1e-6
     # One that matters at a single pixel stays, and is zero elsewhere.
     spot = far.clone()
     spot[3, 2, 2] = 1.0

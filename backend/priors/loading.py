@@ -20,6 +20,7 @@ from diffusers import DDPMScheduler, UNet2DConditionModel
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from backend.errors import reason
 from backend.priors.base import PriorError
 
 # (network output, x_t, alpha_t, sigma_t) -> eps.
@@ -33,12 +34,6 @@ TO_EPS: dict[str, Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]] = {
 def weights_dtype(device: torch.device) -> torch.dtype:
     """Half precision on the graphics card; single on the CPU, where a large prior is slow either way."""
     return torch.float16 if device.type == "cuda" else torch.float32
-
-
-def reason(error: Exception) -> str:
-    """The first sentence of a library's message, to be quoted in one of ours."""
-    message = " ".join(str(error).split()) or type(error).__name__
-    return message.split(". ")[0].rstrip(".:")
 
 
 def pixels(images: Tensor, side: int) -> Tensor:

@@ -2,41 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
-import httpx2
-from diffusers import DiffusionPipeline
-from huggingface_hub import hf_hub_download, model_info
-from huggingface_hub.errors import (
-    HFValidationError,
-    LocalEntryNotFoundError,
-    RemoteEntryNotFoundError,
-    RepositoryNotFoundError,
-)
-
+from backend.hub.bar import shown
+from backend.hub.download import cached, download
+from backend.hub.layout import INDEX, ModelError, pipeline_of
 from backend.priors.base import PriorError
-from backend.priors.loading import reason
-
-INDEX = "model_index.json"
-
-# The supported pipelines, and their components that are not needed for distillation.
-UNUSED_PARTS: dict[str, dict[str, Any]] = {
-    "StableDiffusionPipeline": {
-        "safety_checker": None,
-        "feature_extractor": None,
-        "image_encoder": None,
-        "requires_safety_checker": False,
-    },
-    "StableDiffusionXLPipeline": {"feature_extractor": None, "image_encoder": None, "add_watermarker": False},
-    "IFPipeline": {
-        "safety_checker": None,
-        "feature_extractor": None,
-        "watermarker": None,
-        "requires_safety_checker": False,
-    },
-}
 
 
 def find_model(model: str | Path) -> tuple[Path, str]:
@@ -51,59 +22,19 @@ def find_model(model: str | Path) -> tuple[Path, str]:
             f'prior "{model}" is a file: convert it to a folder with diffusers, '
             f"StableDiffusionPipeline.from_single_file({str(model)!r}).save_pretrained(FOLDER), and pass that folder"
         )
-    if path.is_dir():
-        if not (path / INDEX).is_file():
-            raise PriorError(f'prior "{model}" is not a diffusers folder: pass the folder that has {INDEX}')
-        return path, _pipeline_class(model, path / INDEX)
-    if isinstance(model, Path) or path.is_absolute() or model.startswith((".", "~")):
+    if path.is_dir() and not (path / INDEX).is_file():
+        raise PriorError(f'prior "{model}" is not a diffusers folder: pass the folder that has {INDEX}')
+    if not path.is_dir() and not is_hub_id(model):
         raise PriorError(f'prior "{model}" does not exist: pass the folder of a diffusers model, or its hub id')
-    return _fetch(model)
-
-
-def _pipeline_class(model: str | Path, index: Path) -> str:
-    """The name of the pipeline class; PriorError if it is not supported."""
     try:
-        name = json.loads(index.read_text(encoding="utf-8"))["_class_name"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise PriorError(f'{index} of prior "{model}" cannot be read ({reason(error)}): download it again') from error
-    if not isinstance(name, str) or name not in UNUSED_PARTS:
-        raise PriorError(f'prior "{model}" is a {name}: use a model of one of the kinds {", ".join(UNUSED_PARTS)}')
-    return name
+        folder = path if path.is_dir() else cached(str(model)) or shown(download(str(model)), str(model))
+        return folder, pipeline_of(model, folder / INDEX)[0]
+    except ModelError as error:
+        raise PriorError(f"prior {error}") from error
 
 
-def _fetch(model: str) -> tuple[Path, str]:
-    """The folder of a hub model in the cache, downloaded if it is not there, and the name of its pipeline class."""
-    try:
-        name = _pipeline_class(model, _fetch_index(model))
-        unwanted = {part: None for part, value in UNUSED_PARTS[name].items() if value is None}
-        return Path(DiffusionPipeline.download(model, use_safetensors=True, **unwanted)), name
-    except HFValidationError as error:
-        raise PriorError(f'prior "{model}" is neither a folder nor a hub id: pass a folder or OWNER/NAME') from error
-    except RepositoryNotFoundError as error:
-        raise PriorError(
-            f'prior "{model}" is not on the hub, or needs its licence accepted: check the name, '
-            "accept the licence on the model's page and run `hf auth login`"
-        ) from error
-    except RemoteEntryNotFoundError as error:
-        raise PriorError(f'prior "{model}" has no {INDEX}: choose a model that is in diffusers\' format') from error
-    except (ImportError, ValueError) as error:  # raised by httpx for a proxy that it does not support
-        if "proxy" not in str(error).lower():
-            raise
-        raise PriorError(
-            f'prior "{model}" cannot be fetched through the proxy of this system ({reason(error)}): give ALL_PROXY and '
-            "HTTPS_PROXY an http:// address, or none, or pass the folder of a model"
-        ) from error
-    except (OSError, httpx2.HTTPError) as error:
-        raise PriorError(
-            f'prior "{model}" is neither a folder here nor complete in the hub\'s cache ({reason(error)}): run '
-            f"`hf download {model} --local-dir FOLDER` on a machine with internet, copy that folder here and pass it"
-        ) from error
-
-
-def _fetch_index(model: str) -> Path:
-    """Fetch model_index.json, so that unsupported models are refused before gigabytes are downloaded."""
-    try:
-        return Path(hf_hub_download(model, INDEX, local_files_only=True))
-    except LocalEntryNotFoundError:
-        model_info(model)  # fails at once without a network, where the download would try for half a minute
-        return Path(hf_hub_download(model, INDEX))
+def is_hub_id(model: str | Path) -> bool:
+    """Whether a prior's name is that of a model on the hub, and of nothing on this machine."""
+    path = Path(model).expanduser()
+    named_as_path = isinstance(model, Path) or path.is_absolute() or model.startswith((".", "~"))
+    return not (named_as_path or path.exists())

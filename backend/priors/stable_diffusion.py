@@ -19,6 +19,8 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from backend.cameras import Cameras
+from backend.errors import reason
+from backend.hub.layout import UNUSED_PARTS
 from backend.priors.base import Condition, PriorError
 from backend.priors.loading import (
     Denoiser,
@@ -27,13 +29,12 @@ from backend.priors.loading import (
     pictures,
     pixels,
     read_config,
-    reason,
     variant,
     weight_files,
     weights_dtype,
 )
 from backend.priors.lora import LoRA
-from backend.priors.model_folder import UNUSED_PARTS, find_model
+from backend.priors.model_folder import find_model
 
 TEXTS_KEPT = 256  # one run has a dozen texts: views, negative prompt, Perp-Neg
 

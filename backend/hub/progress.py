@@ -1,0 +1,90 @@
+"""How far a download is: bytes, speed and the time left."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+
+import msgspec
+
+WINDOW = 5.0  # seconds over which the speed is taken
+GIGA, MEGA = 1e9, 1e6
+
+
+class Progress(msgspec.Struct, frozen=True, tag_field="event", tag="progress"):
+    """`bytes` of `total` are here; `speed` in bytes a second; `left` in seconds, None while nothing comes.
+
+    `total` is 0 until the hub has said what the model consists of.
+    """
+
+    bytes: int
+    total: int
+    speed: float
+    left: float | None
+
+
+class StoppedError(Exception):
+    """The download was asked to stop."""
+
+
+class Tally:
+    """Counts the bytes of a download in its thread, for another one that shows them; `stop` ends it."""
+
+    def __init__(self) -> None:
+        self.total = self._here = 0
+        self._asked = threading.Event()
+        self._lock = threading.Lock()
+        self._recent: deque[tuple[float, int]] = deque()
+
+    def here(self, count: int) -> None:
+        """So many bytes were here already; fewer than none where a damaged file was removed."""
+        with self._lock:
+            self._here += count
+
+    def came(self, count: int) -> None:
+        """So many bytes came from the network.  StoppedError after `stop`."""
+        self.check()
+        with self._lock:
+            self._here += count
+            self._recent.append((time.monotonic(), count))
+
+    def stop(self) -> None:
+        """Have the thread end at its next bytes."""
+        self._asked.set()
+
+    def check(self) -> None:
+        """StoppedError after `stop`."""
+        if self._asked.is_set():
+            raise StoppedError
+
+    def wait(self, seconds: float) -> None:
+        """Sleep; StoppedError as soon as it is asked to stop."""
+        self._asked.wait(seconds)
+        self.check()
+
+    def progress(self) -> Progress:
+        """How far it is now."""
+        now = time.monotonic()
+        with self._lock:
+            while self._recent and now - self._recent[0][0] > WINDOW:
+                self._recent.popleft()
+            seconds = max(now - self._recent[0][0], 0.1) if self._recent else WINDOW
+            speed = sum(count for _, count in self._recent) / seconds
+            left = max(self.total - self._here, 0) / speed if speed else None
+            return Progress(self._here, self.total, speed, left)
+
+
+def size_text(count: float) -> str:
+    """A number of bytes as a person reads it."""
+    return f"{count / GIGA:.1f} GB" if count >= GIGA / 10 else f"{max(count / MEGA, 0.1):.1f} MB"
+
+
+def time_text(seconds: float | None) -> str:
+    """Seconds as a person reads them."""
+    if seconds is None:
+        return "waiting"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s left"
+    return f"{whole // 60} min left" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60} min left"

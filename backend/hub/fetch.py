@@ -41,18 +41,17 @@ class Place:
 
     def __init__(self, cache: Path, model: str, commit: str) -> None:
         self.cache, self.model, self.commit = cache, model, commit
-        self.folder: Path = cache / repo_folder_name(repo_id=model, repo_type="model")
+        self.folder = cache / str(repo_folder_name(repo_id=model, repo_type="model"))
+        self.blobs = self.folder / "blobs"
         self.snapshot = self.folder / "snapshots" / commit
 
     def whole(self, file: HubFile) -> Path:
         """The finished file: among the blobs, or in the snapshot itself where links cannot be made (Windows)."""
-        if are_symlinks_supported(self.cache):
-            return self.folder.joinpath("blobs", file.digest)
-        return self.snapshot / file.name
+        return self.blobs / file.digest if are_symlinks_supported(self.cache) else self.snapshot / file.name
 
     def partial(self, file: HubFile) -> Path:
         """The file while it is incomplete."""
-        return self.folder / "blobs" / (file.digest + PARTIAL)
+        return self.blobs / (file.digest + PARTIAL)
 
     def is_whole(self, file: HubFile) -> bool:
         """Whether the file is here."""

@@ -10,6 +10,7 @@ The rest of the backend uses only ε; `Denoiser` converts.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,15 @@ TO_EPS: dict[str, Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]] = {
 
 def weights_dtype(device: torch.device) -> torch.dtype:
     """Half precision on the graphics card; single on the CPU, where a large prior is slow either way."""
-    return torch.float16 if device.type == "cuda" else torch.float32
+    return torch.float32 if device.type == "cpu" else torch.float16
+
+
+def free_bytes(device: torch.device) -> float:
+    """What can still be allocated on an NVIDIA card, torch's own reserve included; infinite elsewhere."""
+    if device.type != "cuda":
+        return math.inf
+    reserve = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return float(torch.cuda.mem_get_info(device)[0] + reserve)
 
 
 def pixels(images: Tensor, side: int) -> Tensor:

@@ -9,14 +9,12 @@ the condition, and IF has no VAE, its samples being the pixels themselves.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, DiffusionPipeline
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from backend.cameras import Cameras
 from backend.errors import reason
@@ -28,15 +26,14 @@ from backend.priors.loading import (
     load_frozen,
     pictures,
     pixels,
-    read_config,
     variant,
     weight_files,
     weights_dtype,
 )
 from backend.priors.lora import LoRA
 from backend.priors.model_folder import find_model
-
-TEXTS_KEPT = 256  # one run has a dozen texts: views, negative prompt, Perp-Neg
+from backend.priors.text_encoder import TextEncoder
+from backend.priors.vae_dtype import fitting_dtype
 
 
 class StableDiffusion:
@@ -51,7 +48,7 @@ class StableDiffusion:
         self.alphas_cumprod, self.device = denoiser.alphas_cumprod, denoiser.device
         self.scaling_factor: float = 1 if self.vae is None else self.vae.config.scaling_factor
         self.image_size: int = denoiser.unet.config.sample_size * (1 if self.vae is None else pipeline.vae_scale_factor)
-        self._embed = lru_cache(TEXTS_KEPT)(self._encode_text)
+        self.texts = TextEncoder(pipeline, self.device, denoiser.dtype, self.image_size)
 
     def encode(self, images: Tensor) -> Tensor:
         """Pictures (B,H,W,3) in [0,1] -> x: scaled latents (B,4,h,w), or pixels in [-1,1] for IF; with gradient.
@@ -59,17 +56,10 @@ class StableDiffusion:
         We take the mode of the VAE's Gaussian.  Its standard deviation is far below the noise that is added next, so
         sampling would only make runs differ.
         """
-        x = pixels(images, self.image_size)
+        x = pixels(images.to(self.device), self.image_size)
         if self.vae is None:
             return x
-        return torch.cat([self._latents(view) for view in torch.split(x, 1)])
-
-    def _latents(self, x: Tensor) -> Tensor:
-        """One picture through the VAE.  Going back computes it again, so that no more than one view's is in memory."""
-        if torch.is_grad_enabled() and x.requires_grad:
-            latents: Tensor = checkpoint(self._encode_view, x, use_reentrant=False)
-            return latents
-        return self._encode_view(x)
+        return torch.cat([self._encode_view(view) for view in torch.split(x, 1)])
 
     def _encode_view(self, x: Tensor) -> Tensor:
         latents: Tensor = self.vae.encode(x.to(self.vae.dtype)).latent_dist.mode()
@@ -84,7 +74,7 @@ class StableDiffusion:
 
     def condition(self, texts: Sequence[str], cameras: Cameras | None = None) -> Condition:
         """B texts -> tokens (B,77,D); these models know the camera only from the text."""
-        return Condition.cat([self._embed(text) for text in texts])
+        return Condition.cat(self.texts.conditions(texts))
 
     @torch.no_grad()
     def predict(self, x_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
@@ -102,19 +92,6 @@ class StableDiffusion:
     def _eps(self, denoiser: Denoiser, x_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
         return denoiser.eps(x_t, t, condition.tokens, added_cond_kwargs=condition.extra or None)
 
-    @torch.no_grad()
-    def _encode_text(self, text: str) -> Condition:
-        """One text.  "" gives the pipeline's own unconditional embedding, which for SDXL is all zeros."""
-        options = {"num_images_per_prompt": 1, "do_classifier_free_guidance": True}
-        prompt, unprompted, *pooled = self.pipeline.encode_prompt(prompt=text, device=self.device, **options)
-        dtype = self.denoiser.dtype
-        tokens = (prompt if text else unprompted).to(dtype)
-        if not pooled:
-            return Condition(tokens)
-        side = self.image_size
-        time_ids = torch.tensor([[side, side, 0, 0, side, side]], dtype=dtype, device=self.device)
-        return Condition(tokens, extra={"text_embeds": pooled[0 if text else 1].to(dtype), "time_ids": time_ids})
-
 
 def load_stable_diffusion(model: str | Path, device: torch.device | str) -> StableDiffusion:
     """Load a model from its folder, or by its hub id from the cache or the hub.
@@ -128,9 +105,11 @@ def load_stable_diffusion(model: str | Path, device: torch.device | str) -> Stab
     denoiser = load_denoiser(folder, dtype, device)
     networks = {"unet": denoiser.unet}
     if (folder / "vae").is_dir():
-        networks["vae"] = load_frozen(AutoencoderKL, folder / "vae", vae_dtype(folder / "vae", dtype), device)
+        vae = load_frozen(AutoencoderKL, folder / "vae", torch.float32, device)
+        networks["vae"] = vae.to(fitting_dtype(vae, dtype))
+        networks["vae"].enable_gradient_checkpointing()  # going back block by block halves the memory of a step
     pipeline = _load_pipeline(folder, networks, dtype, UNUSED_PARTS[name])
-    return StableDiffusion(pipeline.to(device), denoiser)
+    return StableDiffusion(pipeline, denoiser)
 
 
 def _load_pipeline(folder: Path, networks: dict[str, Any], dtype: torch.dtype, unused: dict[str, Any]) -> Any:
@@ -147,9 +126,3 @@ def _load_pipeline(folder: Path, networks: dict[str, Any], dtype: torch.dtype, u
         if part.startswith("tokenizer") and len(tokenizer) <= 1 + len(tokenizer.all_special_ids):
             raise PriorError(f"{folder / part} has no vocabulary: download that folder again")
     return pipeline
-
-
-def vae_dtype(folder: Path, dtype: torch.dtype) -> torch.dtype:
-    """The VAE's precision: SDXL's overflows in half precision, as its configuration says."""
-    forced = read_config(AutoencoderKL, folder).get("force_upcast", False)
-    return torch.float32 if forced else dtype

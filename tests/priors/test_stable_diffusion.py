@@ -8,7 +8,7 @@ import torch
 from diffusers import DDIMScheduler, DiffusionPipeline
 
 from backend.priors.base import Condition
-from backend.priors.stable_diffusion import load_stable_diffusion, vae_dtype
+from backend.priors.stable_diffusion import load_stable_diffusion
 
 KINDS = list(tiny.BUILDERS)
 
@@ -146,13 +146,6 @@ def test_half_precision_files_alone(tmp_path, priors):
     x_t = tiny.noisy(prior)
     eps = [p.predict(x_t, tiny.T, p.condition(["red", ""])) for p in (prior, priors["epsilon"])]
     torch.testing.assert_close(*eps)
-
-
-def test_precision_of_the_vae(copied, folders):
-    """SDXL's VAE overflows in half precision and says so; the published SD 1.5 has no word of it."""
-    assert vae_dtype(folders["xl"] / "vae", torch.float16) == torch.float32
-    tiny.edit(copied / "vae" / "config.json", force_upcast=None)
-    assert vae_dtype(copied / "vae", torch.float16) == torch.float16
 
 
 def test_published_tokenizer_of_if(folders, tmp_path):

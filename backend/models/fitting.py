@@ -1,0 +1,47 @@
+"""Whether a model fits this computer's graphics card."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import msgspec
+import torch
+
+from backend.priors.card_memory import Family, most_views, peak_bytes
+
+GIB = 2**30  # what makers of cards call a gigabyte
+
+
+class Card(msgspec.Struct, frozen=True):
+    """A graphics card and its memory in bytes."""
+
+    name: str
+    memory: int
+
+
+class Fit(msgspec.Struct, frozen=True):
+    """Whether a model fits; None where nobody can say.  `text` for a person."""
+
+    fits: bool | None
+    text: str
+
+
+@cache
+def this_card() -> Card | None:
+    """The first graphics card that torch can use."""
+    if not torch.cuda.is_available():
+        return None
+    found = torch.cuda.get_device_properties(0)
+    return Card(found.name, found.total_memory)
+
+
+def fit(family: Family | None, card: Card | None) -> Fit:
+    """Whether a model of this family fits the card."""
+    if card is None:
+        return Fit(None, "no graphics card")
+    if family is None:
+        return Fit(None, "not known")
+    views = most_views(family, card.memory)
+    if views:
+        return Fit(True, "1 view a step" if views == 1 else f"{views} views a step")
+    return Fit(False, f"needs {peak_bytes(family, 1) / GIB:.0f} GB, the card has {card.memory / GIB:.0f} GB")

@@ -42,10 +42,12 @@ def kit(args: argparse.Namespace) -> int:
 
 def models(args: argparse.Namespace) -> int:
     """Models for cards: what is here, and a download."""
+    if args.action == "download":
+        from backend.models.download_command import download_model
+
+        return download_model(args.model, args.json)
     from backend.models import command
 
-    if args.action == "download":
-        return command.download_model(args.model, args.json)
     if args.action in ("add", "remove"):
         return command.change_folders(args.folder, args.action == "remove", args.json)
     return command.show_models(args.json)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.request import getproxies
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import httpx2
 from huggingface_hub import constants
@@ -44,10 +45,10 @@ def sentences(model: str) -> Iterator[None]:
         raise ModelError(
             _gated(model) if error.response.status_code in NO_RIGHT else _elsewhere(model, error)
         ) from error
-    except (ImportError, ValueError, httpx2.ProxyError) as error:  # httpx raises the first two for proxies, too
-        if not _is_of_proxy(error):
+    except (ImportError, ValueError, httpx2.ProxyError, httpx2.ConnectError) as error:
+        if not (_is_of_proxy(error) or isinstance(error, httpx2.HTTPError)):
             raise
-        raise ModelError(_proxy(model, error)) from error
+        raise ModelError(_proxy(model, error) if _is_of_proxy(error) else _elsewhere(model, error)) from error
     except OfflineModeIsEnabled as error:
         raise ModelError(
             f'"{model}" is not whole in the hub\'s cache, and HF_HUB_OFFLINE says to stay offline: {_by_hand(model)}'
@@ -86,11 +87,15 @@ def _by_hand(model: str) -> str:
 
 
 def _proxies() -> list[str]:
+    """The proxies that stand between us and the hub."""
+    if proxy_bypass(urlsplit(api.endpoint).netloc):
+        return []
     return sorted({address for kind, address in getproxies().items() if kind in ("http", "https", "all")})
 
 
 def _is_of_proxy(error: Exception) -> bool:
-    return isinstance(error, httpx2.ProxyError) or "proxy" in str(error).lower()
+    """Whether a proxy is the reason: httpx says so by errors of many kinds."""
+    return "proxy" in str(error).lower() or (isinstance(error, httpx2.HTTPError) and bool(_proxies()))
 
 
 def _proxy(model: str, error: Exception) -> str:

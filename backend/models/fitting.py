@@ -44,4 +44,4 @@ def fit(family: Family | None, card: Card | None) -> Fit:
     views = most_views(family, card.memory)
     if views:
         return Fit(True, "1 view a step" if views == 1 else f"{views} views a step")
-    return Fit(False, f"needs {peak_bytes(family, 1) / GIB:.0f} GB, the card has {card.memory / GIB:.0f} GB")
+    return Fit(False, f"needs {peak_bytes(family, 1) / GIB:.1f} GB, the card has {card.memory / GIB:.1f} GB")

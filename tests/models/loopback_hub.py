@@ -31,7 +31,7 @@ class Hub:
     """`models` are folders by their ids; `log` has (method, file, Range) of each request for a file.
 
     The troubles: `break_after` bytes the next connections for these files are reset, one number each; `damage` so
-    often is a file sent with a wrong byte; `pause` seconds between blocks; `gated` ids.
+    often is a file sent with a wrong byte; `pause` seconds between blocks; `hang`: no answer at all; `gated` ids.
     """
 
     def __init__(self, models: dict[str, Path]) -> None:
@@ -39,7 +39,7 @@ class Hub:
         self.break_after: dict[str, list[int]] = {}
         self.damage: dict[str, int] = {}
         self.gated: set[str] = set()
-        self.pause = 0.0
+        self.pause, self.hang = 0.0, False
         self.sent = 0
         hub = self
 
@@ -79,6 +79,8 @@ class _Answer(BaseHTTPRequestHandler):
         pass
 
     def answer(self, body: bool) -> None:
+        while self.hub.hang:
+            time.sleep(0.05)
         path = self.path.partition("?")[0].strip("/")
         if path.startswith("api/models/"):
             self.describe(path.split("/")[2:])

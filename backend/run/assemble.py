@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from operator import attrgetter
 from pathlib import Path
@@ -13,6 +13,7 @@ import torch
 
 from backend.guidance.base import Objective
 from backend.guidance.rules import RULES
+from backend.hub.progress import Progress
 from backend.job.job import Job, JobError
 from backend.job.tuning import default_recipe
 from backend.priors.base import Counted, Prior
@@ -63,6 +64,19 @@ def open_kit(folder: Path = SHIPPED) -> Catalogue:
 @lru_cache(maxsize=4)
 def _open_kit(folder: Path, _modified: int) -> Catalogue:
     return Catalogue.load(folder)
+
+
+def fetch_prior(job: Job) -> Iterator[Progress]:
+    """Download the job's model if it is one of the hub and not here; its progress, until it is here or closed.
+
+    Raises:
+        UserError: the model cannot be had, or the job has a device that does not exist.
+    """
+    if kit_folder(job.prior) is None:
+        from backend.priors.model_folder import fetch_model
+
+        choose_device(job.device)  # before it costs anything
+        yield from fetch_model(job.prior)
 
 
 @lru_cache(maxsize=1)

@@ -1,5 +1,7 @@
 """A tiny model on a hub on loopback, in both precisions and with the files that a real one has besides."""
 
+import os
+
 import huggingface_hub.constants
 import huggingface_hub.hf_api
 import pytest
@@ -53,3 +55,11 @@ def hub(loopback, monkeypatch, tmp_path):
     loopback.cache = tmp_path / "cache"
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(loopback.cache))
     return loopback
+
+
+@pytest.fixture
+def environment(loopback, tmp_path):
+    """The environment of a user with an empty home, whose hub is ours."""
+    kept = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+    folders = {"HOME": str(tmp_path / "home"), "HF_HOME": str(tmp_path / "hf"), "XDG_DATA_HOME": str(tmp_path / "data")}
+    return {**kept, **folders, "HF_ENDPOINT": loopback.endpoint, "OMP_NUM_THREADS": "1", "COLUMNS": "400"}

@@ -1,7 +1,6 @@
 """`python -m backend models` as a process: what it prints, how it ends, how it is stopped, and what is kept."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -15,14 +14,6 @@ from tests.models.test_download import UNET
 from tests.models.weights import save
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def environment(loopback, tmp_path):
-    """The environment of a user with an empty home, whose hub is ours."""
-    kept = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
-    folders = {"HOME": str(tmp_path / "home"), "HF_HOME": str(tmp_path / "hf"), "XDG_DATA_HOME": str(tmp_path / "data")}
-    return {**kept, **folders, "HF_ENDPOINT": loopback.endpoint, "OMP_NUM_THREADS": "1", "COLUMNS": "400"}
 
 
 def command(*arguments):

@@ -9,9 +9,10 @@ from typing import Protocol
 
 from rich.progress import BarColumn, Progress, TextColumn
 
-from backend.hub.progress import Progress as Bytes
-from backend.hub.progress import size_text, time_text
+from backend.hub.progress import time_text
 from backend.terminal import console
+from shared.models import Progress as Bytes
+from shared.models import size_text
 
 
 class Show(Protocol):

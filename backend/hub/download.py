@@ -16,8 +16,9 @@ from huggingface_hub.utils import tqdm
 
 from backend.hub.fetch import HubFile, Place, fetch
 from backend.hub.layout import INDEX, ModelError, missing_files, pipeline_of, wanted_files, without_weights
-from backend.hub.progress import Progress, StoppedError, Tally, size_text
+from backend.hub.progress import StoppedError, Tally
 from backend.hub.refusals import sentences
+from shared.models import Progress, size_text
 
 EVERY = 0.25  # seconds between two looks at the thread
 ANSWERS_WITHIN = 10.0  # seconds for the hub's answer to what a model consists of

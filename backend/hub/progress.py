@@ -6,22 +6,9 @@ import threading
 import time
 from collections import deque
 
-import msgspec
+from shared.models import Progress
 
 WINDOW = 5.0  # seconds over which the speed is taken
-GIGA, MEGA = 1e9, 1e6
-
-
-class Progress(msgspec.Struct, frozen=True, tag_field="event", tag="progress"):
-    """`bytes` of `total` are here; `speed` in bytes a second; `left` in seconds, None while nothing comes.
-
-    `total` is 0 until the hub has said what the model consists of.
-    """
-
-    bytes: int
-    total: int
-    speed: float
-    left: float | None
 
 
 class StoppedError(Exception):
@@ -73,11 +60,6 @@ class Tally:
             speed = sum(count for _, count in self._recent) / seconds
             left = max(self.total - self._here, 0) / speed if speed else None
             return Progress(self._here, self.total, speed, left)
-
-
-def size_text(count: float) -> str:
-    """A number of bytes as a person reads it."""
-    return f"{count / GIGA:.1f} GB" if count >= GIGA / 10 else f"{max(count / MEGA, 0.1):.1f} MB"
 
 
 def time_text(seconds: float | None) -> str:

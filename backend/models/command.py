@@ -8,12 +8,11 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from backend.hub.progress import size_text
 from backend.models.download_command import print_line
-from backend.models.fitting import Card
 from backend.models.folders import add_folder, models_in, remove_folder
-from backend.models.listing import Listing, Model, Offer, listing
+from backend.models.listing import listing
 from backend.terminal import note, own_command, say
+from shared.models import Card, Listing, Model, Offer, size_text
 
 
 def show_models(as_json: bool) -> int:

@@ -13,26 +13,10 @@ import msgspec
 from backend.errors import UserError
 from backend.hub.bar import bar
 from backend.hub.download import cached, download
-from backend.hub.progress import Progress
 from backend.terminal import STOPPED, own_command, pasteable, say, stop_key
+from shared.models import Done, Failed, ModelsLine, Progress, Stopped
 
 BAD_INPUT = 2
-
-
-class Done(msgspec.Struct, frozen=True, tag_field="event", tag="done"):
-    """The model is whole, in this folder."""
-
-    folder: str
-
-
-class Failed(msgspec.Struct, frozen=True, tag_field="event", tag="failed"):
-    """It cannot be had; the text is a sentence that says what to do."""
-
-    text: str
-
-
-class Stopped(msgspec.Struct, frozen=True, tag_field="event", tag="stopped"):
-    """It was stopped; what came is kept, and the same command goes on from there."""
 
 
 Show = Callable[[Progress], None]
@@ -78,7 +62,7 @@ def _lines() -> Iterator[Show]:
     yield print_line
 
 
-def print_line(content: msgspec.Struct) -> None:
+def print_line(content: ModelsLine) -> None:
     """One line of JSON on stdout, at once."""
     sys.stdout.buffer.write(msgspec.json.encode(content) + b"\n")
     sys.stdout.buffer.flush()

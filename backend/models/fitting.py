@@ -4,26 +4,12 @@ from __future__ import annotations
 
 from functools import cache
 
-import msgspec
 import torch
 
 from backend.priors.card_memory import Family, most_views, peak_bytes
+from shared.models import Card, Fit
 
 GIB = 2**30  # what makers of cards call a gigabyte
-
-
-class Card(msgspec.Struct, frozen=True):
-    """A graphics card and its memory in bytes."""
-
-    name: str
-    memory: int
-
-
-class Fit(msgspec.Struct, frozen=True):
-    """Whether a model fits; None where nobody can say.  `text` for a person."""
-
-    fits: bool | None
-    text: str
 
 
 @cache

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
-import msgspec
 from huggingface_hub import constants, scan_cache_dir
 from huggingface_hub.errors import CacheNotFound
 from huggingface_hub.repocard import metadata_load
@@ -14,49 +12,10 @@ from huggingface_hub.repocard import metadata_load
 from backend.hub.layout import CARD, INDEX, ModelError, missing_files, pipeline_of
 from backend.hub.suggested import LICENCES, SUGGESTED
 from backend.models.families import CARD_FAMILIES, card_family_of_folder, family_of_folder
-from backend.models.fitting import Card, Fit, fit, this_card
+from backend.models.fitting import fit, this_card
 from backend.models.folders import added_folders, models_in, program_folders
 from backend.models.single_files import describe
-
-Source = Literal["hub", "folder", "file", "LoRA"]
-
-
-class Model(msgspec.Struct, frozen=True, kw_only=True):
-    """A model on this machine.
-
-    `name` is what --prior takes; `size` is in bytes; `problem` is a sentence where the model cannot be used as it is.
-    """
-
-    name: str
-    source: Source
-    family: str
-    size: int
-    licence: str
-    whole: bool
-    fit: Fit
-    problem: str = ""
-
-
-class Offer(msgspec.Struct, frozen=True, kw_only=True):
-    """A suggested model of the hub; `size` in bytes of its download, `here` if that is done already."""
-
-    name: str
-    family: str
-    size: int
-    licence: str
-    here: bool
-    fit: Fit
-
-
-class Listing(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that `models` shows; `cache` is the hub's folder, `offline` whether it may not be asked."""
-
-    models: tuple[Model, ...]
-    suggested: tuple[Offer, ...]
-    card: Card | None
-    folders: tuple[str, ...]
-    cache: str
-    offline: bool
+from shared.models import Card, Fit, Listing, Model, Offer, Source
 
 
 def listing() -> Listing:

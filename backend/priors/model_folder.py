@@ -9,9 +9,9 @@ from pathlib import Path
 from backend.hub.bar import shown
 from backend.hub.download import cached, download
 from backend.hub.layout import INDEX, ModelError, pipeline_of
-from backend.hub.progress import Progress
 from backend.priors.base import PriorError
 from backend.priors.checkpoint_header import is_file_name
+from shared.models import Progress
 
 
 def find_model(model: str | Path) -> tuple[Path, str]:

@@ -13,7 +13,6 @@ import torch
 
 from backend.guidance.base import Objective
 from backend.guidance.rules import RULES
-from backend.hub.progress import Progress
 from backend.job.job import Job, JobError
 from backend.job.tuning import default_recipe
 from backend.priors.base import Counted, Prior
@@ -25,6 +24,7 @@ from backend.scenes.image import ImageScene
 from backend.scenes.initial import from_mesh, sphere
 from backend.scenes.optimised import SplatScene
 from backend.scenes.splats import Splats
+from shared.models import Progress
 
 PLACEHOLDERS = 16  # splats, replaced by those of a checkpoint
 

@@ -22,7 +22,6 @@ import torch
 
 from backend.cameras import orbit
 from backend.errors import UserError, sentence_of
-from backend.hub.progress import size_text
 from backend.job.job import Job
 from backend.run.assemble import choose_device, fetch_prior, open_kit
 from backend.run.distill import DivergedError, show
@@ -38,6 +37,7 @@ from backend.service.executors import Begun, Command, Ended, Finishing, Ready, S
 from backend.service.executors.pipes import read_frames, write_frames
 from shared.codec import decode, encode
 from shared.messages import Message, Progress, Warning
+from shared.models import size_text
 
 SHOW_SECONDS = 0.2
 LONGEST, LONGEST_DETAIL = 2000, 8000  # characters of a sentence and of a traceback

@@ -12,9 +12,10 @@ import torch
 from backend.hub.download import download
 from backend.hub.suggested import SUGGESTED
 from backend.models.families import CARD_FAMILIES
-from backend.models.fitting import GIB, Card, fit, this_card
+from backend.models.fitting import GIB, fit, this_card
 from backend.models.folders import FILE, FolderError, add_folder, added_folders, remove_folder
 from backend.models.listing import listing
+from shared.models import Card
 from tests.models.conftest import MODEL
 from tests.models.test_download import UNET, finish
 from tests.models.weights import save

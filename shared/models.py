@@ -61,7 +61,7 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag=
     offline: bool
 
 
-class Progress(msgspec.Struct, frozen=True, tag_field="event", tag="progress"):
+class DownloadProgress(msgspec.Struct, frozen=True, tag_field="event", tag="progress"):
     """`bytes` of `total` are here; `speed` in bytes a second; `left` in seconds, None while nothing comes.
 
     `total` is 0 until the hub has said what the model consists of.
@@ -89,7 +89,7 @@ class Stopped(msgspec.Struct, frozen=True, tag_field="event", tag="stopped"):
     """It was stopped; what came is kept, and the same command goes on from there."""
 
 
-ModelsLine = Listing | Progress | Done | Failed | Stopped
+ModelsLine = Listing | DownloadProgress | Done | Failed | Stopped
 
 
 def size_text(count: float) -> str:

@@ -11,14 +11,13 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from backend.hub.progress import time_text
 from backend.terminal import console
-from shared.models import Progress as Bytes
-from shared.models import size_text
+from shared.models import DownloadProgress, size_text
 
 
 class Show(Protocol):
     """Shows how far a download is."""
 
-    def __call__(self, progress: Bytes, /) -> None: ...
+    def __call__(self, progress: DownloadProgress, /) -> None: ...
 
 
 @contextmanager
@@ -28,20 +27,20 @@ def bar(model: str) -> Iterator[Show]:
     with Progress(name, BarColumn(20), numbers, console=console) as drawn:
         task = drawn.add_task(model, total=None, numbers="asking the hub")
 
-        def show(progress: Bytes) -> None:
+        def show(progress: DownloadProgress) -> None:
             if progress.total:
                 drawn.update(task, completed=progress.bytes, total=progress.total, numbers=text(progress))
 
         yield show
 
 
-def text(progress: Bytes) -> str:
+def text(progress: DownloadProgress) -> str:
     """The bytes, the speed and the time left."""
     of = f"{size_text(progress.bytes)} of {size_text(progress.total)}"
     return f"{of}, {size_text(progress.speed)}/s, {time_text(progress.left)}"
 
 
-def shown(download: Generator[Bytes, None, Path], model: str) -> Path:
+def shown(download: Generator[DownloadProgress, None, Path], model: str) -> Path:
     """Run a download to its end with a bar; the folder."""
     with bar(model) as show:
         while True:

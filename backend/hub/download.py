@@ -18,7 +18,7 @@ from backend.hub.fetch import HubFile, Place, fetch
 from backend.hub.layout import INDEX, ModelError, missing_files, pipeline_of, wanted_files, without_weights
 from backend.hub.progress import StoppedError, Tally
 from backend.hub.refusals import sentences
-from shared.models import Progress, size_text
+from shared.models import DownloadProgress, size_text
 
 EVERY = 0.25  # seconds between two looks at the thread
 ANSWERS_WITHIN = 10.0  # seconds for the hub's answer to what a model consists of
@@ -39,7 +39,7 @@ def cached(model: str) -> Path | None:
         return None if missing_files(folder, pipeline_of(model, folder / INDEX)[1]) else folder
 
 
-def download(model: str) -> Generator[Progress, None, Path]:
+def download(model: str) -> Generator[DownloadProgress, None, Path]:
     """Fetch what is missing of a model; yields its progress four times a second, returns its folder.
 
     Closing the generator stops the download at its next bytes, and keeps what has come.

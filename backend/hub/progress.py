@@ -6,7 +6,7 @@ import threading
 import time
 from collections import deque
 
-from shared.models import Progress
+from shared.models import DownloadProgress
 
 WINDOW = 5.0  # seconds over which the speed is taken
 
@@ -50,7 +50,7 @@ class Tally:
         self._asked.wait(seconds)
         self.check()
 
-    def progress(self) -> Progress:
+    def progress(self) -> DownloadProgress:
         """How far it is now."""
         now = time.monotonic()
         with self._lock:
@@ -59,7 +59,7 @@ class Tally:
             seconds = max(now - self._recent[0][0], 0.1) if self._recent else WINDOW
             speed = sum(count for _, count in self._recent) / seconds
             left = max(self.total - self._here, 0) / speed if speed else None
-            return Progress(self._here, self.total, speed, left)
+            return DownloadProgress(self._here, self.total, speed, left)
 
 
 def time_text(seconds: float | None) -> str:

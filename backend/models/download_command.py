@@ -14,12 +14,12 @@ from backend.errors import UserError
 from backend.hub.bar import bar
 from backend.hub.download import cached, download
 from backend.terminal import STOPPED, own_command, pasteable, say, stop_key
-from shared.models import Done, Failed, ModelsLine, Progress, Stopped
+from shared.models import Done, DownloadProgress, Failed, ModelsLine, Stopped
 
 BAD_INPUT = 2
 
 
-Show = Callable[[Progress], None]
+Show = Callable[[DownloadProgress], None]
 
 
 def download_model(model: str, as_json: bool) -> int:

@@ -11,7 +11,7 @@ from backend.hub.download import cached, download
 from backend.hub.layout import INDEX, ModelError, pipeline_of
 from backend.priors.base import PriorError
 from backend.priors.checkpoint_header import is_file_name
-from shared.models import Progress
+from shared.models import DownloadProgress
 
 
 def find_model(model: str | Path) -> tuple[Path, str]:
@@ -35,7 +35,7 @@ def find_model(model: str | Path) -> tuple[Path, str]:
         return folder, pipeline_of(model, folder / INDEX)[0]
 
 
-def fetch_model(model: str) -> Generator[Progress, None, None]:
+def fetch_model(model: str) -> Generator[DownloadProgress, None, None]:
     """Download a model that is on the hub and not whole here; nothing to do for any other name.
 
     Closing the generator stops the download, and keeps what has come.

@@ -24,7 +24,7 @@ from backend.scenes.image import ImageScene
 from backend.scenes.initial import from_mesh, sphere
 from backend.scenes.optimised import SplatScene
 from backend.scenes.splats import Splats
-from shared.models import Progress
+from shared.models import DownloadProgress
 
 PLACEHOLDERS = 16  # splats, replaced by those of a checkpoint
 
@@ -66,7 +66,7 @@ def _open_kit(folder: Path, _modified: int) -> Catalogue:
     return Catalogue.load(folder)
 
 
-def fetch_prior(job: Job) -> Iterator[Progress]:
+def fetch_prior(job: Job) -> Iterator[DownloadProgress]:
     """Download the job's model if it is one of the hub and not here; its progress, until it is here or closed.
 
     Raises:

@@ -16,7 +16,7 @@ from typing import Literal
 
 import msgspec
 
-from ..shared.models import Done, Failed, Listing, Model, ModelsLine, Offer, Progress, Stopped
+from ..shared.models import Done, DownloadProgress, Failed, Listing, Model, ModelsLine, Offer, Stopped
 from .command_process import CommandProcess
 from .launcher import LauncherError
 
@@ -52,7 +52,7 @@ class ModelManager:
     state: ManagerState = "idle"
     listing: Listing | None = None
     model: str = ""  # that is downloaded, or was last
-    progress: Progress | None = None
+    progress: DownloadProgress | None = None
     text: str = ""  # how the last thing ended, in a sentence
     failed: bool = False
     _repository: Path = Path()
@@ -108,7 +108,7 @@ class ModelManager:
 
     def _take(self, line: ModelsLine) -> None:
         self._last = line
-        if isinstance(line, Progress):
+        if isinstance(line, DownloadProgress):
             self.progress = line
         elif isinstance(line, Listing):
             self.listing = line

@@ -8,7 +8,7 @@ import bpy
 
 from ..net.model_manager import ModelManager, ModelRow
 from ..net.state import addon_state
-from ..shared.models import Progress, size_text
+from ..shared.models import DownloadProgress, size_text
 from .drawing import draw_text, duration
 
 Context = bpy.types.Context
@@ -145,7 +145,7 @@ def draw_work(box: Layout, context: Context, models: ModelManager) -> None:
         box.label(text="Looking for models", icon="TIME")
     elif models.busy:
         row = box.row(align=True)
-        progress = models.progress or Progress(0, 0, 0.0, None)
+        progress = models.progress or DownloadProgress(0, 0, 0.0, None)
         row.progress(factor=progress.bytes / max(progress.total, 1), text=progress_text(models, progress))
         row.operator("splatsmith.cancel_model", text="", icon="CANCEL")
     elif models.text:
@@ -160,7 +160,7 @@ def draw_folders(box: Layout, models: ModelManager) -> None:
         row.operator("splatsmith.remove_model_folder", text="", icon="X").folder = folder
 
 
-def progress_text(models: ModelManager, progress: Progress) -> str:
+def progress_text(models: ModelManager, progress: DownloadProgress) -> str:
     """How far the download is."""
     if models.state == "stopping":
         return "Stopping"

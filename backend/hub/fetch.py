@@ -86,7 +86,7 @@ def fetch(file: HubFile, place: Place, tally: Tally) -> None:
             if _digest(partial, file) == file.digest:
                 os.replace(partial, whole)
                 return
-            tally.here(-partial.stat().st_size)
+            tally.here(-min(partial.stat().st_size, file.size))
             partial.unlink()
     raise ModelError(
         f'"{place.model}" does not come through unchanged: {file.name} had a wrong hash twice, and was removed. '

@@ -25,7 +25,12 @@ STATES: dict[str, tuple[str, Icon]] = {
     "unusable": ("Cannot be used", "ERROR"),
     "offered": ("On the hub", "IMPORT"),
 }
-FITS: dict[bool | None, Icon] = {True: "CHECKMARK", False: "ERROR", None: "BLANK1"}
+FITS: dict[bool | None, tuple[str, Icon]] = {
+    True: ("Fits", "CHECKMARK"),
+    False: ("Too large", "ERROR"),
+    None: ("", "BLANK1"),
+}
+NO_CARD = "The backend finds no graphics card here; without one a step of these models takes minutes."
 
 
 class ModelList(Protocol):
@@ -58,9 +63,11 @@ class SPLATSMITH_UL_models(bpy.types.UIList):
             return
         line = layout.split(factor=0.45, align=True)
         line.label(text=short_name(row.name), icon=STATES[row.state][1])
-        rest = line.split(factor=0.5, align=True)
+        rest = line.split(factor=0.4, align=True)
         rest.label(text=" · ".join(filter(None, [row.family, size_text(row.size)])))
-        rest.label(text=row.licence)
+        last = rest.split(factor=0.6, align=True)
+        last.label(text=row.licence)
+        last.label(text=FITS[row.fits][0], icon=FITS[row.fits][1])
 
 
 def model_list(manager: bpy.types.WindowManager | None) -> ModelList:
@@ -124,6 +131,8 @@ def draw_models(layout: Layout, context: Context, chosen: Any, remote: bool) -> 
     by_id.prop(chosen, "model_id")
     by_id.operator("splatsmith.download_model", icon="IMPORT").model = chosen.model_id
     if models is not None:
+        if models.listing is not None and models.listing.card is None:
+            draw_text(box, context, NO_CARD, "INFO")
         draw_work(box, context, models)
         draw_folders(box, models)
     box.operator("splatsmith.add_model_folder", icon="FILE_FOLDER")
@@ -133,8 +142,8 @@ def draw_chosen(box: Layout, context: Context, row: ModelRow) -> None:
     """The whole of what is known about the chosen model."""
     column = box.column(align=True)
     column.label(text=f"{row.name}: {STATES[row.state][0]}", icon=STATES[row.state][1])
-    if row.fit:
-        column.label(text=f"Graphics card: {row.fit}", icon=FITS[row.fits])
+    if row.fits is not None:
+        column.label(text=f"On this graphics card: {row.fit}", icon=FITS[row.fits][1])
     if row.problem:
         draw_text(column, context, row.problem, "INFO")
 

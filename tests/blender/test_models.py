@@ -4,6 +4,7 @@ import os
 import subprocess
 
 import bpy
+import msgspec
 import pytest
 from peer import until
 from pressing import ops, settings
@@ -12,6 +13,7 @@ from test_panels import refusal, texts
 from blender_addon import timer
 from blender_addon.net.launcher import backend_python
 from blender_addon.net.state import addon_state
+from blender_addon.shared.models import Card, Fit
 from blender_addon.ui import models_list, preferences
 from tests.models.loopback_hub import Hub
 
@@ -69,6 +71,16 @@ def drawn(chosen):
     return texts(Section)
 
 
+def on_a_card(listing):
+    """The same list on a computer whose card has 8 GB."""
+    large = Fit(False, "needs 10.0 GB, the card has 8.0 GB")
+    offers = [
+        msgspec.structs.replace(offer, fit=large if offer.family == "SDXL" else Fit(True, "8 views a step"))
+        for offer in listing.suggested
+    ]
+    return msgspec.structs.replace(listing, suggested=tuple(offers), card=Card("RTX 4060", 8 * 2**30))
+
+
 def choose(name):
     names = [item.name for item in bpy.context.window_manager.splatsmith_models]
     bpy.context.window_manager.splatsmith_active_model = names.index(name)
@@ -81,7 +93,11 @@ def test_from_the_list_to_the_prior(opened, hub):
     choose("stabilityai/stable-diffusion-xl-base-1.0")
     said = drawn(opened)
     assert "stabilityai/stable-diffusion-xl-base-1.0: On the hub" in said
-    assert "Graphics card: no graphics card" in said
+    assert "The backend finds no graphics card here" in said
+    addon_state.models.listing = on_a_card(addon_state.models.listing)
+    said = drawn(opened)
+    assert "On this graphics card: needs 10.0 GB, the card has 8.0 GB" in said
+    assert "no graphics card" not in said
     assert "Download it first" in refusal(ops.use_model)
     hub.pause = 0.02
     opened.model_id = MODEL

@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import time
-from pathlib import Path
 
 import huggingface_hub.constants
 import pytest
@@ -12,10 +11,11 @@ import tiny_pipelines as tiny
 
 from backend.hub import fetch
 from backend.hub.download import cached, download
-from backend.hub.layout import ModelError, missing_files, wanted_files
+from backend.hub.layout import ModelError, missing_files
 from backend.priors.base import PriorError
 from backend.priors.stable_diffusion import load_stable_diffusion
 from tests.models.conftest import MODEL
+from tests.models.loopback_hub import Hub
 
 UNET, VAE = "unet/diffusion_pytorch_model.fp16.safetensors", "vae/diffusion_pytorch_model.fp16.safetensors"
 WANTED = [
@@ -212,44 +212,28 @@ def test_half_a_model_in_the_cache_is_not_taken_for_a_whole_one(hub, monkeypatch
     assert cached(MODEL) == folder
 
 
-PARTS = ("scheduler", "text_encoder", "tokenizer", "unet")
+def test_where_links_cannot_be_made_nothing_is_kept_twice(hub, monkeypatch):
+    """As on Windows, unless it is in its developer mode."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_SYMLINKS", True)
+    hub.break_after[UNET] = [8192]
+    seen, folder = finish(download(MODEL))
+    assert not any(file.is_symlink() for file in hub.cache.rglob("*"))
+    written = [file for file in (hub.cache / "models--acme--tiny").rglob("*") if file.is_file()]
+    kept = sum(file.stat().st_size for file in written if "trees" not in file.parts and "refs" not in file.parts)
+    assert kept == seen[-1].total
+    assert hub.ranges(UNET) == [None, "bytes=8192-"]
+    assert cached(MODEL) == folder
 
 
-@pytest.mark.parametrize(
-    ("names", "weights"),
-    [
-        (["unet/diffusion_pytorch_model.safetensors"], ["unet/diffusion_pytorch_model.safetensors"]),
-        (
-            ["unet/diffusion_pytorch_model.fp16.safetensors", "unet/diffusion_pytorch_model.safetensors",
-             "text_encoder/model.safetensors"],
-            ["text_encoder/model.safetensors", "unet/diffusion_pytorch_model.fp16.safetensors"],
-        ),
-        (  # half precision in the text encoder alone: diffusers goes by the U-Net
-            ["unet/diffusion_pytorch_model.safetensors", "text_encoder/model.safetensors",
-             "text_encoder/model.fp16.safetensors"],
-            ["text_encoder/model.safetensors", "unet/diffusion_pytorch_model.safetensors"],
-        ),
-        (
-            [f"text_encoder/model{half}-0000{i}-of-00002.safetensors" for half in ("", ".fp16") for i in (1, 2)]
-            + [f"text_encoder/model.safetensors.index{half}.json" for half in ("", ".fp16")]
-            + ["unet/diffusion_pytorch_model.fp16.safetensors", "text_encoder/pytorch_model.bin.index.json"],
-            ["text_encoder/model.fp16-00001-of-00002.safetensors", "text_encoder/model.fp16-00002-of-00002.safetensors",
-             "text_encoder/model.safetensors.index.fp16.json", "unet/diffusion_pytorch_model.fp16.safetensors"],
-        ),
-    ],
-)  # fmt: skip
-def test_which_weights_are_wanted(names, weights):
-    assert wanted_files(PARTS, names) == weights
-
-
-def test_shards_are_counted(tmp_path):
-    folder = tmp_path / "text_encoder"
-    folder.mkdir()
-    (folder / "config.json").write_text("{}")
-    (folder / "model.safetensors.index.json").write_text('{"weight_map": {"a": "model-00001-of-00002.safetensors", '
-                                                         '"b": "model-00002-of-00002.safetensors"}}')  # fmt: skip
-    (folder / "model-00001-of-00002.safetensors").touch()
-    lacks = ["text_encoder/model-00002-of-00002.safetensors"]
-    assert missing_files(Path(tmp_path), ["text_encoder"]) == lacks
-    (folder / "model-00002-of-00002.safetensors").touch()
-    assert missing_files(tmp_path, ["text_encoder"]) == []
+def test_the_token_stays_with_the_hub(hub, loopback, tiny_model, monkeypatch):
+    """Large files come from another server, to which the hub sends us on."""
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    store = Hub({MODEL: tiny_model})
+    hub.large_files_at = store.endpoint
+    store.break_after[UNET] = [8192]
+    _, folder = finish(download(MODEL))
+    store.close()
+    assert (folder / UNET).read_bytes() == (tiny_model / UNET).read_bytes()
+    assert store.ranges(UNET) == [None, "bytes=8192-"]
+    assert store.tokens == {None}
+    assert hub.tokens == {"Bearer hf_secret"}

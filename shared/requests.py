@@ -87,8 +87,12 @@ class Forget(Order, frozen=True, kw_only=True):
     job: JobId
 
 
+class FreeMemory(Order, frozen=True, kw_only=True):
+    """Give back what the backend's models take of the graphics card, for Cycles say; refused while a job runs."""
+
+
 class ListJobs(Message, frozen=True, kw_only=True):
     """Asks for all jobs; the answer is Jobs."""
 
 
-FromClient = Hello | Ping | Generate | Cancel | Continue | Watch | Fetch | Forget | ListJobs
+FromClient = Hello | Ping | Generate | Cancel | Continue | Watch | Fetch | Forget | FreeMemory | ListJobs

@@ -139,14 +139,14 @@ def test_a_prior_that_reads_alpha_gets_it_over_middle_grey():
 def test_a_prior_that_knows_some_cameras_is_shown_no_others():
     run, known = make_run(), orbit(6, elevation=15.0)
     run.prior.cameras = known
-    run.recipe = msgspec.structs.replace(run.recipe, views=4)
+    run.views = 4
     drawn = [draw_cameras(run) for _ in range(20)]
     for cameras in drawn:
         assert len(set(cameras.azimuth.tolist())) == 4
         assert set(cameras.azimuth.tolist()) <= set(known.azimuth.tolist())
         assert set(cameras.distance.tolist()) == set(known.distance.tolist())
     assert len({tuple(cameras.azimuth.tolist()) for cameras in drawn}) > 10
-    run.recipe = msgspec.structs.replace(run.recipe, views=8, cameras=CameraRange(azimuth=(-70.0, 70.0)))
+    run.views, run.recipe = 8, msgspec.structs.replace(run.recipe, cameras=CameraRange(azimuth=(-70.0, 70.0)))
     counts = Counter(draw_cameras(run).azimuth.tolist())
     assert set(counts) == {0.0, 60.0, 300.0}
     assert set(counts.values()) == {2, 3}  # none a third time before all were taken twice

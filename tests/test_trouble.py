@@ -127,19 +127,33 @@ def test_options_that_continue_cannot_use_are_refused(tmp_path, given, flags, ca
     assert f"cannot be used with {flags};" in capsys.readouterr().err
 
 
-def test_out_of_memory_is_a_sentence_and_leaves_a_resumable_state(tmp_path):
-    """A process that may have 4 GiB, and a step that needs some ten."""
-    recipe = {**QUICK, "views": 64, "stages": [{"side": 1024}], "steps": 3}
-    (tmp_path / "large.json").write_text(json.dumps({"prompt": "a red cup", "objective": "sds", "recipe": recipe}))
-    limit = (4 << 30, 4 << 30)
+def run_within(folder, gib):
+    """A process that may have so much memory; with 64 pictures of 1024 px a step needs some ten GiB."""
+    recipe = {**QUICK, "views": 64, "stages": [{"side": 1024}], "steps": 1}
+    (folder / "large.json").write_text(json.dumps({"prompt": "a red cup", "objective": "sds", "recipe": recipe}))
+    limit = (int(gib * 2**30),) * 2
     process = started(
-        *("--job", tmp_path / "large.json", "--out", tmp_path / "out"),
+        *("--job", folder / "large.json", "--out", folder / "out"),
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, limit),
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     error = process.communicate(timeout=300)[1]
-    assert process.returncode == 1, error
     assert "Traceback" not in error
+    return process.returncode, error
+
+
+def test_where_memory_runs_out_a_run_goes_on_with_fewer_views(tmp_path):
+    status, error = run_within(tmp_path, 4)
+    assert status == 0, error
+    assert "Out of memory at step 0: from here on it takes 32 views a step." in error
+    assert (tmp_path / "out" / "splats.ply").exists()
+
+
+def test_out_of_memory_is_a_sentence_and_leaves_a_resumable_state(tmp_path):
+    """Halved twice they are still too many."""
+    status, error = run_within(tmp_path, 2.5)
+    assert status == 1, error
+    assert "from here on it takes 16 views a step" in error
     last = error.strip().splitlines()[-1]
     assert "recipe.views of the job file, now 64" in last
     assert "quality" not in last

@@ -21,6 +21,7 @@ from tools.package import package, report
 from tools.pythons import python_of
 from tools.release import release
 from tools.tiers import Plan, parallel, plan
+from tools.torch_build import forget_wrong_build
 from tools.wheels import wheels
 from tools.window import ROOT_VARIABLE, SUITES, blender_root
 
@@ -105,6 +106,7 @@ def _run(args: argparse.Namespace, others: list[str]) -> int:  # noqa: PLR0911
             set_up(blender, "run")
             return _bench(backend, blender, [f"--json={args.json}"] if args.json else [])
         case "setup":
+            forget_wrong_build(backend)
             set_up(backend, "run", "dev")
             set_up(blender, "run")
         case "docs":

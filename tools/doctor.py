@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import shutil
-import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from textwrap import shorten
 
+from tools.card import asked
+from tools.doctor_card import card_findings
 from tools.environments import Environment, environments
+from tools.findings import SET_UP, Finding, printed_in
+from tools.torch_build import room
 
-SET_UP = "python build.py setup"
-SPACE_NEEDED = 8.0  # GB for both environments, with CUDA's libraries
+SPACE_NEEDED = 2.5  # GB for both environments, beside torch
 MEMORY_NEEDED = 3.5  # GB
+PIN = re.compile(r"([\w.-]+)==([\w.+]+)$")
 OBJECTS = Path("backend/priors/objects")
 
 # Runs in the environment: versions of the distributions named on the command line, as JSON.
@@ -30,15 +33,6 @@ def installed(name):
         return None
 print(json.dumps({name: installed(name) for name in sys.argv[1:]}))
 """
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One line of the report; `mend` says what to do where something is amiss."""
-
-    name: str
-    state: str
-    mend: str = ""
 
 
 def doctor(root: Path) -> int:
@@ -58,12 +52,13 @@ def examine(root: Path) -> list[Finding]:
     """Everything, each apart from the others."""
     backend, blender = environments(root)
     missing = not (backend.ready("run") and blender.ready("run"))
+    for_torch = next((needed for _, needed in room(backend)), 0.0)
     return [
         Finding("Python", f"{platform.python_version()}, {sys.executable}"),
         Finding("processor", f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}"),
         *_memory(),
-        _disk(root, SPACE_NEEDED if missing else 1.0),
-        _card(backend),
+        _disk(root, for_torch + (SPACE_NEEDED if missing else 1.0)),
+        *card_findings(root, backend, asked()),
         _environment(backend, "run", "diffusers", "gsplat", "numba", "torch", "transformers"),
         *(
             [_environment(backend, "dev", "hypothesis", "mypy", "pytest", "ruff")]
@@ -89,22 +84,6 @@ def _disk(root: Path, needed: float) -> Finding:
     return Finding("disk", f"{free:.1f} GB free", mend)
 
 
-def _card(backend: Environment) -> Finding:
-    """The NVIDIA card, and whether torch can use it."""
-    if not shutil.which("nvidia-smi"):
-        return Finding("CUDA", "no NVIDIA card found: runs on the CPU")
-    query = ["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
-    asked = subprocess.run(query, capture_output=True, text=True, check=False)
-    card = "; ".join(asked.stdout.split("\n")).strip("; ")
-    if asked.returncode != 0:
-        return Finding("CUDA", "nvidia-smi does not answer", "install or restart NVIDIA's driver")
-    if not backend.ready("run"):
-        return Finding("CUDA", f"{card} (torch is not installed yet)")
-    usable = _ask(backend, "import torch; print(torch.version.cuda, torch.cuda.is_available())")
-    mend = "" if usable.endswith("True") else "update NVIDIA's driver, or put a CUDA build of torch into .venv"
-    return Finding("CUDA", f"{card}; torch: CUDA {usable or 'does not start'}", mend)
-
-
 def _environment(environment: Environment, group: str, *named: str) -> Finding:
     """Whether a group is complete, and the versions of the packages worth naming."""
     name = f"{environment.folder.name} {group}"
@@ -112,8 +91,8 @@ def _environment(environment: Environment, group: str, *named: str) -> Finding:
         return Finding(name, "cannot be made in this Python", environment.refusal)
     if not environment.python.exists():
         return Finding(name, "is not there", SET_UP)
-    pins = dict(line.split("==") for line in environment.groups[group] if "==" in line)
-    versions = json.loads(_ask(environment, VERSIONS, *pins) or "{}")
+    pins = {found[1]: found[2] for line in environment.groups[group] if (found := PIN.match(line))}
+    versions = json.loads(printed_in(environment, VERSIONS, *pins) or "{}")
     wrong = [f"{key} {versions.get(key) or 'missing'}" for key, pin in pins.items() if _differs(versions.get(key), pin)]
     if wrong:
         return Finding(name, f"not as pyproject.toml has it: {shorten(', '.join(wrong), 80)}", SET_UP)
@@ -123,8 +102,8 @@ def _environment(environment: Environment, group: str, *named: str) -> Finding:
 
 
 def _differs(installed: str | None, pin: str) -> bool:
-    """torch's 2.13.0+cpu is as good as 2.13.0."""
-    return installed is None or installed.partition("+")[0] != pin
+    """torch's 2.13.0+cpu is as good as 2.13.0, but not as 2.13.0+cu126."""
+    return installed is None or pin not in (installed, installed.partition("+")[0])
 
 
 def _prior(objects: Path) -> Finding:
@@ -135,12 +114,3 @@ def _prior(objects: Path) -> Finding:
         return Finding("embedded prior", f"is not whole in {OBJECTS}", f"git checkout -- {OBJECTS}")
     size = sum(file.stat().st_size for file in objects.iterdir()) / 1e6
     return Finding("embedded prior", f"{len(named)} objects in {OBJECTS}, {size:.1f} MB")
-
-
-def _ask(environment: Environment, program: str, *arguments: str) -> str:
-    """What a line of Python prints in an environment; nothing where it fails."""
-    command = [str(environment.python), "-c", program, *arguments]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
-    except OSError:
-        return ""

@@ -2,7 +2,8 @@
 
 They are apart because Blender's wheel is bound to packages of its own choice.  An environment is built in place,
 group by group (`run`, then `dev` for the tests), and each group's stamp is written last: a file with a digest of the
-Python version, the requirements and their lock.  A stamp that fits means that the group is there; anything else is
+Python version, the requirements and their lock; the build of torch that fits this machine's card (card.py) is one of
+the requirements.  A stamp that fits means that the group is there; anything else is
 picked up by installing.py, which keeps what it finds.  So a set-up may be killed at any moment.
 """
 
@@ -11,13 +12,14 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-import shutil
 import sys
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+from tools.card import BUILDS, Choice, this_machine
 
 BPY = {(3, 11): "bpy==4.2.23", (3, 13): "bpy==5.1.2"}  # Blender's wheel is for one Python
 SHARED = ("msgspec", "numpy", "pytest", "pyzmq")  # of the same version on both sides
@@ -39,6 +41,7 @@ class Environment:
     maker: tuple[str, ...] = (sys.executable,)  # the command of the Python it is made from
     refusal: str = ""  # why it cannot be made here
     locks: Mapping[str, Path] = field(default_factory=dict)  # a group's packages, and theirs, with hashes
+    torch: Choice | None = None  # which build, where torch is among the packages
 
     @property
     def python(self) -> Path:
@@ -53,7 +56,8 @@ class Environment:
         """What the stamp must hold."""
         lock = self.locks.get(group)
         locked = [lock.read_text(encoding="utf-8")] if lock else []
-        lines = [platform.python_version(), *sorted(self.groups[group]), *locked]
+        for_card = [f"CUDA {self.torch.cuda}"] if group == "run" and self.torch and self.torch.cuda else []
+        lines = [platform.python_version(), *sorted(self.groups[group]), *for_card, *locked]
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
     def ready(self, group: str) -> bool:
@@ -63,15 +67,28 @@ class Environment:
 
 
 def environments(root: Path) -> tuple[Environment, Environment]:
-    """The backend's and Blender's, as the pyproject.toml in `root` has them and with CUDA's packages beside a card."""
+    """The backend's and Blender's, as the pyproject.toml in `root` has them, with what fits this machine's card."""
     project = _project(root)
+    backend = _backend(root, project, this_machine())
+    if backend.torch and not backend.torch.sure:
+        backend = _as_it_was(root, project, backend.torch) or backend
+    pins = [line for group in backend.groups.values() for line in group]
+    return backend, _blender(root, tuple(line for line in pins if line.split("==")[0] in SHARED))
+
+
+def _backend(root: Path, project: dict[str, Any], choice: Choice) -> Environment:
     extras = project["optional-dependencies"]
-    run = (*project["dependencies"], *(extras["cuda"] if shutil.which("nvidia-smi") else ()))
-    dev = tuple(extras["dev"])
-    shared = tuple(line for line in run + dev if line.split("==")[0] in SHARED)
+    for_card = extras[choice.extra] if choice.extra else ()
+    run = (*project["dependencies"], *for_card)
+    run = tuple(choice.requirement(line) if line.startswith("torch==") else line for line in run)
     locks = {group: root / LOCKS / f"{group}.txt" for group in ("run", "dev")}
-    backend = Environment(root / ".venv", {"run": run, "dev": dev}, locks=locks)
-    return backend, _blender(root, shared)
+    return Environment(root / ".venv", {"run": run, "dev": tuple(extras["dev"])}, locks=locks, torch=choice)
+
+
+def _as_it_was(root: Path, project: dict[str, Any], choice: Choice) -> Environment | None:
+    """The environment for the card that was here at the last set-up: nvidia-smi fails now and then."""
+    earlier = (_backend(root, project, replace(choice, cuda=cuda)) for cuda in BUILDS)
+    return next((environment for environment in earlier if environment.ready("run")), None)
 
 
 def _blender(root: Path, shared: tuple[str, ...]) -> Environment:

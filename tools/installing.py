@@ -19,15 +19,17 @@ from typing import IO
 from tools.environments import Environment, SetUpError
 from tools.locks import unlocked
 from tools.progress import Progress
+from tools.torch_build import announce, exactly_pypis, to_download, wrong_build
 
 PIP = ("-m", "pip", "install", "--progress-bar=off", "--disable-pip-version-check")
+RESUMED = "50"  # times that pip goes on with a file after the connection broke; an older pip knows nothing of it
 
 
 def set_up(environment: Environment, *groups: str) -> None:
     """Make of an environment what is not there yet; at once where all is.
 
     Raises:
-        SetUpError: another set-up is running, or Python or pip could not do their part.
+        SetUpError: another set-up is running, the disk has no room, or Python or pip could not do their part.
     """
     if environment.refusal:
         raise SetUpError(environment.refusal)
@@ -37,6 +39,8 @@ def set_up(environment: Environment, *groups: str) -> None:
     work = environment.folder.parent / "work"
     work.mkdir(exist_ok=True)
     with only_one(work / "setup.lock") as lock, (work / "setup.log").open("a", encoding="utf-8") as log:
+        if "run" in missing:
+            announce(environment)
         if not _works(environment):
             _make(environment, log, lock)
         forget_half_installed(environment.folder)
@@ -96,7 +100,6 @@ def _install(environment: Environment, group: str, log: IO[str], lock: IO[str]) 
     requirements, locked = environment.groups[group], environment.locks.get(group)
     stamp = environment.stamp(group)
     stamp.unlink(missing_ok=True)
-    rest = unlocked(requirements, locked)
     pip = [str(environment.python), *PIP]
     with Progress(f"{environment.folder.name}: installing {len(requirements)} packages ({group})") as progress:
         done = True
@@ -105,7 +108,7 @@ def _install(environment: Environment, group: str, log: IO[str], lock: IO[str]) 
             uv = _uv(environment, locked.with_name("uv.txt"), log, lock)
             done = bool(uv) and _follow([*uv, *hashed], log, lock, progress) == 0
             done = done or _follow([*pip, *hashed], log, lock, progress) == 0
-        if not (done and (not rest or _follow([*pip, *rest], log, lock, progress) == 0)):
+        if not (done and _install_rest(environment, unlocked(requirements, locked), log, lock, progress)):
             raise SetUpError(
                 f"{environment.folder.name}: pip could not install everything (is there a network, and room on the "
                 f"disk?): the reason is in {log.name}, and the next call goes on from here."
@@ -113,6 +116,26 @@ def _install(environment: Environment, group: str, log: IO[str], lock: IO[str]) 
     whole = stamp.with_suffix(".new")
     whole.write_text(environment.digest(group))
     whole.replace(stamp)
+
+
+def _install_rest(environment: Environment, rest: list[str], log: IO[str], lock: IO[str], progress: Progress) -> bool:
+    """What is in no lock, with torch in the build that fits the card; whether it is there.
+
+    Where pip's settings have a build for the CPU alone, and the card's cannot be fetched, the run still works.
+    """
+    if not rest:
+        return True
+    pip, choice = [str(environment.python), *PIP], environment.torch
+    if choice and choice.cuda and to_download(environment) and (newest := environment.locks.get("run")):
+        locked = str(newest.with_name("pip.txt"))  # that goes on with a file of which a part has come
+        _follow([*pip, "--require-hashes", "--no-deps", "-r", locked], log, lock, progress)
+    if choice and choice.index:
+        pip += ["--extra-index-url", choice.index]
+    if _follow([*pip, *rest], log, lock, progress) != 0:
+        return False
+    if wrong_build(environment) and _follow([*pip, *exactly_pypis(rest)], log, lock, progress) != 0:
+        print(f"torch for this card cannot be fetched, so it runs on the CPU: the reason is in {log.name}.", flush=True)
+    return True
 
 
 def _uv(environment: Environment, lock_of_uv: Path, log: IO[str], lock: IO[str]) -> list[str]:
@@ -134,7 +157,13 @@ def _follow(command: list[str], log: IO[str], lock: IO[str], progress: Progress 
     keep = () if os.name == "nt" else (lock.fileno(),)
     print("$", *command, file=log, flush=True)
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", errors="replace", pass_fds=keep
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+        pass_fds=keep,
+        env={"PIP_RESUME_RETRIES": RESUMED, **os.environ},
     ) as process:
         for line in process.stdout or ():
             log.write(line)

@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 from tools.environments import BPY, LOCKS, SHARED, SetUpError
 
 UV = "uv==0.13.8"
+PIP = "pip==26.3"  # goes on with a large file after the connection broke
 NOT_LOCKED = "torch"
 PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;]+)", re.MULTILINE)
 COMPILE = ("--universal", "--python-version=3.11", "--generate-hashes", "--no-header", "--no-annotate", "--no-config")
@@ -41,7 +42,7 @@ def requirements_of_locks(root: Path) -> dict[str, list[str]]:
     run = [line for line in project["dependencies"] if line.split("==")[0] != NOT_LOCKED]
     shared = [line for line in run + extras["dev"] if line.split("==")[0] in SHARED]
     blenders = [f"{bpy} ; python_version == '{major}.{minor}'" for (major, minor), bpy in BPY.items()]
-    return {"run": run, "dev": extras["dev"], "blender": blenders + shared, "uv": [UV]}
+    return {"run": run, "dev": extras["dev"], "blender": blenders + shared, "uv": [UV], "pip": [PIP]}
 
 
 def write_locks(root: Path) -> None:

@@ -33,11 +33,16 @@ def serve(args: argparse.Namespace) -> int:
 
 def kit(args: argparse.Namespace) -> int:
     """A kit: a prior of the user's own objects."""
+    from backend.job.job import JobError
     from backend.kits import command
-    from backend.run.assemble import choose_device
+    from backend.run.devices import choose_device
 
+    device = choose_device(args.device)
+    if device.type == "mps":
+        raise JobError("device: objects are photographed on the CPU or an NVIDIA card; use auto or cpu.")
+    _tell_of_unused_card(args.device)
     choices = {"split": args.split, "overwrite": args.overwrite, "as_json": args.json}
-    return command.kit(args.files, args.out, args.name, **choices, device=choose_device(args.device))
+    return command.kit(args.files, args.out, args.name, **choices, device=device)
 
 
 def models(args: argparse.Namespace) -> int:
@@ -57,6 +62,7 @@ def image(args: argparse.Namespace) -> int:
     """Text-to-2D with every rule."""
     from backend.studies.image import draw_all
 
+    _tell_of_unused_card()
     return draw_all(args.prompt, args.objective, args.out, args.seed, args.steps, args.count)
 
 
@@ -65,6 +71,7 @@ def evaluate(args: argparse.Namespace) -> int:
     from backend.studies.evaluate import command
     from backend.studies.evaluate.optional_judges import OptionalJudges
 
+    _tell_of_unused_card()
     others = OptionalJudges.load(args.clip, args.dino, args.inception, args.image_reward)
     return command.evaluate(args.folders, args.out, others, not args.no_samples)
 
@@ -81,6 +88,7 @@ def compare(args: argparse.Namespace) -> int:
     chosen = {name: {"quality": args.quality, "prior": args.prior, **fields} for name, fields in chosen.items()}
     if args.one_start:
         chosen = {name: one_start(fields) for name, fields in chosen.items()}
+    _tell_of_unused_card()
     return compare_all(prompts, chosen, args.seeds, args.budget, args.out, not args.no_samples)
 
 
@@ -95,4 +103,14 @@ def bench(args: argparse.Namespace) -> int:
     """Where the time goes."""
     from backend.studies.bench import report
 
+    _tell_of_unused_card()
     return report.bench(args.json)
+
+
+def _tell_of_unused_card(device: str = "auto") -> None:
+    """A note where the CPU is taken although there is a graphics card; a job's own events have it anyway."""
+    from backend.run.devices import unused_card
+    from backend.terminal import note
+
+    for text in unused_card(device):
+        note(text)

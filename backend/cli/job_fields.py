@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from backend.job.job import JobError, read_job
@@ -22,6 +23,8 @@ def layered(args: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     later = {name: value for name, value in given.items() if value is not None}
     if args.init_mesh is not None:
         later["init_mesh"] = str(args.init_mesh.expanduser().absolute())
+    if args.lora is not None:
+        later["loras"] = [lora_field(text) for text in args.lora]
     recipe: dict[str, Any] = {} if args.steps is None else {"steps": args.steps}
     if args.mix is not None:
         recipe["catalogue"] = {"mix": args.mix}
@@ -33,9 +36,20 @@ def layered(args: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     return fields, notes
 
 
+def lora_field(text: str) -> dict[str, Any]:
+    """FILE or FILE:WEIGHT as a job's field; a drive's letter, as in C:\\style.safetensors, is no file of its own."""
+    file, colon, weight = text.rpartition(":")
+    whole = not colon or len(file) == 1 or Path(text).expanduser().is_file()
+    path = Path(text if whole else file).expanduser().absolute()
+    try:
+        return {"file": str(path), "weight": 1.0 if whole else float(weight)}
+    except ValueError as error:
+        raise JobError(f"lora: {weight!r} is not a weight; write FILE:0.8, or FILE alone.") from error
+
+
 def refuse_beside_continue(args: argparse.Namespace) -> None:
     """JobError where an option was given that --continue cannot use."""
-    names = (*OPTIONS, "mix", "init_mesh", "job", "out", "overwrite")
+    names = (*OPTIONS, "lora", "mix", "init_mesh", "job", "out", "overwrite")
     # Compared with `is`: a given 0 equals False.
     given = [name for name in names if getattr(args, name) is not None and getattr(args, name) is not False]
     if given:

@@ -12,6 +12,7 @@ from backend.priors.kit import EMBEDDED
 from shared.messages import DEFAULT_PORT
 
 COMMANDS = "generate | serve | kit | models | image | evaluate | compare | toy | bench"
+MODEL = "a diffusers folder, a .safetensors checkpoint or a hub id"
 Subparsers = Any  # argparse's own class for them is private
 
 
@@ -42,12 +43,15 @@ def _add_generate(all_commands: Subparsers) -> None:
     generate.add_argument("--prompt")
     generate.add_argument("--negative-prompt")
     generate.add_argument("--objective", help=", ".join(RULES))
-    generate.add_argument("--prior", help="'embedded', the folder of a kit or of a diffusers model, or a hub id")
+    generate.add_argument("--prior", help=f"'embedded', the folder of a kit, or an image model: {MODEL}")
+    generate.add_argument(
+        "--lora", action="append", metavar="FILE[:WEIGHT]", help="add this LoRA to the image model; may be repeated"
+    )
     generate.add_argument("--mix", type=float, help="0: objects of the kit as they are, 1: new ones from their parts")
     generate.add_argument("--quality", help="draft, normal or high")
     generate.add_argument("--seed", type=int)
     generate.add_argument("--steps", type=int, help="number of steps; with --continue: how many more")
-    generate.add_argument("--device", help="auto, cpu, cuda, cuda:1, ...")
+    generate.add_argument("--device", help="auto, cpu, cuda, cuda:1, ..., mps")
     generate.add_argument("--init-mesh", type=Path, help="start from this mesh file")
     generate.add_argument("--keep-shape", type=float, help="0 to 1: how closely to keep to that mesh")
     generate.add_argument("--job", type=Path, help="a job.json; the other options override it")
@@ -66,7 +70,7 @@ def _add_serve(all_commands: Subparsers) -> None:
     serve.add_argument(
         "--kits", type=Path, metavar="DIR", help="folder whose kits are offered; by default the user's own"
     )
-    serve.add_argument("--prior", action="append", default=[], help="also offer this diffusers folder or hub id")
+    serve.add_argument("--prior", action="append", default=[], help=f"also offer this image model: {MODEL}")
 
 
 def _add_image(all_commands: Subparsers) -> None:
@@ -107,7 +111,7 @@ def _add_kit(all_commands: Subparsers) -> None:
     kit.add_argument(
         "--overwrite", action="store_true", help="replace the objects of the kit instead of adding to them"
     )
-    kit.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ...")
+    kit.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ..., mps")
     kit.add_argument("--json", action="store_true", help="print one line of JSON per event instead of the progress bar")
 
 

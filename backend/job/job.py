@@ -16,6 +16,7 @@ from backend.guidance.rules import RULES
 from backend.job.recipe import Recipe
 from backend.job.tuning import QUALITIES, Quality, default_recipe
 from backend.priors.kit import EMBEDDED
+from backend.priors.settings import LoRAFile
 
 PROMPT_LIMIT = 1000
 
@@ -30,12 +31,13 @@ class Job(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     prompt: str
     negative_prompt: str = ""
     objective: str = "vdm"  # a name in RULES
-    prior: str = EMBEDDED  # or the folder of a kit, a diffusers folder, a hub id
+    prior: str = EMBEDDED  # or the folder of a kit, a diffusers folder, a checkpoint's file, a hub id
+    loras: tuple[LoRAFile, ...] = ()  # fused into an image model, in this order
     seed: Annotated[int, Meta(ge=0, lt=2**62)] = 0
     quality: Quality = "normal"  # scales the recipe's steps and number of splats
     init_mesh: str | None = None
     keep_shape: Annotated[float, Meta(ge=0, le=1)] = 0.0  # how closely the run keeps to the init mesh
-    device: str = "auto"  # auto, cpu, cuda, cuda:1, ...
+    device: str = "auto"  # auto, cpu, cuda, cuda:1, ..., mps
     recipe: Recipe = Recipe()
     # The settings of the recipe that the user chose; all others come from the tables.  Unset where that is not known.
     said: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET

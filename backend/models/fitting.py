@@ -9,7 +9,7 @@ import torch
 from backend.priors.card_memory import Family, most_views, peak_bytes
 from shared.models import Card, Fit
 
-GIB = 2**30  # what makers of cards call a gigabyte
+GIB = 2**30
 
 
 @cache
@@ -30,4 +30,4 @@ def fit(family: Family | None, card: Card | None) -> Fit:
     views = most_views(family, card.memory)
     if views:
         return Fit(True, "1 view a step" if views == 1 else f"{views} views a step")
-    return Fit(False, f"needs {peak_bytes(family, 1) / GIB:.1f} GB, the card has {card.memory / GIB:.1f} GB")
+    return Fit(False, f"needs {peak_bytes(family, 1) / GIB:.1f} GiB, the card has {card.memory / GIB:.1f} GiB")

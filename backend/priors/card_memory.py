@@ -11,10 +11,18 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
+from backend.priors.base import PriorError
+
 Family = Literal["sd-512", "sd-768", "sdxl", "if"]
 
 GIB = 2**30
 BESIDE = 1.2  # GiB: CUDA's context, workspaces of convolutions, 50,000 splats with their optimiser
+NAMES: dict[Family, str] = {
+    "sd-512": "Stable Diffusion 1.5 or 2.1-base",
+    "sd-768": "Stable Diffusion 2.1",
+    "if": "DeepFloyd IF stage 1",
+    "sdxl": "SDXL",
+}
 # GiB at the peak of a step, by views a step.
 PEAK_GIB: dict[Family, dict[int, float]] = {
     "sd-512": {1: 2.8, 2: 2.9, 4: 3.1, 8: 3.7},
@@ -36,6 +44,18 @@ def family_of(unet: dict[str, Any]) -> Family:
 def family_in(folder: Path) -> Family:
     """The family of the model in a folder in diffusers' format."""
     return family_of(json.loads((folder / "unet" / "config.json").read_text(encoding="utf-8")))
+
+
+def check_room(model: str, family: Family, free: float) -> None:
+    """PriorError where not even one view a step of a model fits into so many free bytes of a card."""
+    needed = peak_bytes(family, 1)
+    if needed > free:
+        smaller = [NAMES[other] for other in NAMES if peak_bytes(other, 1) <= free]
+        other = f"a smaller model ({smaller[-1]} fits)" if smaller else "the embedded prior"
+        raise PriorError(
+            f'prior "{model}" needs {needed / GIB:.1f} GiB of the graphics card, and {free / GIB:.1f} GiB are free: '
+            f"close other programs that use the card, or take {other}"
+        )
 
 
 def peak_bytes(family: Family, views: int) -> int:

@@ -51,6 +51,7 @@ STRANGERS: tuple[tuple[Callable[[Header], bool], str], ...] = (
     ),
     (lambda header: header.any(*VAE, "encoder.conv_in", "decoder.conv_in"), f"a VAE alone: {WANTED}"),
 )
+UNKNOWN = "v1"  # diffusers' answer for anything that it does not recognise
 # By the number of the U-Net's input channels; 4 are the latents alone.
 OTHER_INPUTS = {
     5: "a depth-to-image model",
@@ -84,6 +85,12 @@ def usual_name(name: str, family: FamilyName) -> str:
     return name
 
 
+def token_width(header: Header) -> int:
+    """How many numbers the tokens of text have that the U-Net reads; 0 where it has no layer for them."""
+    widths = (shape[-1] for name, shape in header.shapes.items() if name.endswith("attn2.to_k.weight"))
+    return next(widths, 0)
+
+
 def tell_kind(header: Header) -> Kind:
     """The kind of a checkpoint.
 
@@ -98,7 +105,8 @@ def tell_kind(header: Header) -> Kind:
             "that has VAE and text encoder in the file"
         )
     prediction_type, notes = _prediction_type(header, family)
-    return Kind(family, prediction_type, "ztsnr" in header.shapes, notes)
+    zero_snr = "ztsnr" in header.shapes and prediction_type == "v_prediction"  # of ε, nothing would be left to divide
+    return Kind(family, prediction_type, zero_snr, notes)
 
 
 def _family(header: Header) -> FamilyName:
@@ -130,8 +138,11 @@ def _stranger(header: Header) -> str:
     for fits, what in STRANGERS:
         if fits(header):
             return what
-    name = infer_diffusers_model_type(header.on_meta()) if header.shapes else "v1"
-    other = "of a kind that Splatsmith does not know" if name == "v1" else f"a model of the kind {name}"
+    try:
+        name = infer_diffusers_model_type(header.on_meta())
+    except (IndexError, KeyError, NameError, RuntimeError, ValueError):  # it expects whole models
+        name = UNKNOWN
+    other = "of a kind that Splatsmith does not know" if name == UNKNOWN else f"a model of the kind {name}"
     return f"{other}: {WANTED}"
 
 

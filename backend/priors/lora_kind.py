@@ -6,10 +6,11 @@ import re
 
 from backend.priors.checkpoint_header import Header
 
-KOHYA = ("lora_unet_", "lora_te_", "lora_te1_", "lora_te2_")
-DIFFUSERS = ("unet.", "text_encoder.", "text_encoder_2.")
+NETWORKS = ("unet.", "text_encoder.", "text_encoder_2.")  # how diffusers' names begin
 LAYER = re.compile(r"lora[._](down|up|A|B|linear_layer)\b|_lora\.(down|up)\.")
-FIRST_MATRIX = re.compile(r"(lora_A|lora_down|[._]down|lora_linear_layer\.down)\.weight$")
+FIRST_MATRIX = re.compile(
+    r"(\.lora_A|\.lora_down|\.lora_linear_layer\.down|\.lora\.down|_lora\.down)\.weight$"
+)  # what follows a layer
 # Kinds of adapters that are stored like LoRAs, but that diffusers cannot load as one.
 OTHER_KINDS = {
     "hada_w1_a": "a LoHa (LyCORIS)",

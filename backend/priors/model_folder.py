@@ -21,11 +21,6 @@ def find_model(model: str | Path) -> tuple[Path, str]:
         PriorError: no such model, or one of another kind.
     """
     path = Path(model).expanduser()
-    if path.is_file():
-        raise PriorError(
-            f'prior "{model}" is a file: convert it to a folder with diffusers, '
-            f"StableDiffusionPipeline.from_single_file({str(model)!r}).save_pretrained(FOLDER), and pass that folder"
-        )
     if path.is_dir() and not (path / INDEX).is_file():
         raise PriorError(f'prior "{model}" is not a diffusers folder: pass the folder that has {INDEX}')
     if not path.is_dir() and not is_hub_id(model):

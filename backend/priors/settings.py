@@ -1,4 +1,4 @@
-"""How a run uses its kit of objects: the settings of the catalogue prior, as a part of the recipe."""
+"""Settings of priors in jobs: how a run uses its kit of objects, and the LoRAs that change an image model."""
 
 from __future__ import annotations
 
@@ -16,3 +16,10 @@ class CatalogueSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
     joint: Annotated[
         bool, Meta(description="One posterior for all views of a step, while windows are whole pictures")
     ] = True
+
+
+class LoRAFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A LoRA that is added to an image model; kits ignore it."""
+
+    file: str  # .safetensors
+    weight: Annotated[float, Meta(ge=-10, le=10)] = 1.0  # 1: as it was trained

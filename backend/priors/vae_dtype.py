@@ -15,6 +15,13 @@ HEADROOM = 4.0  # between what the probes reach and the largest number of a prec
 SIDE = 64  # pixels of the probes
 
 
+def fit_precision(vae: Any, wanted: torch.dtype) -> Any:
+    """A VAE that was loaded in float32, in the precision that fits it, ready for steps in little memory."""
+    vae = vae.to(fitting_dtype(vae, wanted))
+    vae.enable_gradient_checkpointing()  # going back block by block halves the memory of a step
+    return vae
+
+
 def fitting_dtype(vae: Any, wanted: torch.dtype) -> torch.dtype:
     """The first precision that holds what goes through a VAE (in float32): `wanted`, then bfloat16, then float32.
 

@@ -1,12 +1,12 @@
-"""The only place where the names in a job become objects: device, prior, objective, scene."""
+"""The only place where the names in a job become objects: prior, objective, scene; the device is in devices.py."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import torch
@@ -18,30 +18,18 @@ from backend.job.tuning import default_recipe
 from backend.priors.base import Counted, Prior
 from backend.priors.catalogue import Catalogue, CataloguePrior
 from backend.priors.kit import INDEX, SHIPPED, kit_folder
-from backend.run.distill import Run
+from backend.run.distill import MOST_HALVINGS, Run
+from backend.run.large_prior import load_large_prior
 from backend.run.prompts import Prompts
 from backend.scenes.image import ImageScene
 from backend.scenes.initial import from_mesh, sphere
 from backend.scenes.optimised import SplatScene
 from backend.scenes.splats import Splats
-from shared.models import DownloadProgress
+
+if TYPE_CHECKING:  # imported when a job needs it, as it brings diffusers
+    pass
 
 PLACEHOLDERS = 16  # splats, replaced by those of a checkpoint
-
-
-def choose_device(name: str) -> torch.device:
-    """ "auto" is the first CUDA card, or the CPU without one.  JobError where the device does not exist."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise JobError(f"device: {name!r} is not a device; use auto, cpu or cuda.") from error
-    if device.type not in ("cpu", "cuda"):
-        raise JobError(f"device: {name!r} is not supported; use auto, cpu or cuda.")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise JobError(f"device: there is no {name} on this machine; use auto or cpu.")
-    return device
 
 
 def make_objective(name: str, options: dict[str, Any]) -> Objective:
@@ -66,38 +54,19 @@ def _open_kit(folder: Path, _modified: int) -> Catalogue:
     return Catalogue.load(folder)
 
 
-def fetch_prior(job: Job) -> Iterator[DownloadProgress]:
-    """Download the job's model if it is one of the hub and not here; its progress, until it is here or closed.
-
-    Raises:
-        UserError: the model cannot be had, or the job has a device that does not exist.
-    """
-    if kit_folder(job.prior) is None:
-        from backend.priors.model_folder import fetch_model
-
-        choose_device(job.device)  # before it costs anything
-        yield from fetch_model(job.prior)
-
-
-@lru_cache(maxsize=1)
-def load_large_prior(name: str, device: torch.device) -> Prior:
-    """The model of a diffusers folder or hub id; the last one stays in memory."""
-    from backend.priors.stable_diffusion import load_stable_diffusion
-
-    return load_stable_diffusion(name, device)
-
-
 def load_prior(job: Job, device: torch.device) -> tuple[Prior, list[str]]:
     """The prior of a job, and sentences on how it reads the prompt.  PriorError if it cannot be used."""
     folder = kit_folder(job.prior)
     if folder is None:
-        return load_large_prior(job.prior, device), unused_settings(
-            job, ["catalogue"], "this prior is not a kit of objects"
-        )
+        large = load_large_prior(job.prior, device, job.loras)
+        return large, large.notes + unused_settings(job, ["catalogue"], "this prior is not a kit of objects")
     settings = job.recipe.catalogue
     prior = CataloguePrior(open_kit(folder), job.prompt, job.negative_prompt, settings, job.seed, device=device)
     ignored = ["backgrounds", "cameras.fov", "cameras.framing"]
-    return prior, prior.notes + unused_settings(job, ignored, "this prior has its own cameras and no backgrounds")
+    notes = unused_settings(job, ignored, "this prior has its own cameras and no backgrounds")
+    if job.loras:
+        notes.append("Not used: loras; a kit of objects has no networks that a LoRA could change.")
+    return prior, prior.notes + notes
 
 
 def unused_settings(job: Job, settings: Sequence[str], why: str) -> list[str]:
@@ -135,7 +104,8 @@ def assemble_picture(job: Job, prior: Prior, device: torch.device, rate: float) 
     objective = make_objective(job.objective, recipe.options)
     prompts = Prompts(counted, job.prompt, job.negative_prompt, recipe.view_prompts, False, recipe.guidance_rescale)
     scene = ImageScene(recipe.views, recipe.side(0.0), rate, start_generator(job, generator), device, prior.channels)
-    return Run(scene, counted, objective, prompts, recipe, generator), scene
+    # Its pictures are the views: their number is fixed.
+    return Run(scene, counted, objective, prompts, recipe, generator, halved=MOST_HALVINGS), scene
 
 
 def assemble(

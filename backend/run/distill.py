@@ -21,11 +21,13 @@ from backend.job.recipe import Backgrounds, Recipe
 from backend.job.timesteps import sample_t
 from backend.priors.base import Counted
 from backend.run.events import Event, Preview, Snapshot, StepDone, Warning
+from backend.run.memory import is_out_of_memory
 from backend.run.prompts import Prompts
-from backend.scenes.base import Scene
+from backend.scenes.base import Render, Scene
 from backend.state import below
 
 MAX_ATTEMPTS = 10  # at one step, before the run is given up
+MOST_HALVINGS = 2  # of the views, where memory runs out
 
 
 class DivergedError(ArithmeticError):
@@ -81,17 +83,34 @@ class Run:
     generator: torch.Generator
     step: int = 0
     timings: Timings = field(default_factory=Timings)
+    views: int = 0  # a step: the recipe's, or fewer where memory is short
+    halved: int = 0  # how many times they were halved, as memory had run out
+
+    def __post_init__(self) -> None:
+        self.views = self.views or self.recipe.views
 
     def state_dict(self) -> dict[str, Tensor]:
         """Everything that the next step depends on, as flat tensors."""
         state = {f"scene.{key}": value for key, value in self.scene.state_dict().items()}
         state |= {f"objective.{key}": value for key, value in self.objective.state_dict().items()}
-        return state | {"step": torch.tensor(self.step), "generator": self.generator.get_state()}
+        counts = {name: torch.tensor(getattr(self, name)) for name in ("step", "views", "halved")}
+        return state | counts | {"generator": self.generator.get_state()}
 
     def resumable(self) -> bool:
         """Whether the run can go on from this state; after an error in the middle of a step it may not."""
         learned = self.objective.state_dict().values()
         return self.scene.resumable() and all(bool(torch.isfinite(value).all()) for value in learned)
+
+    def may_halve(self) -> bool:
+        """Whether fewer views may help after memory has run out."""
+        return self.halved < MOST_HALVINGS and self.views > 1 and self.resumable()
+
+    def halve_views(self) -> None:
+        """Give back what the failed step has taken, and take half the views from now on."""
+        self.scene.drop_gradients()
+        if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+            torch.cuda.empty_cache()
+        self.halved, self.views = self.halved + 1, self.views // 2
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Go on from there: on a CPU the next step is the same to the last bit."""
@@ -99,45 +118,63 @@ class Run:
         self.objective.load_state_dict(below(state, "objective."))
         self.generator.set_state(state["generator"].cpu())
         self.step = int(state["step"])
+        if "views" in state:  # checkpoints of older versions do not have them
+            self.views, self.halved = int(state["views"]), int(state["halved"])
 
 
 def distill(run: Run, until: int, show_every: int = 0) -> Iterator[Event]:
     """Take steps up to `until`; with `show_every`, a Preview and a Snapshot at every so many steps.
 
     A step with a NaN or infinite gradient would spoil the scene: it is reported and repeated with other cameras and
-    noise.  Raises DivergedError after MAX_ATTEMPTS such attempts at one step.
+    noise.  Raises DivergedError after MAX_ATTEMPTS such attempts at one step.  Where memory runs out, the step is
+    repeated with half the views, and so are all that follow.
     """
     skipped = SkippedSteps()
-    began, start, recipe, timings = time.monotonic(), run.step, run.recipe, run.timings
+    began, start = time.monotonic(), run.step
     while run.step < until:
-        progress = min(run.step / recipe.steps, 1.0)
-        side = recipe.side(progress)
-        cameras = draw_cameras(run)
-        timings.record("")
-        render = run.scene.render(cameras, side, side, draw_backgrounds(run))
-        timings.record("render")
-        x = run.prior.encode(render.picture(run.prior.channels))
-        timings.record("encode")
-        t = sample_t(recipe.timesteps, progress, len(run.prior.alphas_cumprod), recipe.views, run.generator).to(
-            x.device
-        )
-        conditions = run.prompts.conditions(cameras)
-        score = run.objective.gradient(Batch(run.prior, x.detach(), t, conditions, progress, run.generator))
-        timings.record("objective")
-        loss = (score.gradient * x).sum() / len(x) + run.scene.regulariser(render)
-        loss.backward()  # type: ignore[no-untyped-call]
-        timings.record("backward")
+        try:
+            taken = take_gradient(run)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error) or not run.may_halve():
+                raise
+            taken = None
+        if taken is None:  # only now is the failed step's memory free: the error had kept it
+            run.halve_views()
+            yield Warning(f"Out of memory at step {run.step}: from here on it takes {run.views} views a step.")
+            continue
+        render, metrics = taken
         if not run.scene.finite():
             run.scene.drop_gradients()
             yield from skipped(run.step)
             continue
-        metrics = run.scene.step(run.step, render, run.generator)
-        timings.record("optimiser")
+        metrics |= run.scene.step(run.step, render, run.generator)
+        run.timings.record("optimiser")
         run.step += 1
         left = (time.monotonic() - began) / (run.step - start) * (until - run.step)
-        yield StepDone(run.step, until, left, {"t": float(t[0]), **score.metrics, **metrics})
+        yield StepDone(run.step, until, left, metrics)
         if show_every and (run.step % show_every == 0 or run.step == until):
             yield from show(run)
+
+
+def take_gradient(run: Run) -> tuple[Render, dict[str, float]]:
+    """One step as far as the gradient, which is then in the scene's parameters; the render, and what to report."""
+    recipe, timings = run.recipe, run.timings
+    progress = min(run.step / recipe.steps, 1.0)
+    side = recipe.side(progress)
+    cameras = draw_cameras(run)
+    timings.record("")
+    render = run.scene.render(cameras, side, side, draw_backgrounds(run))
+    timings.record("render")
+    x = run.prior.encode(render.picture(run.prior.channels))
+    timings.record("encode")
+    t = sample_t(recipe.timesteps, progress, len(run.prior.alphas_cumprod), run.views, run.generator)
+    conditions = run.prompts.conditions(cameras)
+    score = run.objective.gradient(Batch(run.prior, x.detach(), t.to(x.device), conditions, progress, run.generator))
+    timings.record("objective")
+    loss = (score.gradient * x).sum() / len(x) + run.scene.regulariser(render)
+    loss.backward()  # type: ignore[no-untyped-call]
+    timings.record("backward")
+    return render, {"t": float(t[0]), **score.metrics}
 
 
 @torch.no_grad()
@@ -150,7 +187,7 @@ def show(run: Run, side: int = 192) -> Iterator[Event]:
 
 def draw_cameras(run: Run) -> Cameras:
     """Cameras of one step, within the recipe's range.  A prior's fixed cameras repeat only once all were used."""
-    window, count = run.recipe.cameras, run.recipe.views
+    window, count = run.recipe.cameras, run.views
     if run.prior.cameras is None:
         return sample_cameras(window, count, run.generator)
     known = within(run.prior.cameras, window)
@@ -160,7 +197,7 @@ def draw_cameras(run: Run) -> Cameras:
 
 def draw_backgrounds(run: Run) -> Tensor:
     """Colours (B,3) in [0,1]: middle grey for a prior that reads alpha, otherwise drawn by the recipe's shares."""
-    count = run.recipe.views
+    count = run.views
     if run.prior.channels == 4:
         return torch.full((count, 3), 0.5)
     return sample_backgrounds(run.recipe.backgrounds, count, run.generator)

@@ -20,11 +20,14 @@ from backend.export.texture import bake, unwrap, write_glb
 from backend.export.turntable import turntable_png, turntable_webp
 from backend.files import replacing
 from backend.job.job import Job
-from backend.run.assemble import assemble, choose_device, load_prior
+from backend.priors.base import Prior
+from backend.run.assemble import assemble, load_prior
 from backend.run.credits import copyright_of, credits_of
+from backend.run.devices import choose_device, unused_card
 from backend.run.distill import distill, show
 from backend.run.events import Event, ResultReady, StepDone, Warning
 from backend.run.folder import JobFolder
+from backend.run.memory import views_that_fit
 from backend.run.threads import use_threads
 from backend.scenes.ply import write_ply
 
@@ -44,14 +47,26 @@ class Session:
         self.job, self.folder, self.began = job, folder, time.time()
         state = folder.load() if resume else {}
         device = choose_device(job.device)
-        prior, self.notes = load_prior(job, device)
+        prior, notes = load_prior(job, device)
+        self.notes = [*unused_card(job.device), *notes]
         use_threads(prior)
         self.run, self.to_scene = assemble(job, prior, device, self.notes.append, state.get("to_scene"))
+        self._fit_views(prior)
         self.last: dict[str, float] = {}
         self.spent: dict[str, float] = {"prior_calls": 0, "prior_rows": 0, "seconds": 0.0}  # before this session
         self._saved = time.monotonic()
         if resume:
             self._restore(state)
+
+    def _fit_views(self, prior: Prior) -> None:
+        """Take fewer views a step than the recipe has where the card has no room for all."""
+        wanted = self.run.views
+        self.run.views = views_that_fit(prior, wanted)
+        if self.run.views < wanted:
+            self.notes.append(
+                f"The graphics card has room for {self.run.views} of the {wanted} views a step, so the run takes "
+                "longer to settle: close other programs that use the card, or take a smaller model."
+            )
 
     @classmethod
     def begin(cls, job: Job, folder: JobFolder) -> Session:

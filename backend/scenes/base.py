@@ -10,6 +10,8 @@ from backend.cameras import Cameras
 from backend.scenes.rendered import Render
 from backend.scenes.splats import Splats
 
+__all__ = ["Render", "Scene"]
+
 
 class Scene(Protocol):
     """Parameters, their optimiser, and how they grow."""

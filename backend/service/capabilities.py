@@ -21,12 +21,13 @@ KINDS = {"integer": "int", "number": "float", "boolean": "bool"}
 def welcome(kits: str = "") -> Welcome:
     """The answer to Hello; `kits` is the folder whose kits are offered."""
     cards = tuple(f"cuda:{index}" for index in range(torch.cuda.device_count()))
+    apple = ("mps",) if torch.backends.mps.is_available() else ()
     return Welcome(
         protocol=PROTOCOL_VERSION,
         version=VERSION,
         objectives=tuple(map(objective, RULES)),
         qualities=QUALITIES,
-        devices=("auto", "cpu", *cards),
+        devices=("auto", "cpu", *cards, *apple),
         kits=kits,
     )
 

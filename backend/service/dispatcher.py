@@ -22,6 +22,7 @@ from shared.messages import (
     Error,
     Fetch,
     Forget,
+    FreeMemory,
     FromClient,
     FromServer,
     Generate,
@@ -101,6 +102,10 @@ class Dispatcher:
                 self._reader.submit(self._read_results, address, entry)
             case Forget(job=job):
                 self._forget(job)
+            case FreeMemory():
+                if self._running is not None:
+                    raise UserError("A job is running and needs the memory: cancel it, or wait until it ends.")
+                self.executor.free_memory()
             case Watch(jobs=jobs):
                 for shown in self._shown.values():
                     if shown.job in jobs:

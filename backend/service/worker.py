@@ -23,23 +23,27 @@ import torch
 from backend.cameras import orbit
 from backend.errors import UserError, sentence_of
 from backend.job.job import Job
-from backend.run.assemble import choose_device, fetch_prior, open_kit
+from backend.run.assemble import open_kit
+from backend.run.devices import choose_device, unused_card
 from backend.run.distill import DivergedError, show
 from backend.run.events import Event
 from backend.run.folder import JobFolder
-from backend.run.memory import is_out_of_memory, memory_advice
+from backend.run.large_prior import fetch_prior, unload_large_prior
+from backend.run.memory import card_is_lost, is_out_of_memory, memory_advice
 from backend.run.session import Session
 from backend.scenes.initial import sphere
 from backend.scenes.optimised import SplatScene
 from backend.scenes.settings import SplatSettings
 from backend.service.as_messages import event_message, matrix
-from backend.service.executors import Begun, Command, Ended, Finishing, Ready, Started, Stop, Task
+from backend.service.executors import Begun, Command, Ended, Finishing, Free, Ready, Started, Stop, Task
 from backend.service.executors.pipes import read_frames, write_frames
 from shared.codec import decode, encode
 from shared.messages import Message, Progress, Warning
 from shared.models import size_text
 
 SHOW_SECONDS = 0.2
+IDLE_SECONDS = 600.0  # until the models of the last job are given up, so that Cycles has the card
+LOST = "The graphics card has stopped answering, so the worker ends and another one is started."
 LONGEST, LONGEST_DETAIL = 2000, 8000  # characters of a sentence and of a traceback
 
 log = logging.getLogger(__name__)
@@ -48,12 +52,19 @@ Outcome = Literal["done", "stopped"]
 
 
 class Commands:
-    """The commands that have come: tasks to do, and jobs that are to stop."""
+    """The commands that have come: what to do, and jobs that are to stop."""
 
     def __init__(self, pipe: IO[bytes]) -> None:
-        self.tasks: queue.SimpleQueue[Task] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[Task | Free] = queue.SimpleQueue()
         self._stopped: set[str] = set()
         threading.Thread(target=self._listen, args=(pipe,), daemon=True).start()
+
+    def next(self) -> Task | Free:
+        """What to do next; to give memory back, where there is nothing else for IDLE_SECONDS."""
+        try:
+            return self._waiting.get(timeout=IDLE_SECONDS)
+        except queue.Empty:
+            return Free()
 
     def stopped(self, job: str) -> bool:
         """Whether to stop this job after the current step."""
@@ -64,9 +75,10 @@ class Commands:
             command: Command = decode(frames, Command)
             if isinstance(command, Stop):
                 self._stopped.add(command.job)
-            else:
+                continue
+            if isinstance(command, Task):
                 self._stopped.discard(command.job)
-                self.tasks.put(command)
+            self._waiting.put(command)
         os._exit(0)  # our parent is gone
 
 
@@ -82,7 +94,11 @@ def main() -> None:
     _warm_up()
     send(Ready())
     while True:
-        run_task(commands.tasks.get(), commands, send)
+        match commands.next():
+            case Task() as task:
+                run_task(task, commands, send)
+            case Free():
+                unload_large_prior()
 
 
 def run_task(task: Task, commands: Commands, send: Send) -> None:
@@ -97,6 +113,9 @@ def run_task(task: Task, commands: Commands, send: Send) -> None:
     except OSError as error:
         send(_failed(task, sentence_of(error, task.folder), traceback.format_exc()))
     except Exception as error:
+        if card_is_lost():
+            send(_failed(task, f"{LOST} “Continue” goes on from the last checkpoint.", traceback.format_exc()))
+            sys.exit(LOST)
         if is_out_of_memory(error):
             torch.cuda.empty_cache()
             send(_failed(task, memory_advice(), traceback.format_exc()))
@@ -170,6 +189,8 @@ def _fetch(job: Job, task: Task, commands: Commands, send: Send) -> bool:
 def _warm_up() -> None:
     """Load the shipped kit and compile the renderer, so that the first job does not wait for them."""
     device = choose_device("auto")
+    for sentence in unused_card():
+        log.warning(sentence)
     with suppress(UserError):  # a job that needs it reports the error; others may use another prior
         open_kit()
     scene = SplatScene(sphere(16, 0.5, torch.Generator()), SplatSettings(), 1, device)

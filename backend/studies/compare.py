@@ -23,7 +23,8 @@ from backend.job.job import Job, JobError, make_job, read_job
 from backend.job.recipe import MOST_STEPS
 from backend.priors.base import PriorError
 from backend.priors.kit import EMBEDDED, kit_folder
-from backend.run.assemble import assemble, choose_device, load_prior, open_kit
+from backend.run.assemble import assemble, load_prior, open_kit
+from backend.run.devices import choose_device
 from backend.run.distill import DivergedError, distill
 from backend.run.folder import JobFolder
 from backend.run.session import Session

@@ -17,7 +17,8 @@ from backend.files import replacing
 from backend.guidance.rules import RULES
 from backend.job.job import Job, make_job
 from backend.job.recipe import Stage
-from backend.run.assemble import assemble_picture, choose_device, load_prior
+from backend.run.assemble import assemble_picture, load_prior
+from backend.run.devices import choose_device
 from backend.run.distill import distill
 from backend.run.events import StepDone
 from backend.run.threads import use_threads

@@ -6,6 +6,7 @@ from ..net.launcher import LauncherError
 from ..net.state import addon_state
 from ..scene.blender_types import window_manager
 from ..shared.address import AddressError
+from ..shared.messages import FreeMemory
 from .connect import backend_is_running, start_backend
 from .job_list import active_job
 from .operators_common import Context, Result, can_press, refuse
@@ -52,6 +53,29 @@ class SPLATSMITH_OT_stop_backend(bpy.types.Operator):
         return {"FINISHED"}
 
 
+class SPLATSMITH_OT_free_memory(bpy.types.Operator):
+    """Give the memory of the backend's models back to the graphics card, for Cycles say; the next job loads its own"""
+
+    bl_idname = "splatsmith.free_memory"
+    bl_label = "Free GPU Memory"
+
+    @classmethod
+    def poll(cls, context: Context) -> bool:
+        running = any(row.state.state in ("running", "finishing") for row in addon_state.rows.values())
+        return can_press(
+            cls,
+            {
+                "No backend answers.": not addon_state.ready,
+                "A job is running and needs the memory: cancel it, or wait until it ends.": running,
+            },
+        )
+
+    def execute(self, context: Context) -> Result:
+        addon_state.send(FreeMemory())
+        addon_state.say("")
+        return {"FINISHED"}
+
+
 class SPLATSMITH_OT_copy_details(bpy.types.Operator):
     """Copy what went wrong, with its details, to paste it into a report"""
 
@@ -69,5 +93,6 @@ class SPLATSMITH_OT_copy_details(bpy.types.Operator):
 CLASSES = (
     SPLATSMITH_OT_start_backend,
     SPLATSMITH_OT_stop_backend,
+    SPLATSMITH_OT_free_memory,
     SPLATSMITH_OT_copy_details,
 )

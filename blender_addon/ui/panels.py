@@ -134,6 +134,7 @@ class SPLATSMITH_PT_backend(Sidebar, bpy.types.Panel):
         draw_connection(layout, context)
         if addon_state.ready and addon_state.welcome:
             layout.label(text=f"Version {addon_state.welcome.version} on {', '.join(addon_state.welcome.devices)}")
+        layout.operator("splatsmith.free_memory", icon="MEMORY")
         layout.operator("splatsmith.stop_backend", icon="QUIT")
         if addon_state.log_tail:
             box = layout.box().column(align=True)

@@ -62,7 +62,7 @@ class SPLATSMITH_PG_settings(bpy.types.PropertyGroup):
     prior: StringProperty(
         name="Prior",
         description="Where it is known how things look: the objects that came with Splatsmith, a kit of your own, or "
-        "an image model as a diffusers folder or hub id",
+        "an image model: a diffusers folder, a .safetensors checkpoint or a hub id",
         default=EMBEDDED,
         search=_priors,
         search_options={"SUGGESTION"},

@@ -6,7 +6,7 @@ import pytest
 from one_job import splats, state
 from peer import WELCOME, until
 from pressing import IMAGE, about, generate, of, ops, settings, ticks
-from test_panels import texts
+from test_panels import refusal, texts
 
 from blender_addon import timer
 from blender_addon.net.state import addon_state
@@ -17,6 +17,7 @@ from blender_addon.shared.messages import (
     Error,
     Fetch,
     Forget,
+    FreeMemory,
     Generate,
     Jobs,
     Preview,
@@ -192,6 +193,17 @@ def test_the_buttons_of_a_job_ask_for_what_they_say(peer):
     assert until(lambda: [m.job for m in peer.heard_of(Forget)] == [job.job])
     assert job.job not in addon_state.rows
     assert find_object(job.job, "splats")  # what was imported stays
+
+
+def test_the_cards_memory_is_given_back_but_not_while_a_job_runs(peer):
+    (job,) = generate(peer)
+    peer.say(about(job))
+    ticks(lambda: addon_state.rows[job.job].state.state == "running")
+    assert "A job is running" in refusal(ops.free_memory)
+    peer.say(about(job, state="done"))
+    ticks(lambda: addon_state.rows[job.job].ended)
+    ops.free_memory()
+    assert until(lambda: len(peer.heard_of(FreeMemory)) == 1)
 
 
 def test_a_request_that_is_refused_leaves_nothing(peer):

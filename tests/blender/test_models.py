@@ -73,7 +73,7 @@ def drawn(chosen):
 
 def on_a_card(listing):
     """The same list on a computer whose card has 8 GB."""
-    large = Fit(False, "needs 10.0 GB, the card has 8.0 GB")
+    large = Fit(False, "needs 10.0 GiB, the card has 8.0 GiB")
     offers = [
         msgspec.structs.replace(offer, fit=large if offer.family == "SDXL" else Fit(True, "8 views a step"))
         for offer in listing.suggested
@@ -96,7 +96,7 @@ def test_from_the_list_to_the_prior(opened, hub):
     assert "The backend finds no graphics card here" in said
     addon_state.models.listing = on_a_card(addon_state.models.listing)
     said = drawn(opened)
-    assert "On this graphics card: needs 10.0 GB, the card has 8.0 GB" in said
+    assert "On this graphics card: needs 10.0 GiB, the card has 8.0 GiB" in said
     assert "no graphics card" not in said
     assert "Download it first" in refusal(ops.use_model)
     hub.pause = 0.02

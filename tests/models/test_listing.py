@@ -185,10 +185,10 @@ def test_folders_are_added_and_removed(tmp_path):
 @pytest.mark.parametrize(
     ("family", "gigabytes", "fits", "text"),
     [
-        ("SD 2.1-base", 3.8, False, "needs 4.0 GB, the card has 3.8 GB"),
+        ("SD 2.1-base", 3.8, False, "needs 4.0 GiB, the card has 3.8 GiB"),
         ("SD 2.1-base", 4, True, "1 view a step"),
         ("SD 2.1-base", 6, True, "8 views a step"),
-        ("SDXL", 8, False, "needs 10.0 GB, the card has 8.0 GB"),
+        ("SDXL", 8, False, "needs 10.0 GiB, the card has 8.0 GiB"),
         ("SDXL", 11, True, "2 views a step"),
         ("SDXL", 24, True, "8 views a step"),
     ],
@@ -209,4 +209,4 @@ def test_the_card_is_asked_for_its_name_and_memory(monkeypatch, tmp_path):
     assert [(offer.family, offer.fit.fits) for offer in found.suggested] == [
         ("SD 1.5", True), ("SD 2.1-base", True), ("SD 2.1 v", True), ("SDXL", False),
     ]  # fmt: skip
-    assert found.models[0].fit.text == "needs 10.0 GB, the card has 8.0 GB"
+    assert found.models[0].fit.text == "needs 10.0 GiB, the card has 8.0 GiB"

@@ -3,6 +3,7 @@
 import shutil
 
 import pytest
+import tiny_checkpoints
 import tiny_pipelines as tiny
 
 from backend.priors.stable_diffusion import load_stable_diffusion
@@ -22,3 +23,8 @@ def priors(folders):
 def copied(folders, tmp_path):
     """A pipeline of the SD 1.5 kind that a test may damage."""
     return shutil.copytree(folders["epsilon"], tmp_path / "model")
+
+
+@pytest.fixture(scope="session")
+def checkpoints(tmp_path_factory):
+    return tiny_checkpoints.Tiny(tmp_path_factory.mktemp("checkpoints"))

@@ -37,7 +37,7 @@ def test_no_such_folder(tmp_path):
 def test_not_a_diffusers_folder(tmp_path):
     refused(tmp_path, tmp_path, "model_index.json")
     (tmp_path / "sd.safetensors").touch()
-    refused(tmp_path / "sd.safetensors", "from_single_file")
+    refused(tmp_path / "sd.safetensors", "sd.safetensors", "damaged or only half copied")
 
 
 def test_no_hub_id():

@@ -52,6 +52,22 @@ def test_a_job_from_its_prompt_to_its_mesh_and_continued(backend, person):
     person.waits(m.JobState, job, state="stopped", step=5)
 
 
+def test_memory_is_freed_between_two_jobs(backend, person):
+    job = person.generates(100_000)
+    person.waits(m.Progress, job)
+    person.asks(m.FreeMemory())
+    assert person.waits(m.Error).text.startswith("A job is running and needs the memory")
+    person.asks(m.Cancel(job=job))
+    person.waits(m.JobState, job, state="stopped")
+    person.asks(m.FreeMemory())
+    until(
+        lambda: not any(isinstance(asked.message, m.FreeMemory) for asked in person.client._requests._requests.values())
+    )
+    person.listen()
+    assert not [message for message in person.heard if isinstance(message, m.Error)]
+    person.waits(m.JobState, person.generates(1), state="done")
+
+
 def test_cancel_is_answered_at_once_and_takes_effect_within_a_step(backend, person):
     job = person.generates(100_000)
     person.waits(m.Progress, job)

@@ -9,13 +9,16 @@ import time
 from pathlib import Path
 
 import pytest
+import tiny_pipelines as tiny
 from serving import QUICK, Person, gone, serving, until
 
 from backend.job.job import make_job
 from backend.run.folder import JobFolder
-from backend.service.executors import Ended, Task
+from backend.service.executors import Ended, Free, FromWorker, Task
 from backend.service.executors.local import LocalExecutor
+from backend.service.executors.pipes import read_frames, write_frames
 from blender_addon.shared import messages as m
+from shared.codec import decode, encode
 
 ROOT = Path(__file__).parents[2]
 # What Python runs at each start: for the worker alone, and while the file BROKEN is there, torch cannot be imported.
@@ -139,3 +142,85 @@ def test_a_job_that_was_stopped_while_the_worker_could_not_start_ends_at_once(br
     local.stop("a" * 32)
     assert ends(local).state == "stopped"
     local.close()
+
+
+WATCHED = """
+import sys
+import backend.service.worker as w
+unload = w.unload_large_prior
+def watched():
+    print("a model was there:", unload(), file=sys.stderr, flush=True)
+w.unload_large_prior, w.IDLE_SECONDS = watched, {idle}
+{more}
+w.main()
+"""
+
+
+@pytest.fixture
+def worker(tmp_path):
+    """Starts a worker with a few lines more; its process, and a function that waits for its next message of a kind."""
+    started = []
+
+    def start(idle=600, more=""):
+        code = WATCHED.format(idle=idle, more=more)
+        log = (tmp_path / "log").open("w")
+        process = subprocess.Popen(
+            [sys.executable, "-c", code], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log
+        )
+        started.append(process)
+
+        def waits(kind):
+            while not isinstance(message := decode(read_frames(process.stdout), FromWorker), kind):
+                pass
+            return message
+
+        return process, waits, tmp_path / "log"
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def with_a_model(tmp_path):
+    """A job with a tiny model of Stable Diffusion."""
+    model = tiny.save_stable_diffusion(tmp_path / "model")
+    recipe = {**QUICK, "steps": 1, "stages": [{"side": 32}], "splats": {"initial_count": 64}}
+    fields = {"prompt": "a red chair", "objective": "sds", "prior": str(model), "recipe": recipe}
+    JobFolder(tmp_path / "a").begin(make_job(fields))
+    return Task(job="a" * 32, folder=str(tmp_path / "a"), until=1)
+
+
+def test_memory_is_given_back_when_asked_for(worker, tmp_path):
+    process, waits, log = worker()
+    write_frames(process.stdin, encode(Free()))  # nothing to free: no harm
+    write_frames(process.stdin, encode(with_a_model(tmp_path)))
+    write_frames(process.stdin, encode(Free()))
+    assert waits(Ended).state == "done"
+    until(lambda: log.read_text().count("a model was there") == 2)
+    assert [line[-5:].strip() for line in log.read_text().splitlines() if "was there" in line] == ["False", "True"]
+    write_frames(process.stdin, encode(Task(job="a" * 32, folder=str(tmp_path / "a"), until=2)))
+    assert waits(Ended).state == "done"  # loaded again
+
+
+def test_memory_is_given_back_where_nothing_is_to_do(worker, tmp_path):
+    process, waits, log = worker(idle=0.5)
+    write_frames(process.stdin, encode(with_a_model(tmp_path)))
+    assert waits(Ended).state == "done"
+    until(lambda: "a model was there: True" in log.read_text())
+
+
+def test_a_card_that_is_lost_ends_the_worker_after_the_job(worker, tmp_path):
+    """As after an illegal memory access: everything on the card fails from then on, in this process."""
+    more = """
+def fails(*_): raise RuntimeError("CUDA error: an illegal memory access was encountered")
+w._work, w.card_is_lost = fails, lambda: True
+"""
+    process, waits, log = worker(more=more)
+    write_frames(process.stdin, encode(with_a_model(tmp_path)))
+    end = waits(Ended)
+    assert end.state == "failed"
+    assert end.text.startswith("The graphics card has stopped answering")
+    assert "illegal memory access" in end.detail
+    assert process.wait(30) == 1
+    assert log.read_text().strip().splitlines()[-1].startswith("The graphics card has stopped answering")

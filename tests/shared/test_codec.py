@@ -79,6 +79,7 @@ BUILDERS = {
     m.Ping: st.builds(m.Ping, token=numbers),
     m.Pong: st.builds(m.Pong, token=numbers),
     m.Warning: st.builds(m.Warning, job=ids),
+    m.FreeMemory: st.builds(m.FreeMemory),
     m.ListJobs: st.builds(m.ListJobs),
     m.SayHello: st.builds(m.SayHello),
     m.Taken: st.builds(m.Taken, order=ids),

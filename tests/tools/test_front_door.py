@@ -69,8 +69,6 @@ def test_a_wrong_command_line_is_refused_with_the_usage(house, arguments):
 
 
 def test_the_demo_passes_options_and_the_exit_code_on(house):
-    (house / "backend").mkdir()
-    (house / "backend/__init__.py").touch()  # a package, as ours is
     (house / "backend/__main__.py").write_text("import sys; print(sys.argv[1:]); sys.exit(2)")
     for environment in environments(house):
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment.folder], check=True)

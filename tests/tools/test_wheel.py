@@ -63,8 +63,14 @@ def test_the_wheel_has_the_backend_and_its_objects_and_nothing_else(wheel):
     objects = {f"backend/priors/objects/{file.name}" for file in (ROOT / "backend/priors/objects").iterdir()}
     assert len([name for name in objects if name.endswith(".webp")]) >= 800
     assert {"backend/priors/objects/words.txt", "backend/priors/objects/words.safetensors"} <= objects
+    configs = {str(file.relative_to(ROOT)) for file in (ROOT / "backend/priors/single_file_configs").rglob("*.*")}
+    assert {"unet", "vae", "text_encoder", "tokenizer", "scheduler"} <= {Path(name).parent.name for name in configs}
     metadata = {name for name in names if ".dist-info/" in name}
-    assert names - metadata == code | objects | {"backend/py.typed", "shared/py.typed", "backend/render/splats.cu"}
+    assert names - metadata == code | objects | configs | {
+        "backend/py.typed",
+        "shared/py.typed",
+        "backend/render/splats.cu",
+    }
     assert any(name.endswith("/LICENSE") for name in metadata)
 
 

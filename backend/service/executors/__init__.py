@@ -24,6 +24,10 @@ class Stop(Message, frozen=True, kw_only=True):
     job: str
 
 
+class Free(Message, frozen=True, kw_only=True):
+    """Give back the memory of models that no task needs."""
+
+
 class Ready(Message, frozen=True, kw_only=True):
     """The process has warmed up and takes tasks.  Like Begun, this is for the executor only."""
 
@@ -57,7 +61,7 @@ class Ended(Message, frozen=True, kw_only=True):
     detail: str = ""
 
 
-Command = Task | Stop
+Command = Task | Stop | Free
 FromWorker = Ready | Begun | Started | Progress | Preview | Splats | Warning | Finishing | Ended
 Event = Started | Progress | Preview | Splats | Warning | Finishing | Ended
 
@@ -77,6 +81,9 @@ class Executor(Protocol):
 
     def kill(self, job: str) -> None:
         """End the job now, without saving."""
+
+    def free_memory(self) -> None:
+        """Give back the memory of models; between two tasks."""
 
     def events(self) -> list[Event]:
         """The events since the last call; never waits."""

@@ -10,7 +10,7 @@ import queue
 import time
 from pathlib import Path
 
-from backend.service.executors import Begun, Ended, Event, FromWorker, Ready, Stop, Task
+from backend.service.executors import Begun, Ended, Event, Free, FromWorker, Ready, Stop, Task
 from backend.service.executors.process import Worker
 from shared.messages import Trouble
 from shared.waker import Waker
@@ -60,6 +60,11 @@ class LocalExecutor:
         if self._task is not None and self._task.job == job and self._worker is not None:
             self._stopped = True
             self._worker.kill()
+
+    def free_memory(self) -> None:
+        """Have the process give back the memory of its models; one that is not there has none."""
+        if self._worker is not None:
+            self._worker.send(Free())
 
     def events(self) -> list[Event]:
         """The events since the last call; a process that died is replaced, and its task has ended."""

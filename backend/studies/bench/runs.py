@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from backend.job.job import make_job
-from backend.run.assemble import choose_device
+from backend.run.devices import choose_device
 from backend.run.events import Snapshot
 from backend.run.folder import JobFolder
 from backend.run.session import Session

@@ -12,7 +12,8 @@ import torch
 
 from backend.guidance.rules import RULES
 from backend.job.job import make_job
-from backend.run.assemble import assemble, choose_device, load_prior
+from backend.run.assemble import assemble, load_prior
+from backend.run.devices import choose_device
 from backend.run.distill import Timings, distill
 from backend.run.threads import use_threads
 

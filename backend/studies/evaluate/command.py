@@ -18,8 +18,11 @@ from torch import Tensor
 
 from backend.cameras import half_turn, orbit
 from backend.files import replacing
+from backend.job.job import Job
 from backend.priors.base import PriorError
-from backend.run.assemble import choose_device, load_prior
+from backend.priors.settings import LoRAFile
+from backend.run.assemble import load_prior
+from backend.run.devices import choose_device
 from backend.studies.evaluate.classes import classes_of
 from backend.studies.evaluate.diversity import diversity
 from backend.studies.evaluate.finished_job import (
@@ -42,7 +45,8 @@ from backend.terminal import console, say, skipped
 
 FIGURES = ("agreement", "top5", "t3", "quality", "saturation", "seconds", "prior_calls", "prior_rows")
 LIKENESS = ("psnr", "psnr_rgba", "new", "largest", "largest_in_view", "turned", "second_faces")
-References = dict[tuple[str, str], tuple[Tensor, Tensor]]  # by prior and prompt: features (R,D), azimuths (R,)
+DrawnBy = tuple[str, tuple[LoRAFile, ...], str]  # prior, its LoRAs, prompt
+References = dict[DrawnBy, tuple[Tensor, Tensor]]  # features (R,D), azimuths (R,)
 TURN = orbit(VIEWS, elevation=ELEVATION).azimuth
 
 
@@ -105,16 +109,21 @@ def _grouped(jobs: list[EvaluatedJob]) -> dict[tuple[str, str], list[EvaluatedJo
 def _references(jobs: list[EvaluatedJob], judge: Judge, out: Path) -> References:
     """The judge's features of each prior's own pictures of its prompts; none where a prior cannot be loaded."""
     found: References = {}
-    distinct = {(evaluated.job.prior, evaluated.job.prompt): evaluated.job for evaluated in jobs}
-    for (name, prompt), job in track(distinct.items(), "drawing", console=console, transient=True):
+    distinct = {_drawn_by(evaluated.job): evaluated.job for evaluated in jobs}
+    for key, job in track(distinct.items(), "drawing", console=console, transient=True):
         try:
             prior, _ = load_prior(with_all_objects(job), choose_device("auto"))
-            pictures, azimuth = references(prior, name, prompt, out)
+            pictures, azimuth = references(prior, job.prior, job.prompt, out, job.loras)
         except PriorError as error:
-            say(f"for {prompt}: {error}", "No FID, KID, Janus and own agreement")
+            say(f"for {job.prompt}: {error}", "No FID, KID, Janus and own agreement")
             continue
-        found[name, prompt] = judge.features(pictures), azimuth
+        found[key] = judge.features(pictures), azimuth
     return found
+
+
+def _drawn_by(job: Job) -> DrawnBy:
+    """What a prior's own pictures depend on."""
+    return job.prior, job.loras, job.prompt
 
 
 def _group(name: str, members: list[EvaluatedJob], drawn: References, judge: Judge, others: OptionalJudges) -> Group:
@@ -126,8 +135,8 @@ def _group(name: str, members: list[EvaluatedJob], drawn: References, judge: Jud
     if len(members) > 1:
         found["diversity"] = diversity(torch.stack([member.features[DIVERSE] for member in members]))
         found["inception_variance"] = inception_variance(torch.stack([member.probabilities for member in members]))
-    if (job.prior, job.prompt) in drawn:
-        reference, azimuth = drawn[job.prior, job.prompt]
+    if _drawn_by(job) in drawn:
+        reference, azimuth = drawn[_drawn_by(job)]
         found |= distances_to_prior(members, reference, azimuth) | relative_to_prior(
             members, judge.probabilities(reference)
         )

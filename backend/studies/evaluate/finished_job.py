@@ -22,7 +22,8 @@ from backend.job.job import Job, make_job, read_job
 from backend.priors.base import PriorError
 from backend.priors.catalogue import CataloguePrior
 from backend.priors.kit import kit_folder
-from backend.run.assemble import choose_device, load_prior, make_objective
+from backend.run.assemble import load_prior, make_objective
+from backend.run.devices import choose_device
 from backend.run.folder import JobFolder
 from backend.scenes.image import saturation
 from backend.scenes.splats import Splats

@@ -25,6 +25,7 @@ from backend.priors.catalogue import CataloguePrior
 from backend.priors.kit import kit_folder
 from backend.priors.local_score import rgba_to_x
 from backend.priors.picture_bank import ObjectPictures
+from backend.priors.settings import LoRAFile
 
 SIDES, EACH, STEPS, SCALE, ELEVATION = 8, 4, 50, 7.5, 15.0
 MOST = 30  # objects of a kit
@@ -35,14 +36,16 @@ def with_all_objects(job: Job) -> Job:
     return replace(job, recipe=replace(job.recipe, catalogue=replace(job.recipe.catalogue, objects=0)))
 
 
-def references(prior: Prior, name: str, prompt: str, folder: Path) -> tuple[Tensor, Tensor]:
+def references(
+    prior: Prior, name: str, prompt: str, folder: Path, loras: tuple[LoRAFile, ...] = ()
+) -> tuple[Tensor, Tensor]:
     """The prior's own pictures (N,H,W,3) in [0,1], on middle grey, and their azimuths (N,).
 
     Sampled pictures are kept in the folder.
     """
     if isinstance(prior, CataloguePrior):
         return own_views(prior)
-    file = folder / f"references-{slug(prompt)}-{prior_checksum(name)}.npy"
+    file = folder / f"references-{slug(prompt)}-{prior_checksum(name, loras)}.npy"
     around = orbit(SIDES, elevation=ELEVATION)
     try:
         return torch.from_numpy(np.load(file)).float() / 255, around.azimuth.repeat(EACH)
@@ -76,9 +79,10 @@ def own_cameras(prior: CataloguePrior) -> Tensor:
 
 
 @functools.cache
-def prior_checksum(name: str) -> str:
+def prior_checksum(name: str, loras: tuple[LoRAFile, ...] = ()) -> str:
     """A checksum of a kit's files, or of the settings by which another prior's pictures are sampled."""
-    folder, mark = kit_folder(name), zlib.crc32(repr((name, SIDES, EACH, STEPS, SCALE, ELEVATION, MOST)).encode())
+    settings = (name, SIDES, EACH, STEPS, SCALE, ELEVATION, MOST, *loras)
+    folder, mark = kit_folder(name), zlib.crc32(repr(settings).encode())
     files = () if folder is None else sorted(file for file in folder.iterdir() if file.is_file())
     for file in files:
         mark = zlib.crc32(file.read_bytes(), zlib.crc32(file.name.encode(), mark))

@@ -1,0 +1,70 @@
+"""The large model that is in memory: one at a time, loaded where it fits and given up before the next.
+
+Where it is on the hub alone, it is downloaded first.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Hashable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from backend.job.job import Job
+from backend.priors.kit import kit_folder
+from backend.priors.settings import LoRAFile
+from backend.run.devices import choose_device
+from backend.run.memory import stay_on_the_card
+from shared.models import DownloadProgress
+
+if TYPE_CHECKING:
+    from backend.priors.stable_diffusion import StableDiffusion
+
+_loaded: dict[Hashable, StableDiffusion] = {}  # one at most
+
+
+def fetch_prior(job: Job) -> Iterator[DownloadProgress]:
+    """Download the job's model if it is one of the hub and not here; its progress, until it is here or closed.
+
+    Raises:
+        UserError: the model cannot be had, or the job has a device that does not exist.
+    """
+    if kit_folder(job.prior) is None:
+        from backend.priors.model_folder import fetch_model
+
+        choose_device(job.device)  # before it costs anything
+        yield from fetch_model(job.prior)
+
+
+def load_large_prior(name: str, device: torch.device, loras: tuple[LoRAFile, ...] = ()) -> StableDiffusion:
+    """A model with its LoRAs; the last one stays in memory, until its file or one of theirs changes.
+
+    Raises:
+        PriorError: it cannot be loaded, or the card has no room for it.
+    """
+    from backend.priors.stable_diffusion import load_stable_diffusion
+
+    key = (name, device, loras, *map(_modified, (name, *(lora.file for lora in loras))))
+    if key not in _loaded:
+        unload_large_prior()
+        stay_on_the_card(device)
+        _loaded[key] = load_stable_diffusion(name, device, loras)
+    return _loaded[key]
+
+
+def unload_large_prior() -> bool:
+    """Give back the memory of the model that is loaded, and torch's reserve on the card; whether there was a model."""
+    loaded = bool(_loaded)
+    _loaded.clear()
+    gc.collect()  # diffusers' pipelines refer to themselves
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        torch.cuda.empty_cache()
+    return loaded
+
+
+def _modified(file: str) -> int:
+    """When a file was written, in ns; 0 for a folder or a hub id."""
+    path = Path(file).expanduser()
+    return path.stat().st_mtime_ns if path.is_file() else 0

@@ -51,7 +51,8 @@ def sentences(model: str) -> Iterator[None]:
         raise ModelError(_proxy(model, error) if _is_of_proxy(error) else _elsewhere(model, error)) from error
     except OfflineModeIsEnabled as error:
         raise ModelError(
-            f'"{model}" is not whole in the hub\'s cache, and HF_HUB_OFFLINE says to stay offline: {_by_hand(model)}'
+            f'"{model}" is not whole in the hub\'s cache, and HF_HUB_OFFLINE says to stay offline, as Blender does '
+            f"without online access: allow it and start the backend again, or {_by_hand(model)}"
         ) from error
     except OSError as error:
         if error.errno is None or isinstance(error, NETWORK_ERRORS):

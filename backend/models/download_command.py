@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
+from huggingface_hub import constants
 
 from backend.errors import UserError
 from backend.hub.bar import bar
@@ -24,6 +25,7 @@ Show = Callable[[DownloadProgress], None]
 
 def download_model(model: str, as_json: bool) -> int:
     """Download a model of the hub, or what is missing of it; the exit code."""
+    model = model.strip().removeprefix(f"{constants.ENDPOINT}/").strip("/")  # it may be the address of its page
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # its warnings are about what we do again
     with stop_key() as pressed:
         try:

@@ -47,7 +47,7 @@ def test_a_program_lists_downloads_and_lists_again(environment, loopback, tmp_pa
         (MODEL, True, "openrail++")
     ]
     asked = len(loopback.log)
-    again = run(environment, "download", MODEL, "--json")
+    again = run(environment, "download", f"{loopback.endpoint}/{MODEL}", "--json")  # as pasted from the browser
     assert [line["event"] for line in lines(again)] == ["done"]
     assert len(loopback.log) == asked
 

@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from backend.hub.suggested import SUGGESTED
 from backend.job.job import Job
+from backend.models.families import CARD_FAMILIES
+from backend.priors.card_memory import check_room
 from backend.priors.kit import kit_folder
 from backend.priors.settings import LoRAFile
 from backend.run.devices import choose_device
@@ -29,13 +32,20 @@ def fetch_prior(job: Job) -> Iterator[DownloadProgress]:
     """Download the job's model if it is one of the hub and not here; its progress, until it is here or closed.
 
     Raises:
-        UserError: the model cannot be had, or the job has a device that does not exist.
+        UserError: the model cannot be had, the card is too small for it, or the job's device does not exist.
     """
     if kit_folder(job.prior) is None:
         from backend.priors.model_folder import fetch_model
 
-        choose_device(job.device)  # before it costs anything
+        _refuse_what_cannot_fit(job.prior, choose_device(job.device))  # before it costs anything
         yield from fetch_model(job.prior)
+
+
+def _refuse_what_cannot_fit(name: str, device: torch.device) -> None:
+    """PriorError where a model that we know is too large for the whole card."""
+    family = next((CARD_FAMILIES[one.family] for one in SUGGESTED if one.name == name), None)
+    if family is not None and device.type == "cuda":
+        check_room(name, family, torch.cuda.get_device_properties(device).total_memory)
 
 
 def load_large_prior(name: str, device: torch.device, loras: tuple[LoRAFile, ...] = ()) -> StableDiffusion:

@@ -75,7 +75,7 @@ class SPLATSMITH_AP_preferences(bpy.types.AddonPreferences):
         column.use_property_split = True
         for name in ("address", "server_key", "secret_key", "backend_folder", "autostart"):
             column.prop(self, name)
-        draw_models(layout, context, self, backend_is_remote(context))
+        draw_models(layout, context, preferences(context), backend_is_remote(context))
         guide = next((file for file in GUIDES if file.exists()), None)
         if guide:
             layout.operator("wm.url_open", text="Open the Guide", icon="HELP").url = guide.as_uri()

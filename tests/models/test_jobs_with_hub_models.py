@@ -4,7 +4,14 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import pytest
+import torch
+
+from backend.job.job import make_job
+from backend.priors.base import PriorError
+from backend.run import large_prior
 from blender_addon.shared import messages as m
 from tests.models.conftest import MODEL
 from tests.server.serving import Person, serving
@@ -47,3 +54,13 @@ def test_generate_is_stopped_while_it_downloads(environment, loopback, tmp_path)
     assert said.splitlines()[-1] == "Stopped."
     assert "Traceback" not in said
     assert not (tmp_path / "out").exists()
+
+
+def test_what_cannot_fit_the_card_is_not_downloaded(hub, monkeypatch):
+    card = SimpleNamespace(name="RTX 4060", total_memory=8 * 2**30)
+    monkeypatch.setattr(large_prior, "choose_device", lambda _: torch.device("cuda"))
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: card)
+    job = make_job({"prompt": "a chair", "prior": "stabilityai/stable-diffusion-xl-base-1.0"})
+    with pytest.raises(PriorError, match=r"needs 10\.0 GiB of the graphics card, and 8\.0 GiB are free"):
+        next(iter(large_prior.fetch_prior(job)))
+    assert hub.log == []

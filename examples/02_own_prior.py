@@ -78,7 +78,7 @@ def seen_by(cameras: Cameras, side: int) -> Tensor:
 
 if __name__ == "__main__":
     job = make_job({"prompt": "a globe", "objective": "sds", "quality": "draft", "recipe": {"steps": STEPS}})
-    run, _ = assemble(job, Globe(), torch.device("cpu"))
+    run = assemble(job, Globe(), torch.device("cpu"))
     for event in distill(run, STEPS):
         print(event)
     OUT.mkdir(parents=True, exist_ok=True)

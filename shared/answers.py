@@ -132,9 +132,13 @@ class Jobs(Message, frozen=True, kw_only=True):
 
 
 class Progress(Message, frozen=True, kw_only=True):
-    """How far a job is, after each step; sent to every client."""
+    """How far a job is, after each step; sent to every client.
+
+    A job that starts from a draft is in the stage "draft" first, with steps of its own; its step stays 0 until then.
+    """
 
     job: JobId
+    stage: Literal["draft", "run"] = "run"
     step: int
     of: int
     seconds_left: float

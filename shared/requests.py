@@ -47,13 +47,15 @@ class SceneMesh(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 class Generate(Order, frozen=True, kw_only=True):
     """Make a new job.  `fields` are those of a job.json (prompt, objective, recipe ...), and the server checks them.
 
-    With `like` the fields and the mesh are copied from that job, and `fields` has only what differs.
+    With `like` the fields and what it starts from are copied from that job, and `fields` has only what differs.
+    With `start_from` it starts from the splats of that job, as they are now.
     """
 
     job: JobId
     fields: dict[str, Any]
     mesh: SceneMesh | None = None
     like: JobId | None = None
+    start_from: JobId | None = None
 
 
 class Cancel(Order, frozen=True, kw_only=True):

@@ -25,7 +25,7 @@ class Rule:
 SPLATS, BASES = "backend.scenes.splats", ("backend.guidance.base", "backend.priors.base", "backend.scenes.base")
 # Nothing in a room imports from a room after it.  The first are single files.
 BACKEND = (
-    "errors", "files", "cards", "cameras", "state", "terminal",
+    "errors", "files", "cards", "cameras", "state", "tensors", "terminal",
     "hub", "render", "scenes", "priors", "models", "guidance", "job", "export", "kits", "run", "service", "studies",
     "cli",
 )  # fmt: skip
@@ -42,7 +42,11 @@ RULES = (
         for number, room in enumerate(BACKEND)
     ),
     Rule("backend.studies", ("backend.service",)),
-    Rule("backend.guidance", ("backend",), but=("backend.guidance", "backend.priors.base", "backend.state")),
+    Rule(
+        "backend.guidance",
+        ("backend",),
+        but=("backend.guidance", "backend.priors.base", "backend.state", "backend.tensors"),
+    ),
     Rule("backend.run.distill", ("backend.guidance", "backend.priors", "backend.scenes"), but=BASES),
     Rule("backend", ("zmq",), others=("backend.service.keys", "backend.service.serve", "backend.service.server")),
     Rule("blender_addon", ("torch", "diffusers", "backend", "tools", "prior_data", "tests")),

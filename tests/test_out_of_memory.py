@@ -155,11 +155,13 @@ def test_views_are_chosen_by_the_free_memory(monkeypatch, free, views):
     prior = card(4)
     prior.family, prior.weight_bytes, prior.device = "sd-768", 0, torch.device("cuda")
     monkeypatch.setattr(memory, "free_bytes", lambda _device: free * GIB)
-    assert memory.views_that_fit(prior, 4) == views
+    fitting, notes = memory.views_that_fit(prior, 4)
+    assert (fitting, len(notes)) == (views, int(views < 4))
+    assert not notes or f"room for {views} of the 4 views" in notes[0]
     prior.weight_bytes = 20 * GIB
-    assert memory.views_that_fit(prior, 4) == 4
+    assert memory.views_that_fit(prior, 4) == (4, [])
     prior.device = CPU
-    assert memory.views_that_fit(prior, 4) == 4
+    assert memory.views_that_fit(prior, 4) == (4, [])
 
 
 def test_the_model_before_is_given_up_before_the_next_is_loaded(monkeypatch):

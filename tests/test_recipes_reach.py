@@ -27,7 +27,7 @@ def catalogue(tmp_path_factory):
 def test_one_object_comes_out_as_itself(objective, least, catalogue):
     job = make_job({"prompt": "a chair", "objective": objective, "quality": "draft", "recipe": {"steps": STEPS}})
     prior = CataloguePrior(catalogue, job.prompt, settings=job.recipe.catalogue)
-    run, _ = assemble(job, prior, torch.device("cpu"))
+    run = assemble(job, prior, torch.device("cpu"))
     list(distill(run, STEPS))
     made = authors(prior, encoded_views(prior, run.scene.splats(), 64))
     assert float(made.psnr[0]) > least

@@ -10,6 +10,7 @@ def generate(args: argparse.Namespace) -> int:
     from backend.cli import generate as runs
     from backend.cli.job_fields import checked_steps, layered, refuse_beside_continue
     from backend.job.job import JobError, make_job
+    from backend.run.start import with_default_start
     from backend.terminal import note
 
     if args.continue_from is not None:
@@ -18,7 +19,7 @@ def generate(args: argparse.Namespace) -> int:
     if args.out is None:
         raise JobError("out: name the folder for the results with --out DIR.")
     fields, notes = layered(args)
-    job = make_job(fields)
+    job = make_job(with_default_start(fields))
     for text in notes:
         note(text)
     return runs.generate(job, args.out, args.overwrite)

@@ -33,7 +33,7 @@ def continue_run(out: Path, more: int | None) -> int:
     """Continue a stopped run to its end, or by `more` steps, and make the results that are missing."""
     folder = JobFolder(out)
     session = Session.resume(folder)
-    at = session.run.step
+    at = session.step
     until = max(at, session.job.recipe.steps) if more is None else at + more
     if at >= until and (folder / "metrics.json").exists():
         raise JobError(f"continue: the run is already at its last step, {at}; add --steps N for N more.")
@@ -55,17 +55,21 @@ def _drive(session: Session, until: int) -> int:
 
 def _steps(session: Session, until: int, stopped: list[float]) -> bool:
     """Take all steps, or those until Ctrl-C; whether all were taken."""
-    run = session.run
-    with _bar(session.job, run.step, until) as bar:
+    with _bar(session, until) as bar:
         for event in session.steps(until):
             _show(event, bar)
             if stopped:
                 break
     for text in session.save():
         note(text)
-    if run.step < until:
-        say(f"Stopped after step {run.step}. Continue{_continue_hint(session, until)}")
-    return run.step >= until
+    if session.step < until:
+        say(f"Stopped {_after(session)}. Continue{_continue_hint(session, until)}")
+    return session.step >= until
+
+
+def _after(session: Session) -> str:
+    step = f"step {session.run.step}"
+    return f"in the draft, after its {step}" if session.drafting else f"after {step}"
 
 
 def _results(session: Session, until: int, stopped: list[float]) -> int:
@@ -84,7 +88,7 @@ def _stopped_by_error(session: Session, why: str) -> int:
     for text in kept or ():
         note(text)
     if kept is not None:
-        say(f"{why} The run stopped; step {session.run.step} is in {folder.path}.")
+        say(f"{why} The run stopped {_after(session)}, which is in {folder.path}.")
     elif (folder / "checkpoint.safetensors").exists():
         say(f"{why} The run stopped; its last checkpoint is in {folder.path}.")
     else:
@@ -94,30 +98,51 @@ def _stopped_by_error(session: Session, why: str) -> int:
 
 def _continue_hint(session: Session, until: int) -> str:
     """The command that takes the steps that this one did not."""
-    left = until - session.run.step
+    left = until - session.step
     steps = ["--steps", str(left)] if left > 0 and until != session.job.recipe.steps else []
     return with_command(["generate", "--continue", str(session.folder.path.absolute()), *steps])
 
 
-def _show(event: events.Event, bar: Callable[[events.StepDone], None] | None = None) -> None:
+def _show(event: events.Event, bar: Callable[[events.StepDone | events.DraftStep], None] | None = None) -> None:
     if isinstance(event, events.Warning):
         note(event.text)
-    elif isinstance(event, events.StepDone) and bar:
+    elif isinstance(event, events.StepDone | events.DraftStep) and bar:
         bar(event)
 
 
+class Rate:
+    """Steps per second since the first step that was told."""
+
+    def __init__(self, first: int) -> None:
+        self.first, self.began = first, 0.0
+
+    def after(self, step: int) -> float:
+        """The rate so far; 0 at the first step."""
+        if not self.began:
+            self.first, self.began = step, time.monotonic()
+        return (step - self.first) / max(time.monotonic() - self.began, 1e-9)
+
+
 @contextmanager
-def _bar(job: Job, start: int, until: int) -> Iterator[Any]:
-    """A progress bar with steps per second, time left, and the metrics of the step."""
+def _bar(session: Session, until: int) -> Iterator[Any]:
+    """A progress bar with steps per second, time left, and the metrics of the step; one for the draft above it."""
     columns = (TextColumn("{task.description}"), BarColumn(20), TextColumn("{task.completed}/{task.total}"))
     numbers = (TextColumn("{task.fields[rate]}"), TimeRemainingColumn(), TextColumn("{task.fields[numbers]}"))
     with Progress(*columns, *numbers, console=console) as progress:
-        task = progress.add_task(job.objective, total=until, completed=start, rate="", numbers="")
-        began = time.monotonic()
+        bars: list[tuple[type[events.Event], str, int, int]] = [
+            (events.StepDone, session.job.objective, session.step, until)
+        ]
+        if session.drafting:
+            bars.insert(0, (events.DraftStep, "draft", session.run.step, session.run.recipe.steps))
+        tasks = {
+            kind: progress.add_task(name, total=last, completed=first, rate="", numbers="")
+            for kind, name, first, last in bars
+        }
+        rates = {kind: Rate(first) for kind, _, first, _ in bars}
 
-        def show(event: events.StepDone) -> None:
-            rate = (event.step - start) / max(time.monotonic() - began, 1e-9)
+        def show(event: events.StepDone | events.DraftStep) -> None:
+            rate = f"{rates[type(event)].after(event.step):.1f} steps/s"
             numbers = " ".join(f"{name} {value:.3g}" for name, value in event.metrics.items())
-            progress.update(task, completed=event.step, rate=f"{rate:.1f} steps/s", numbers=numbers)
+            progress.update(tasks[type(event)], completed=event.step, rate=rate, numbers=numbers)
 
         yield show

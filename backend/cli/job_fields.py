@@ -9,7 +9,11 @@ from typing import Any
 from backend.job.job import JobError, read_job
 from backend.job.layers import over
 
-OPTIONS = ("prompt", "negative_prompt", "objective", "prior", "quality", "seed", "keep_shape", "device")
+OPTIONS = (
+    "prompt", "negative_prompt", "objective", "prior", "quality", "seed", "start", "start_prior", "keep_shape",
+    "device",
+)  # fmt: skip
+PATHS = ("init_mesh", "start_from")
 
 
 def job_fields(args: argparse.Namespace) -> dict[str, Any]:
@@ -21,8 +25,9 @@ def layered(args: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     """`job_fields`, and sentences on fields of the file that were not kept or that override an option."""
     given = {name: getattr(args, name) for name in OPTIONS}
     later = {name: value for name, value in given.items() if value is not None}
-    if args.init_mesh is not None:
-        later["init_mesh"] = str(args.init_mesh.expanduser().absolute())
+    later |= {
+        name: str(getattr(args, name).expanduser().absolute()) for name in PATHS if getattr(args, name) is not None
+    }
     if args.lora is not None:
         later["loras"] = [lora_field(text) for text in args.lora]
     recipe: dict[str, Any] = {} if args.steps is None else {"steps": args.steps}
@@ -49,7 +54,7 @@ def lora_field(text: str) -> dict[str, Any]:
 
 def refuse_beside_continue(args: argparse.Namespace) -> None:
     """JobError where an option was given that --continue cannot use."""
-    names = (*OPTIONS, "lora", "mix", "init_mesh", "job", "out", "overwrite")
+    names = (*OPTIONS, *PATHS, "lora", "mix", "job", "out", "overwrite")
     # Compared with `is`: a given 0 equals False.
     given = [name for name in names if getattr(args, name) is not None and getattr(args, name) is not False]
     if given:

@@ -8,6 +8,7 @@ Jacobian of the U-Net, as x has no gradient.  A rule that trains something takes
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, ClassVar, Generic, Literal, Protocol, TypeVar
 
@@ -37,7 +38,7 @@ class Score:
     """gradient (B,C,h,w) with respect to x, metrics to plot, and the two terms that the toy compares."""
 
     gradient: Tensor
-    metrics: dict[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, float | Tensor] = field(default_factory=dict)  # scalars; `numbers` fetches those of a card
     estimate: Tensor | None = None  # (B,C,h,w) the guided noise estimate
     control: Tensor | None = None  # (B,C,h,w) what the rule subtracts from it
 
@@ -91,7 +92,7 @@ class Batch:
         """(eps_hat, eps_y) of x_t (B,C,h,w), in one forward."""
         return guided(self.prior, x_t, self.t, self.conditions, scale)
 
-    def score(self, w: Weight, difference: Tensor, eps_hat: Tensor, control: Tensor, **more: float) -> Score:
+    def score(self, w: Weight, difference: Tensor, eps_hat: Tensor, control: Tensor, **more: float | Tensor) -> Score:
         """w(t) times the difference (B,C,h,w), with the curves of `scored`."""
         return scored(weight(w, *self.scales) * difference, eps_hat, control, **more)
 
@@ -144,17 +145,18 @@ def between(start: float, end: float, progress: float) -> float:
     return start + (end - start) * min(progress, 1.0)
 
 
-def correlation(a: Tensor, b: Tensor) -> float:
-    """Pearson's correlation of all entries of a and b, both of one shape."""
-    return float(torch.corrcoef(torch.stack([a.flatten(), b.flatten()]).float())[0, 1])
+def correlation(a: Tensor, b: Tensor) -> Tensor:
+    """Pearson's correlation of all entries of a and b, both of one shape: a scalar."""
+    a, b = (value.flatten().float() - value.float().mean() for value in (a, b))
+    return torch.nn.functional.cosine_similarity(a, b, dim=0)
 
 
-def scored(gradient: Tensor, eps_hat: Tensor, control: Tensor, **more: float) -> Score:
+def scored(gradient: Tensor, eps_hat: Tensor, control: Tensor, **more: float | Tensor) -> Score:
     """The gradient with the two metrics that every rule has, and `more`.
 
     "gradient_norm" is the mean over views; "corr" says how well the control variate, which the rule subtracts,
     follows the guided estimate eps_hat: the higher, the less noise is left in the gradient.
     """
-    norm = float(gradient.flatten(1).norm(dim=1).mean())
+    norm = gradient.flatten(1).norm(dim=1).mean()
     metrics = {"gradient_norm": norm, "corr": correlation(eps_hat, control), **more}
     return Score(gradient, metrics, eps_hat, control)

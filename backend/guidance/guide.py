@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from backend.priors.base import Condition, Prior, alpha_sigma
+from backend.tensors import onto
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Conditions:
 
 def noise_like(x: Tensor, generator: torch.Generator) -> Tensor:
     """Standard normal noise drawn on the generator's device, so that a seed means the same on every device."""
-    return torch.randn(x.shape, generator=generator, device=generator.device, dtype=x.dtype).to(x.device)
+    return onto(torch.randn(x.shape, generator=generator, device=generator.device, dtype=x.dtype), x.device)
 
 
 def noised(prior: Prior, x: Tensor, t: Tensor, eps: Tensor) -> Tensor:
@@ -91,7 +92,8 @@ def estimate_all(prior: Prior, x_t: Tensor, t: Tensor, conditions: Conditions, *
     towards = eps_y - eps_away
     direction = towards
     for eps_other, (_, weights) in zip(eps[2 : len(used)], conditions.perp, strict=True):
-        direction = direction + weights.to(towards).view(-1, 1, 1, 1) * _perpendicular(eps_other - eps_away, towards)
+        share = onto(weights, towards.device).to(towards.dtype).view(-1, 1, 1, 1)
+        direction = direction + share * _perpendicular(eps_other - eps_away, towards)
     more_eps = tuple(eps[len(used) :])
     return Estimates(eps_y, eps_away, direction, more_eps, x_t, alpha_sigma(prior, t), conditions.rescale)
 

@@ -49,9 +49,9 @@ def levels(t: int, steps: int, total: int) -> list[int]:
 
 def single_level(t: Tensor) -> int:
     """The one level that all views of t (B,) share."""
-    level = int(t[0])
-    assert bool((t == level).all()), "All views of a batch share one noise level."
-    return level
+    lowest, highest = torch.stack(t.aminmax()).tolist()  # asked for together: each question waits for the card
+    assert lowest == highest, "All views of a batch share one noise level."
+    return int(lowest)
 
 
 def estimate(prior: Prior, x_t: Tensor, level: int, conditions: Conditions, scale: float) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor
 from backend.guidance import adam_state
 from backend.guidance.base import Batch, Guidance, Options, Rule, Settings, Weighing
 from backend.priors.base import Twin
+from backend.tensors import onto
 
 PREFIX = "learned."
 
@@ -37,14 +38,14 @@ class Learned:
         self.parameters = dict(parameters)
         self.adam = torch.optim.Adam(self.parameters.values(), lr=learning_rate, fused=True)
 
-    def step(self, twin: Twin, loss: Tensor) -> float:
+    def step(self, twin: Twin, loss: Tensor) -> Tensor:
         """One step of Adam on a loss computed from one `twin.predict`; returns the loss before the step."""
         parameters = list(self.parameters.values())
         for parameter, gradient in zip(parameters, twin.gradients(loss, parameters), strict=True):
             parameter.grad = gradient
         adam_state.step(self.adam)
         self.adam.zero_grad()
-        return float(loss.detach())
+        return loss.detach()
 
     def saved(self) -> dict[str, Tensor]:
         """Copies of the tensors ("learned.<name>") and of Adam's moments ("adam.<i>.<key>")."""
@@ -88,6 +89,6 @@ def training_batch(batch: Batch, options: LearnedOptions) -> tuple[Tensor, Tenso
     low = min(int(options.learn_low * batch.total), batch.total - 1)
     high = max(int(options.learn_high * batch.total), low + 1)
     generator = batch.generator
-    t = torch.randint(low, high, (len(batch.x),), generator=generator, device=generator.device).to(batch.x.device)
+    t = onto(torch.randint(low, high, (len(batch.x),), generator=generator, device=generator.device), batch.x.device)
     eps = batch.noise()
     return batch.at(t).noised(eps), t, eps

@@ -71,7 +71,7 @@ class LoRARule(LearningRule[LoRAOptions]):
         self._begin(self.twin.parameters, self.options.learning_rate)
         return self.twin
 
-    def _learn(self, twin: Twin, batch: Batch) -> float:
+    def _learn(self, twin: Twin, batch: Batch) -> Tensor:
         """One training step; its loss."""
         assert self.learned is not None
         x_t, t, eps = training_batch(batch, self.options)

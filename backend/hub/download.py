@@ -15,7 +15,16 @@ from huggingface_hub.hf_api import ModelInfo
 from huggingface_hub.utils import tqdm
 
 from backend.hub.fetch import HubFile, Place, fetch
-from backend.hub.layout import INDEX, ModelError, missing_files, pipeline_of, wanted_files, without_weights
+from backend.hub.layout import (
+    INDEX,
+    UNUSED_PARTS,
+    Kinds,
+    ModelError,
+    missing_files,
+    pipeline_of,
+    wanted_files,
+    without_weights,
+)
 from backend.hub.progress import StoppedError, Tally
 from backend.hub.refusals import sentences
 from shared.models import DownloadProgress, size_text
@@ -25,7 +34,18 @@ ANSWERS_WITHIN = 10.0  # seconds for the hub's answer to what a model consists o
 SPARE = 50_000_000  # bytes that stay free on the disk: links, locks, and what other programs write meanwhile
 
 
-def cached(model: str) -> Path | None:
+def check(model: str, kinds: Kinds = UNUSED_PARTS) -> None:
+    """ModelError where a hub model cannot be had or is of another kind; nothing is downloaded but its index."""
+    with sentences(model):
+        try:
+            index = hf_hub_download(model, INDEX, local_files_only=True)
+        except (LocalEntryNotFoundError, EntryNotFoundError):
+            model_info(model, timeout=ANSWERS_WITHIN)  # fails at once where the download would try for half a minute
+            index = hf_hub_download(model, INDEX, tqdm_class=_NoBar)
+        pipeline_of(model, Path(index), kinds)
+
+
+def cached(model: str, kinds: Kinds = UNUSED_PARTS) -> Path | None:
     """The folder of a hub model that is whole in the cache; None if it is not, or only in part.
 
     Raises:
@@ -36,10 +56,10 @@ def cached(model: str) -> Path | None:
             folder = Path(hf_hub_download(model, INDEX, local_files_only=True)).parent
         except (LocalEntryNotFoundError, EntryNotFoundError):
             return None
-        return None if missing_files(folder, pipeline_of(model, folder / INDEX)[1]) else folder
+        return None if missing_files(folder, pipeline_of(model, folder / INDEX, kinds)[1]) else folder
 
 
-def download(model: str) -> Generator[DownloadProgress, None, Path]:
+def download(model: str, kinds: Kinds = UNUSED_PARTS) -> Generator[DownloadProgress, None, Path]:
     """Fetch what is missing of a model; yields its progress four times a second, returns its folder.
 
     Closing the generator stops the download at its next bytes, and keeps what has come.
@@ -48,7 +68,7 @@ def download(model: str) -> Generator[DownloadProgress, None, Path]:
         ModelError: there is no such model, or it cannot be had: one sentence.
         OSError: the disk refuses, by the system's own error.
     """
-    work = _Work(model)
+    work = _Work(model, kinds)
     thread = threading.Thread(target=work.run, daemon=True)
     thread.start()
     try:
@@ -69,26 +89,27 @@ class _Work:
     """What the thread does, and how it ended."""
 
     model: str
+    kinds: Kinds
     tally: Tally = field(default_factory=Tally)
     folder: Path | None = None
     error: Exception | None = None
 
     def run(self) -> None:
         try:
-            self.folder = _download(self.model, self.tally)
+            self.folder = _download(self.model, self.kinds, self.tally)
         except StoppedError:
             return
         except Exception as error:  # raised again by the thread that waits
             self.error = error
 
 
-def _download(model: str, tally: Tally) -> Path:
+def _download(model: str, kinds: Kinds, tally: Tally) -> Path:
     info = model_info(model, files_metadata=True, timeout=ANSWERS_WITHIN)
     assert info.sha is not None
     names = [sibling.rfilename for sibling in info.siblings or ()]
     # The index first: a model that cannot be used is refused before gigabytes are downloaded.
     index = Path(hf_hub_download(model, INDEX, revision=info.sha, tqdm_class=_NoBar))
-    parts = pipeline_of(model, index)[1]
+    parts = pipeline_of(model, index, kinds)[1]
     wanted = wanted_files(parts, names)
     if bare := without_weights(parts, wanted):
         raise ModelError(

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from backend.errors import UserError, reason
 
 INDEX, CARD = "model_index.json", "README.md"  # the card has the licence
-PIPELINES = "StableDiffusionPipeline, StableDiffusionXLPipeline, IFPipeline"
 
-# The supported pipelines, and their components that are not needed for distillation.
-UNUSED_PARTS: dict[str, dict[str, Any]] = {
+# The kinds of models that a caller takes: pipelines, and their components that are not needed.
+Kinds = Mapping[str, dict[str, Any]]
+UNUSED_PARTS: Kinds = {  # for distillation
     "StableDiffusionPipeline": {
         "safety_checker": None,
         "feature_extractor": None,
@@ -30,7 +31,10 @@ UNUSED_PARTS: dict[str, dict[str, Any]] = {
     },
 }
 
-NETWORKS = ("unet", "vae", "text_encoder", "text_encoder_2")
+START_SHAPES: Kinds = {"ShapEPipeline": {}}  # no priors: they make what a run starts from
+
+LEADING = ("unet", "prior")  # by whose variant diffusers loads the others; one of them is in every model
+NO_WEIGHTS = re.compile(r".*(Tokenizer(Fast)?|Scheduler|Processor|FeatureExtractor)")  # classes of parts without any
 # Weights as diffusers and transformers name them, whole or in shards, and the list of the shards.
 WEIGHTS = re.compile(r"(diffusion_pytorch_model|model)(?P<half>\.fp16)?(?P<shard>-\d{5}-of-\d{5})?\.safetensors")
 SHARDS = re.compile(r"(diffusion_pytorch_model|model)\.safetensors\.index(?P<half>\.fp16)?\.json")
@@ -41,7 +45,15 @@ class ModelError(UserError):
     """A model that cannot be used or fetched: one sentence that begins with its name and says what to do."""
 
 
-def pipeline_of(model: str | Path, index: Path) -> tuple[str, tuple[str, ...]]:
+@dataclass(frozen=True)
+class Part:
+    """A folder in a model's folder; a network has weights, others only settings."""
+
+    name: str
+    network: bool
+
+
+def pipeline_of(model: str | Path, index: Path, kinds: Kinds = UNUSED_PARTS) -> tuple[str, tuple[Part, ...]]:
     """The class of a model's pipeline, and its parts that are needed, from its model_index.json.
 
     Raises:
@@ -52,26 +64,27 @@ def pipeline_of(model: str | Path, index: Path) -> tuple[str, tuple[str, ...]]:
         name = content["_class_name"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f'"{model}" has a {index} that cannot be read ({reason(error)}): download it again') from error
-    if not isinstance(name, str) or name not in UNUSED_PARTS:
-        raise ModelError(f'"{model}" is a {name}: use a model of one of the kinds {PIPELINES}')
-    parts = [part for part, kind in content.items() if isinstance(kind, list) and kind[0] is not None]
-    return name, tuple(part for part in parts if part not in UNUSED_PARTS[name])
+    if not isinstance(name, str) or name not in kinds:
+        raise ModelError(f'"{model}" is a {name}: use a model of one of the kinds {", ".join(kinds)}')
+    classes = {part: kind[1] for part, kind in content.items() if isinstance(kind, list) and kind[0] is not None}
+    needed = {part: kind for part, kind in classes.items() if part not in kinds[name]}
+    return name, tuple(Part(part, not NO_WEIGHTS.fullmatch(str(kind))) for part, kind in needed.items())
 
 
-def wanted_files(parts: Iterable[str], names: Iterable[str]) -> list[str]:
+def wanted_files(parts: Iterable[Part], names: Iterable[str]) -> list[str]:
     """Of the files of a model on the hub, those that the parts need.
 
-    Weights are in half precision where the U-Net has them so: the other parts follow it, as far as they can, because
-    diffusers loads them by the U-Net's variant.  Weights that are not safetensors are never among them.
+    Weights are in half precision where the leading network has them so: the other parts follow it, as far as they can,
+    because diffusers loads them by its variant.  Weights that are not safetensors are never among them.
     """
     inside: dict[str, list[str]] = {}
     for name in names:
-        part, _, file = name.rpartition("/")
-        inside.setdefault(part, []).append(file)
-    half = any(_is_half(file) for file in inside.get("unet", ()))
+        folder, _, file = name.rpartition("/")
+        inside.setdefault(folder, []).append(file)
+    half = any(_is_half(file) for name in LEADING for file in inside.get(name, ()))
     wanted = [name for name in (INDEX, CARD) if name in inside.get("", ())]
     for part in parts:
-        wanted += [f"{part}/{file}" for file in _wanted_in_part(inside.get(part, []), half)]
+        wanted += [f"{part.name}/{file}" for file in _wanted_in_part(inside.get(part.name, []), half)]
     return wanted
 
 
@@ -87,30 +100,30 @@ def _is_half(file: str) -> bool:
     return match is not None and match["half"] is not None
 
 
-def without_weights(parts: Iterable[str], names: Iterable[str]) -> list[str]:
+def without_weights(parts: Iterable[Part], names: Iterable[str]) -> list[str]:
     """The networks among the parts that have no weights among these files."""
     files = [name.rpartition("/") for name in names]
     found = {part for part, _, file in files if WEIGHTS.fullmatch(file)}
-    return [part for part in parts if part in NETWORKS and part not in found]
+    return [part.name for part in parts if part.network and part.name not in found]
 
 
-def missing_files(folder: Path, parts: Iterable[str]) -> list[str]:
+def missing_files(folder: Path, parts: Iterable[Part]) -> list[str]:
     """What a folder lacks of these parts, as paths in it; nothing if the model is whole."""
-    return [lack for part in parts for lack in _missing_in_part(folder / part, part)]
+    return [lack for part in parts for lack in _missing_in_part(folder / part.name, part)]
 
 
-def _missing_in_part(folder: Path, part: str) -> list[str]:
+def _missing_in_part(folder: Path, part: Part) -> list[str]:
     names = {file.name for file in folder.iterdir() if file.is_file()} if folder.is_dir() else set()
-    if part not in NETWORKS:
-        return [] if names else [part]
-    lacks = [] if "config.json" in names else [f"{part}/config.json"]
+    if not part.network:
+        return [] if names else [part.name]
+    lacks = [] if "config.json" in names else [f"{part.name}/config.json"]
     matches = [match for name in names if (match := WEIGHTS.fullmatch(name))]
     if any(match["shard"] is None for match in matches):
         return lacks
     shards = _shards(folder, names)
     if shards is None:
-        return [*lacks, f"{part}/*.safetensors"]
-    return lacks + [f"{part}/{name}" for name in sorted(shards - names)]
+        return [*lacks, f"{part.name}/*.safetensors"]
+    return lacks + [f"{part.name}/{name}" for name in sorted(shards - names)]
 
 
 def _shards(folder: Path, names: set[str]) -> set[str] | None:

@@ -6,7 +6,7 @@ A job file may leave fields out: they take the recipe that is tuned for its obje
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import Meta
@@ -19,6 +19,10 @@ from backend.priors.kit import EMBEDDED
 from backend.priors.settings import LoRAFile
 
 PROMPT_LIMIT = 1000
+StartKind = Literal["sphere", "draft", "shap-e", "mesh", "job"]
+STARTS: tuple[str, ...] = get_args(StartKind)
+START_PRIORS = {"draft": EMBEDDED, "shap-e": "openai/shap-e"}
+START_SOURCES = {"mesh": "init_mesh", "job": "start_from"}  # the field that names what is started from
 
 
 class JobError(UserError):
@@ -35,8 +39,13 @@ class Job(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     loras: tuple[LoRAFile, ...] = ()  # fused into an image model, in this order
     seed: Annotated[int, Meta(ge=0, lt=2**62)] = 0
     quality: Quality = "normal"  # scales the recipe's steps and number of splats
+    # A grey ball; a draft of a kit, on which the run goes on; Shap-E's mesh; the init mesh; the splats of a job.
+    start: StartKind = "sphere"
+    start_prior: str = ""  # of a draft: embedded, or the folder of a kit; of Shap-E: a diffusers folder or hub id
+    start_from: str | None = None  # the folder of the job whose splats are the start
+    start_by_default: bool = False  # nobody chose the start: with another prior it is looked up again
     init_mesh: str | None = None
-    keep_shape: Annotated[float, Meta(ge=0, le=1)] = 0.0  # how closely the run keeps to the init mesh
+    keep_shape: Annotated[float, Meta(ge=0, le=1)] = 0.0  # how closely the run keeps to what it starts from
     device: str = "auto"  # auto, cpu, cuda, cuda:1, ..., mps
     recipe: Recipe = Recipe()
     # The settings of the recipe that the user chose; all others come from the tables.  Unset where that is not known.
@@ -48,11 +57,12 @@ def make_job(fields: dict[str, Any]) -> Job:
 
     Raises JobError with the field's name: unknown keys, wrong types, values out of range, an empty prompt.
     """
-    for name, choices in (("objective", tuple(RULES)), ("quality", QUALITIES)):
+    for name, choices in (("objective", tuple(RULES)), ("quality", QUALITIES), ("start", STARTS)):
         if name in fields and fields[name] not in choices:
             raise JobError(f"{name}: {fields[name]!r} is not one of {', '.join(choices)}.")
     given = _convert({key: value for key, value in fields.items() if key != "recipe"})
-    keep_shape = given.keep_shape if given.init_mesh else 0.0
+    fields = fields | _start(given, said="start" in fields)
+    keep_shape = 0.0 if fields["start"] == "sphere" else given.keep_shape
     recipe = fields.get("recipe", {})
     if isinstance(recipe, dict):
         defaults = default_recipe(given.objective, given.prior, given.quality, keep_shape)
@@ -62,6 +72,21 @@ def make_job(fields: dict[str, Any]) -> Job:
     if job.negative_prompt:
         _check_prompt("negative_prompt", job.negative_prompt)
     return job
+
+
+def _start(given: Job, said: bool) -> dict[str, Any]:
+    """The fields about the start, complete; JobError where they contradict each other."""
+    sources = {start: getattr(given, name) for start, name in START_SOURCES.items() if getattr(given, name)}
+    start = given.start if said else next(iter(sources), "sphere")
+    for other in sources.keys() - {start}:
+        raise JobError(f"{START_SOURCES[other]}: a run starts from one thing; leave this out, or have start: {other}.")
+    if start in START_SOURCES and start not in sources:
+        raise JobError(f"start: to start from a {start}, name it with {START_SOURCES[start]}.")
+    if given.start_prior and start not in START_PRIORS:
+        raise JobError("start_prior: is of no use here; have start: draft or start: shap-e beside it.")
+    by_default = given.start_by_default if said else not sources
+    prior = given.start_prior or START_PRIORS.get(start, "")
+    return {"start": start, "start_prior": prior, "start_by_default": by_default}
 
 
 def is_complete(recipe: Any) -> bool:

@@ -3,7 +3,7 @@
 A run's job file holds every setting, so that it gives the same run again.  Those that the user chose are in its `said`;
 all others come from the tables for its objective, prior, quality and so on, and are looked up again where one of these
 changes.  Chosen settings stay: a number of steps overrides a quality.  But the options of one objective are dropped
-when another objective is chosen.
+when another objective is chosen, and what the file says of the start when another start is chosen.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ from backend.job.tuning import QUALITIES, default_recipe
 
 Fields = dict[str, Any]
 Path = tuple[str, ...]
-CHOICES = ("objective", "prior", "quality", "keep_shape", "init_mesh")  # the keys of the tables of recipes
+# The keys of the tables of recipes.
+CHOICES = ("objective", "prior", "quality", "keep_shape", "init_mesh", "start", "start_from")
+START = ("start", "start_from", "init_mesh")  # what chooses a start
+ABOUT_START = (*START, "start_prior", "start_by_default")
 
 
 def over(file: Fields, later: Fields) -> tuple[Fields, list[str]]:
@@ -26,6 +29,7 @@ def over(file: Fields, later: Fields) -> tuple[Fields, list[str]]:
     recipe = later.get("recipe", {})
     before = {name: file.get(name, _default(name)) for name in CHOICES}
     chosen = {name: later[name] for name in CHOICES if name in later}
+    file = _without_old_start(file, later, chosen.get("prior", before["prior"]) != before["prior"])
     if all(before[name] == value for name, value in chosen.items()) or not isinstance(file.get("recipe", {}), dict):
         return _merged(file, later, file.get("recipe", {}), file.get("said"), recipe), []
     kept = chosen_settings(file)
@@ -35,6 +39,16 @@ def over(file: Fields, later: Fields) -> tuple[Fields, list[str]]:
         notes.append(f"Dropped from the job file: {options}, set for {before['objective']}.")
         kept = {name: value for name, value in kept.items() if name != "options"}
     return _merged(file, later, kept, kept, recipe), notes
+
+
+def _without_old_start(file: Fields, later: Fields, other_prior: bool) -> Fields:
+    """The file without what it says of the start, where another is chosen or the default was for another prior."""
+    dropped: tuple[str, ...] = ()
+    if any(name in later for name in START) or (other_prior and file.get("start_by_default")):
+        dropped = ABOUT_START
+    elif "start_prior" in later:
+        dropped = ("start_by_default",)
+    return {name: value for name, value in file.items() if name not in dropped}
 
 
 def _kept(said: Fields, recipe: Any, before: Fields, chosen: Fields) -> Iterator[str]:
@@ -76,7 +90,8 @@ def _default(name: str) -> Any:
 
 def _tuned(choice: Fields) -> Fields:
     """The tables' recipe; an invalid choice is refused elsewhere, by name."""
-    keep = choice["keep_shape"] if choice["init_mesh"] and isinstance(choice["keep_shape"], int | float) else 0.0
+    shaped = choice["init_mesh"] or choice["start_from"] or choice["start"] != "sphere"
+    keep = choice["keep_shape"] if shaped and isinstance(choice["keep_shape"], int | float) else 0.0
     quality = choice["quality"] if choice["quality"] in QUALITIES else _default("quality")
     recipe = default_recipe(str(choice["objective"]), str(choice["prior"]), quality, keep)
     found: Fields = msgspec.json.decode(msgspec.json.encode(recipe))

@@ -14,10 +14,12 @@ from huggingface_hub import constants
 from backend.errors import UserError
 from backend.hub.bar import bar
 from backend.hub.download import cached, download
+from backend.hub.layout import START_SHAPES, UNUSED_PARTS
 from backend.terminal import STOPPED, own_command, pasteable, say, stop_key
 from shared.models import Done, DownloadProgress, Failed, ModelsLine, Stopped
 
 BAD_INPUT = 2
+KINDS = {**UNUSED_PARTS, **START_SHAPES}
 
 
 Show = Callable[[DownloadProgress], None]
@@ -29,7 +31,7 @@ def download_model(model: str, as_json: bool) -> int:
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # its warnings are about what we do again
     with stop_key() as pressed:
         try:
-            folder = cached(model) or _run(model, pressed, as_json)
+            folder = cached(model, KINDS) or _run(model, pressed, as_json)
         except UserError as error:
             if not as_json:
                 raise
@@ -47,7 +49,7 @@ def download_model(model: str, as_json: bool) -> int:
 
 def _run(model: str, pressed: list[float], as_json: bool) -> Path | None:
     """Download until the end or the stop key; the folder, or None if it was stopped."""
-    events = download(model)
+    events = download(model, KINDS)
     with _lines() if as_json else bar(model) as show:
         while not pressed:
             try:

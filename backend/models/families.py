@@ -17,7 +17,7 @@ CARD_FAMILIES: dict[str, Family] = {
     "SDXL": "sdxl",
     "IF": "if",
 }
-CLASSES = {"StableDiffusionXLPipeline": "SDXL", "IFPipeline": "IF"}
+CLASSES = {"StableDiffusionXLPipeline": "SDXL", "IFPipeline": "IF", "ShapEPipeline": "Shap-E"}
 TOKENS_OF_SD_1, TOKENS_OF_SD_2 = 768, 1024  # the numbers of a token of the text
 
 

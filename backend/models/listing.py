@@ -9,7 +9,7 @@ from huggingface_hub import constants, scan_cache_dir
 from huggingface_hub.errors import CacheNotFound
 from huggingface_hub.repocard import metadata_load
 
-from backend.hub.layout import CARD, INDEX, ModelError, missing_files, pipeline_of
+from backend.hub.layout import CARD, INDEX, START_SHAPES, UNUSED_PARTS, ModelError, missing_files, pipeline_of
 from backend.hub.suggested import LICENCES, SUGGESTED
 from backend.models.families import CARD_FAMILIES, card_family_of_folder, family_of_folder
 from backend.models.fitting import fit, this_card
@@ -84,7 +84,10 @@ def _on_disk(path: Path, card: Card | None) -> Model:
 def _folder_model(folder: Path, name: str, source: Source, size: int, card: Card | None) -> Model:
     problem, lacks = "", ["everything"]
     try:
-        lacks = missing_files(folder, pipeline_of(name, folder / INDEX)[1])
+        pipeline, parts = pipeline_of(name, folder / INDEX, {**UNUSED_PARTS, **START_SHAPES})
+        lacks = missing_files(folder, parts)
+        if pipeline in START_SHAPES:
+            problem = f"{name} makes shapes to start from, and is no prior."
         if lacks:
             problem = f"{name} lacks {lacks[0]}{' and more' if lacks[1:] else ''}: download it again, which goes on."
     except ModelError as error:

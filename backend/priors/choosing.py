@@ -31,6 +31,10 @@ PEOPLE = kinds("person")
 SKIN = frozenset(["black", "white", "brown"])  # for people these are not dyes
 
 
+class UnknownThingError(PriorError):
+    """A prompt for which a kit has no object."""
+
+
 @dataclass(frozen=True)
 class Choice:
     """The objects for a prompt."""
@@ -64,19 +68,19 @@ class Chooser:
         """Objects for a prompt, without those that the negative prompt names.
 
         Raises:
-            PriorError: nothing was understood (similar names are suggested), or nothing is left.
+            UnknownThingError: nothing was understood (similar names are suggested), or nothing is left.
         """
         parsed = parse_prompt(prompt, self._vocabulary)
         if parsed is None:
             names = ", ".join(self.naming.suggest(prompt, self.table))
-            raise PriorError(f'prompt "{_short(prompt)}" names nothing that the prior knows: try one of {names}')
+            raise UnknownThingError(f'prompt "{_short(prompt)}" names nothing that the prior knows: try one of {names}')
         draft = Draft(parsed, self.naming.headed(parsed.roots).astype(np.float32))
         self._describe(draft)
         self._specify(draft)
         self._colour(draft)
         self._remove(draft, negative)
         if not draft.chosen.any():
-            raise PriorError(
+            raise UnknownThingError(
                 f'negative prompt "{_short(negative)}" removes all objects for "{_short(prompt)}": make it shorter'
             )
         draft.keep(draft.weights >= FAINT * draft.weights.max())

@@ -74,7 +74,7 @@ class StableDiffusion:
         We take the mode of the VAE's Gaussian.  Its standard deviation is far below the noise that is added next, so
         sampling would only make runs differ.
         """
-        x = pixels(images.to(self.device), self.image_size)
+        x = pixels(images, self.image_size)
         if self.vae is None:
             return x
         return torch.cat([self._encode_view(view) for view in torch.split(x, 1)])

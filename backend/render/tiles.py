@@ -55,7 +55,8 @@ def tile_lists(means2d: Tensor, half: Tensor, depths: Tensor, width: int, height
     drawn = (half > 0).all(-1, keepdim=True)
     middle = torch.where(drawn, means2d, 0.0)
     low = ((middle - half) / TILE).floor().long().clamp(min=0)
-    high = torch.minimum(((middle + half) / TILE).floor().long() + 1, low.new_tensor([across, down]))
+    beyond = ((middle + half) / TILE).floor().long() + 1
+    high = torch.stack([beyond[..., 0].clamp(max=across), beyond[..., 1].clamp(max=down)], -1)
     span = torch.where(drawn, (high - low).clamp(min=0), 0)
     counts = span.prod(-1).flatten()
     ends = counts.cumsum(0)

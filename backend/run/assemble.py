@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from operator import attrgetter
 from pathlib import Path
@@ -18,6 +19,7 @@ from backend.job.tuning import default_recipe
 from backend.priors.base import Counted, Prior
 from backend.priors.catalogue import Catalogue, CataloguePrior
 from backend.priors.kit import INDEX, SHIPPED, kit_folder
+from backend.run.devices import splats_device
 from backend.run.distill import MOST_HALVINGS, Run
 from backend.run.large_prior import load_large_prior
 from backend.run.prompts import Prompts
@@ -30,6 +32,15 @@ if TYPE_CHECKING:  # imported when a job needs it, as it brings diffusers
     pass
 
 PLACEHOLDERS = 16  # splats, replaced by those of a checkpoint
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a run starts from."""
+
+    splats: Splats  # in the unit ball, Z up
+    to_scene: torch.Tensor  # 4x4, from the unit ball to its place in the world
+    generator: torch.Generator  # the run's, as it is once the splats are made
 
 
 def make_objective(name: str, options: dict[str, Any]) -> Objective:
@@ -59,8 +70,11 @@ def load_prior(job: Job, device: torch.device) -> tuple[Prior, list[str]]:
     folder = kit_folder(job.prior)
     if folder is None:
         large = load_large_prior(job.prior, device, job.loras)
-        return large, large.notes + unused_settings(job, ["catalogue"], "this prior is not a kit of objects")
+        ignored = [] if job.start == "draft" else ["catalogue"]  # a draft uses it
+        return large, [*large.notes, *unused_settings(job, ignored, "this prior is not a kit of objects")]
     settings = job.recipe.catalogue
+    if device.type == "mps":  # it lacks operations that a kit's score needs, and a kit is quick enough on the CPU
+        device = torch.device("cpu")
     prior = CataloguePrior(open_kit(folder), job.prompt, job.negative_prompt, settings, job.seed, device=device)
     ignored = ["backgrounds", "cameras.fov", "cameras.framing"]
     notes = unused_settings(job, ignored, "this prior has its own cameras and no backgrounds")
@@ -82,20 +96,21 @@ def start_generator(job: Job, generator: torch.Generator) -> torch.Generator:
     return generator if seed is None else torch.Generator().manual_seed(seed)
 
 
-def initial_splats(
-    job: Job, generator: torch.Generator, warn: Callable[[str], None] = lambda _: None
-) -> tuple[Splats, torch.Tensor]:
-    """The splats that the run starts from, and the 4x4 transform from the unit ball to their place in the world, Z up.
-
-    `warn` gets a sentence for each part of the initial mesh that could not be used.
-    """
-    settings = job.recipe.splats
+def plain_start(job: Job, warn: Callable[[str], None] = lambda _: None) -> Start:
+    """The job's initial mesh, or a grey ball.  `warn` gets a sentence for each part of the mesh that was not used."""
+    settings, generator = job.recipe.splats, torch.Generator().manual_seed(job.seed)
+    drawn = start_generator(job, generator)
     if job.init_mesh:
-        return from_mesh(job.init_mesh, settings.initial_count, generator, warn, settings.cap_max)
+        return Start(*from_mesh(job.init_mesh, settings.initial_count, drawn, warn, settings.cap_max), generator)
     shape, opacity = settings.initial_shape, settings.initial_opacity
-    return sphere(settings.initial_count, settings.initial_radius, generator, shape=shape, opacity=opacity), torch.eye(
-        4
-    )
+    ball = sphere(settings.initial_count, settings.initial_radius, drawn, shape=shape, opacity=opacity)
+    return Start(ball, torch.eye(4), generator)
+
+
+def placeholder_start(job: Job, to_scene: torch.Tensor) -> Start:
+    """A few splats that those of a checkpoint replace."""
+    generator = torch.Generator().manual_seed(job.seed)
+    return Start(sphere(PLACEHOLDERS, 1.0, generator), to_scene, generator)
 
 
 def assemble_picture(job: Job, prior: Prior, device: torch.device, rate: float) -> tuple[Run, ImageScene]:
@@ -108,27 +123,12 @@ def assemble_picture(job: Job, prior: Prior, device: torch.device, rate: float) 
     return Run(scene, counted, objective, prompts, recipe, generator, halved=MOST_HALVINGS), scene
 
 
-def assemble(
-    job: Job,
-    prior: Prior,
-    device: torch.device,
-    warn: Callable[[str], None] = lambda _: None,
-    to_scene: torch.Tensor | None = None,
-) -> tuple[Run, torch.Tensor]:
-    """Everything that `distill` needs, at step 0; and the 4x4 transform from the unit ball to the initial mesh's place.
-
-    `warn` gets a sentence for each part of the initial mesh that could not be used.  A run that is resumed passes its
-    `to_scene`, and gets placeholders for the splats of its checkpoint.
-    """
-    recipe = job.recipe
+def assemble(job: Job, prior: Prior, device: torch.device, start: Start | None = None) -> Run:
+    """Everything that `distill` needs, at step 0; without a start, from the job's initial mesh or a grey ball."""
+    recipe, counted = job.recipe, Counted(prior)
+    start = start or plain_start(job)
     objective = make_objective(job.objective, recipe.options)
-    generator = torch.Generator().manual_seed(job.seed)
-    if to_scene is None:
-        splats, to_scene = initial_splats(job, start_generator(job, generator), warn)
-    else:
-        splats = sphere(PLACEHOLDERS, 1.0, generator)
-    counted = Counted(prior)
     wording = (job.prompt, job.negative_prompt, recipe.view_prompts, recipe.perp_neg, recipe.guidance_rescale)
     prompts = Prompts(counted, *wording)
-    scene = SplatScene(splats, recipe.splats, recipe.steps, device)
-    return Run(scene, counted, objective, prompts, recipe, generator), to_scene
+    scene = SplatScene(start.splats, recipe.splats, recipe.steps, splats_device(device)[0])
+    return Run(scene, counted, objective, prompts, recipe, start.generator)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 import torch
@@ -30,9 +31,16 @@ def credit_line(credit: Credit) -> str:
     return f"{credit.title or credit.name}{by}{licence}, {share} %"
 
 
-def copyright_of(found: Sequence[Credit]) -> str:
+def start_line(credit: Credit) -> str:
+    """One object of which the start was made, from which the run went on with another prior."""
+    return f"Started from {credit_line(credit)}"
+
+
+def copyright_of(found: Sequence[Credit], started_from: Sequence[Credit] = ()) -> str:
     """All lines in one, for a file's metadata."""
-    return "Made of parts of: " + "; ".join(map(credit_line, found)) if found else ""
+    made = "Made of parts of: " + "; ".join(map(credit_line, found)) if found else ""
+    start = "Started from: " + "; ".join(map(credit_line, started_from)) if started_from else ""
+    return ". ".join(filter(None, (made, start)))
 
 
 def credits_of(prior: Prior, splats: Splats) -> list[Credit]:
@@ -50,15 +58,26 @@ def encoded_views(prior: CataloguePrior, splats: Splats, side: int = SIDE) -> Te
     return torch.cat(views)
 
 
+class _StartedFrom(msgspec.Struct, frozen=True):
+    credits: tuple[Credit, ...] = ()
+
+
 class _Metrics(msgspec.Struct, frozen=True):
     credits: tuple[Credit, ...] = ()
+    started_from: _StartedFrom = _StartedFrom()
+
+
+def credits_in(started_from: dict[str, Any] | None) -> tuple[Credit, ...]:
+    """The objects that a start was made of."""
+    return msgspec.convert(started_from or {}, _StartedFrom).credits
 
 
 def credits(folder: JobFolder) -> tuple[str, ...]:
     """The credit lines of a job's metrics.json; empty without results, or where the prior names no objects."""
     file = folder / "metrics.json"
     try:
-        return tuple(credit_line(credit) for credit in msgspec.json.decode(file.read_bytes(), type=_Metrics).credits)
+        known = msgspec.json.decode(file.read_bytes(), type=_Metrics)
+        return (*map(credit_line, known.credits), *map(start_line, known.started_from.credits))
     except FileNotFoundError:
         return ()
     except (OSError, msgspec.MsgspecError):

@@ -11,12 +11,18 @@ from typing import Any
 import msgspec
 import torch
 
+from backend.cameras import orbit
 from backend.cards import CUDAS, Card, ask, numbers, this_processor, why_none_fits
 from backend.job.job import JobError
 from backend.render.by_gsplat import gsplat_is_built
+from backend.scenes.initial import sphere
+from backend.scenes.optimised import SplatScene
+from backend.scenes.settings import SplatSettings
 from backend.terminal import CHECKOUT
 
 CHOICES = "use auto, cpu, cuda or mps"
+NEEDED = "cuda-core, and the CUDA libraries that torch for CUDA brings"
+MENDS = "Run python build.py setup, which brings what its renderer needs."
 HIDDEN = ("", "-1")  # in CUDA_VISIBLE_DEVICES: the user wants no card to be seen
 
 
@@ -43,11 +49,24 @@ def unused_card(name: str = "auto") -> list[str]:
     return [why] if name == "auto" and (why := _why_not_the_card()) else []
 
 
+def splats_device(device: torch.device) -> tuple[torch.device, list[str]]:
+    """Where splats are drawn beside a prior on a device: there, or on the CPU, and then a sentence that says why."""
+    if device.type == "cpu":
+        return device, []
+    why = "there is no renderer for this kind of card" if device.type != "cuda" else _renderer_fails(device)
+    if not why:
+        return device, []
+    mend = ""
+    if device.type == "cuda" and not torch.version.hip:
+        mend = f"  {MENDS}" if CHECKOUT else f"  Install {NEEDED}."
+    return torch.device("cpu"), [f"The splats are drawn on the CPU, only the prior works on the card: {why}.{mend}"]
+
+
 def renderer(device: torch.device) -> str:
-    """What draws the splats there, in words."""
-    if device.type == "cuda":
-        return "gsplat, which is built" if gsplat_is_built() else "own kernels on the card, which need no compiler"
-    return "own kernel on the CPU"
+    """What draws the splats of a run on a device, in words."""
+    if splats_device(device)[0].type == "cpu":
+        return "own kernel on the CPU"
+    return "gsplat, which is built" if gsplat_is_built() else "own kernels on the card, which need no compiler"
 
 
 def has_code_for(capability: tuple[int, int], built_for: list[str]) -> bool:
@@ -130,7 +149,7 @@ def report() -> str:
         "cuda": torch.version.cuda,
         "device": str(device),
         "renderer": renderer(device),
-        "kernels": _kernels_fail(device),
+        "kernels": "" if device.type == "cpu" else _renderer_fails(device),
         "unused": unused_card(),
         "mps": torch.backends.mps.is_available(),
         "cards": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
@@ -138,14 +157,13 @@ def report() -> str:
     return msgspec.json.encode(found).decode()
 
 
-def _kernels_fail(device: torch.device) -> str:
-    """Why our kernels cannot be built for this card; empty where they can, or are not used."""
-    if device.type != "cuda" or gsplat_is_built():
-        return ""
+@cache
+def _renderer_fails(device: torch.device) -> str:
+    """Why splats cannot be drawn on a card: found out by drawing some, and asked once a process.  Empty if they can."""
     try:
-        from backend.render.card import compiled
-
-        compiled("{}{}".format(*torch.cuda.get_device_capability(device)))
-    except Exception as error:
-        return f"{type(error).__name__}: {error}"
+        scene = SplatScene(sphere(16, 0.5, torch.Generator()), SplatSettings(), 1, device)
+        scene.render(orbit(1), 32, 32, torch.ones(1, 3)).rgb.sum().backward()  # type: ignore[no-untyped-call]
+        torch.cuda.synchronize(device)
+    except Exception as error:  # a missing library, a compiler's message, a driver's refusal
+        return f"{type(error).__name__}: {error}".splitlines()[0].rstrip(".")
     return ""

@@ -2,6 +2,7 @@
 
     cameras -> render -> encode -> gradient of the objective -> backward -> optimiser, growth -> events
 
+The prior may be on another device than the scene: pictures go there, and their gradient comes back.
 The loop is a generator: whoever drives it shows, stores or sends the events, and stops by not asking for
 the next one.  Everything the next step depends on is in `Run.state_dict()`.
 """
@@ -25,6 +26,7 @@ from backend.run.memory import is_out_of_memory
 from backend.run.prompts import Prompts
 from backend.scenes.base import Render, Scene
 from backend.state import below
+from backend.tensors import numbers, onto
 
 MAX_ATTEMPTS = 10  # at one step, before the run is given up
 MOST_HALVINGS = 2  # of the views, where memory runs out
@@ -151,12 +153,12 @@ def distill(run: Run, until: int, show_every: int = 0) -> Iterator[Event]:
         run.timings.record("optimiser")
         run.step += 1
         left = (time.monotonic() - began) / (run.step - start) * (until - run.step)
-        yield StepDone(run.step, until, left, metrics)
+        yield StepDone(run.step, until, left, numbers(metrics))
         if show_every and (run.step % show_every == 0 or run.step == until):
             yield from show(run)
 
 
-def take_gradient(run: Run) -> tuple[Render, dict[str, float]]:
+def take_gradient(run: Run) -> tuple[Render, dict[str, float | Tensor]]:
     """One step as far as the gradient, which is then in the scene's parameters; the render, and what to report."""
     recipe, timings = run.recipe, run.timings
     progress = min(run.step / recipe.steps, 1.0)
@@ -165,13 +167,13 @@ def take_gradient(run: Run) -> tuple[Render, dict[str, float]]:
     timings.record("")
     render = run.scene.render(cameras, side, side, draw_backgrounds(run))
     timings.record("render")
-    x = run.prior.encode(render.picture(run.prior.channels))
+    x = run.prior.encode(onto(render.picture(run.prior.channels), run.prior.device))
     timings.record("encode")
     t = sample_t(recipe.timesteps, progress, len(run.prior.alphas_cumprod), run.views, run.generator)
     conditions = run.prompts.conditions(cameras)
-    score = run.objective.gradient(Batch(run.prior, x.detach(), t.to(x.device), conditions, progress, run.generator))
+    score = run.objective.gradient(Batch(run.prior, x.detach(), onto(t, x.device), conditions, progress, run.generator))
     timings.record("objective")
-    loss = (score.gradient * x).sum() / len(x) + run.scene.regulariser(render)
+    loss = (score.gradient * x).sum() / len(x) + onto(run.scene.regulariser(render), x.device)
     loss.backward()  # type: ignore[no-untyped-call]
     timings.record("backward")
     return render, {"t": float(t[0]), **score.metrics}

@@ -21,6 +21,16 @@ class StepDone:
 
 
 @dataclass(frozen=True)
+class DraftStep:
+    """After each step of the draft that a run starts from; the steps of the run itself follow."""
+
+    step: int
+    of: int
+    seconds_left: float
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Preview:
     """A picture (H,W,3) uint8 of the object at this step."""
 
@@ -50,4 +60,4 @@ class ResultReady:
     what: str
 
 
-Event = StepDone | Preview | Snapshot | Warning | ResultReady
+Event = StepDone | DraftStep | Preview | Snapshot | Warning | ResultReady

@@ -1,6 +1,6 @@
 """A job's folder: everything that is known of a run, on disk.
 
-    job.json  events.jsonl  checkpoint.safetensors                      while it runs
+    job.json  events.jsonl  checkpoint.safetensors  start.json          while it runs
     splats.ply  mesh.glb  turntable.png  turntable.webp  metrics.json   when it is done
 
 Splats and mesh are placed where the initial mesh was, in Blender's axes; those of a server's job are in the unit ball.
@@ -26,16 +26,18 @@ from torch import Tensor
 
 from backend.files import replacing
 from backend.job.job import Job, JobError, make_job, read_job
-from backend.run.events import Event, StepDone, Warning
+from backend.run.events import DraftStep, Event, StepDone, Warning
 from backend.scenes.ply import read_ply
 from backend.scenes.splats import Splats
 from shared.existing_files import rename_existing
 
 DERIVED = ("mesh.glb", "turntable.png", "turntable.webp", "metrics.json")  # from the splats
 EVALUATION = ("evaluation.json", "evaluation.npz")  # written by `evaluate`
-FILES = ("job.json", "events.jsonl", "checkpoint.safetensors", "splats.ply", *DERIVED, *EVALUATION)
+START = "start.json"  # what the run started from, where that was neither a grey ball nor a mesh
+FILES = ("job.json", "events.jsonl", "checkpoint.safetensors", START, "splats.ply", *DERIVED, *EVALUATION)
 SCENE = "scene.blend"  # the user may have edited it
 SERVER_STATE = "state.json"  # only in the folders of a server's jobs
+KINDS: dict[type, str] = {StepDone: "progress", DraftStep: "draft", Warning: "warning"}  # of the events that are logged
 
 
 class Placing(msgspec.Struct, frozen=True):
@@ -93,10 +95,16 @@ class JobFolder:
 
         Raises ExportError, OSError or a MsgspecError where a file cannot be read.
         """
-        splats = read_ply(self / "splats.ply")
-        file = self / "metrics.json"
-        placing = msgspec.json.decode(file.read_bytes(), type=Placing) if file.exists() else Placing()
+        splats, placing = read_ply(self / "splats.ply"), self.placing()
         return splats.placed(torch.linalg.inv(torch.tensor(placing.to_scene))) if placing.placed else splats
+
+    def placing(self) -> Placing:
+        """Where the results stand: from metrics.json or, before there is one, from the checkpoint."""
+        if (self / "metrics.json").exists():
+            return msgspec.json.decode((self / "metrics.json").read_bytes(), type=Placing)
+        if not (self / "checkpoint.safetensors").exists():
+            return Placing()
+        return Placing(to_scene=self.load()["to_scene"].tolist(), placed=not self.served)
 
     def job(self) -> Job:
         """The job of a run that is to be continued."""
@@ -106,8 +114,7 @@ class JobFolder:
 
     def log(self, event: Event) -> None:
         """One line of events.jsonl; pictures and splats are not logged."""
-        if isinstance(event, StepDone | Warning):
-            kind = "warning" if isinstance(event, Warning) else "progress"
+        if (kind := KINDS.get(type(event))) is not None:
             row = {"event": kind, "time": round(time.time(), 3), **asdict(event)}
             with (self / "events.jsonl").open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
@@ -136,6 +143,16 @@ class JobFolder:
             if value.is_floating_point() and not bool(torch.isfinite(value).all()):
                 raise JobError(f"continue: {file} has NaN or infinite numbers in {key}; start the run again.")
         return state
+
+    def write_start(self, started_from: dict[str, Any]) -> None:
+        """Write start.json."""
+        with replacing(self / START) as file:
+            file.write_text(json.dumps(started_from, indent=2) + "\n", encoding="utf-8")
+
+    def started_from(self) -> dict[str, Any] | None:
+        """What the run started from; None where that was a grey ball or a mesh."""
+        file = self / START
+        return read_job(file, "continue") if file.exists() else None
 
     def write_metrics(self, metrics: dict[str, Any]) -> None:
         """Write metrics.json."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from backend.hub.layout import START_SHAPES
 from backend.hub.suggested import SUGGESTED
 from backend.job.job import Job
 from backend.models.families import CARD_FAMILIES
@@ -29,16 +30,19 @@ _loaded: dict[Hashable, StableDiffusion] = {}  # one at most
 
 
 def fetch_prior(job: Job) -> Iterator[DownloadProgress]:
-    """Download the job's model if it is one of the hub and not here; its progress, until it is here or closed.
+    """Download the job's models that are on the hub and not here; the progress, until they are here or it is closed.
 
     Raises:
         UserError: the model cannot be had, the card is too small for it, or the job's device does not exist.
     """
-    if kit_folder(job.prior) is None:
-        from backend.priors.model_folder import fetch_model
+    from backend.priors.model_folder import fetch_model
 
-        _refuse_what_cannot_fit(job.prior, choose_device(job.device))  # before it costs anything
+    device = choose_device(job.device)  # refused before anything is downloaded
+    if kit_folder(job.prior) is None:
+        _refuse_what_cannot_fit(job.prior, device)
         yield from fetch_model(job.prior)
+    if job.start == "shap-e":
+        yield from fetch_model(job.start_prior, START_SHAPES)
 
 
 def _refuse_what_cannot_fit(name: str, device: torch.device) -> None:

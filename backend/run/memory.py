@@ -43,13 +43,19 @@ def memory_advice(job: Job | None = None) -> str:
     return f"Out of memory: close other programs, or use a smaller prior or {fewer}."
 
 
-def views_that_fit(prior: Prior, views: int) -> int:
-    """How many of the wanted views a step fit onto the card with a prior that is loaded: at least one."""
+def views_that_fit(prior: Prior, views: int) -> tuple[int, list[str]]:
+    """How many of the wanted views a step fit onto the card beside a prior, at least one; a sentence if not all."""
     family: Family | None = getattr(prior, "family", None)
     if family is None or prior.device.type != "cuda":
-        return views
-    fitting = most_views(family, int(free_bytes(prior.device)) + prior.weight_bytes)  # type: ignore[attr-defined]
-    return min(views, max(fitting, 1))
+        return views, []
+    room = most_views(family, int(free_bytes(prior.device)) + prior.weight_bytes)  # type: ignore[attr-defined]
+    fitting = min(views, max(room, 1))
+    if fitting == views:
+        return views, []
+    return fitting, [
+        f"The graphics card has room for {fitting} of the {views} views a step, so the run takes longer to settle: "
+        "close other programs that use the card, or take a smaller model."
+    ]
 
 
 def stay_on_the_card(device: torch.device) -> None:

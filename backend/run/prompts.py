@@ -16,6 +16,7 @@ from torch import Tensor
 from backend.cameras import OVERHEAD, Cameras, half_turn, view_word
 from backend.guidance.guide import Conditions
 from backend.priors.base import Condition, Prior
+from backend.tensors import onto
 
 
 class Prompts:
@@ -99,4 +100,4 @@ def _joined(join: Callable[[Tensor, Tensor], Tensor], one: Condition, other: Con
 
 def _rows(values: Tensor, like: Tensor) -> Tensor:
     """(B,) as (B,1,...), with the dimensions, device and precision of another tensor."""
-    return values.to(like).view(-1, *[1] * (like.dim() - 1))
+    return onto(values, like.device).to(like.dtype).view(-1, *[1] * (like.dim() - 1))

@@ -2,6 +2,8 @@
 
 Call `Session.begin` or `Session.resume`, then `steps`, `save` and `results`.  Steps and results are generators: the
 caller shows or sends their events, and stops by not asking for the next one.
+
+A job that starts from a draft takes the draft's steps before its own step 0, and loads its prior only then.
 """
 
 from __future__ import annotations
@@ -20,53 +22,86 @@ from backend.export.texture import bake, unwrap, write_glb
 from backend.export.turntable import turntable_png, turntable_webp
 from backend.files import replacing
 from backend.job.job import Job
-from backend.priors.base import Prior
-from backend.run.assemble import assemble, load_prior
-from backend.run.credits import copyright_of, credits_of
-from backend.run.devices import choose_device, unused_card
-from backend.run.distill import distill, show
-from backend.run.events import Event, ResultReady, StepDone, Warning
+from backend.priors.choosing import UnknownThingError
+from backend.run.assemble import Start, assemble, load_prior, make_objective, placeholder_start, plain_start
+from backend.run.credits import copyright_of, credits_in, credits_of
+from backend.run.devices import choose_device, splats_device, unused_card
+from backend.run.distill import Run, distill, show
+from backend.run.draft import before_step_0, draft_steps, finished_draft, open_draft
+from backend.run.events import DraftStep, Event, ResultReady, StepDone, Warning
 from backend.run.folder import JobFolder
 from backend.run.memory import views_that_fit
+from backend.run.start import check_start, make_start
 from backend.run.threads import use_threads
 from backend.scenes.ply import write_ply
+from backend.state import below
 
 CHECKPOINT_SECONDS = 12.0
 SHOW_COST = 0.1  # of the run's time may go into pictures, at most
+DRAFT = "draft."  # what the names of a draft's state begin with in the checkpoint
 
 
 class Session:
     """A job's run, its folder, and `notes`: sentences for the user.
 
-    With `resume` it loads the folder's checkpoint and does not read the initial mesh: its place is in the checkpoint.
+    While `drafting`, `run` is the draft's.  With `resume` it loads the folder's checkpoint and does not make the start
+    again: its splats and its place are in the checkpoint.
 
-    Raises UserError where the job cannot be run: no such device, or a prior, mesh or checkpoint that cannot be read.
+    Raises UserError where the job cannot be run: no such device, or a prior, start or checkpoint that cannot be read.
     """
+
+    run: Run
+    to_scene: Tensor
 
     def __init__(self, job: Job, folder: JobFolder, resume: bool = False) -> None:
         self.job, self.folder, self.began = job, folder, time.time()
-        state = folder.load() if resume else {}
-        device = choose_device(job.device)
-        prior, notes = load_prior(job, device)
-        self.notes = [*unused_card(job.device), *notes]
-        use_threads(prior)
-        self.run, self.to_scene = assemble(job, prior, device, self.notes.append, state.get("to_scene"))
-        self._fit_views(prior)
+        self.device = choose_device(job.device)
+        self.notes = [*unused_card(job.device), *splats_device(self.device)[1]]
         self.last: dict[str, float] = {}
         self.spent: dict[str, float] = {"prior_calls": 0, "prior_rows": 0, "seconds": 0.0}  # before this session
+        self.drafting, self._started_from = False, dict[str, Any]()
         self._saved = time.monotonic()
-        if resume:
+        state = folder.load() if resume else {}
+        in_draft = any(name.startswith(DRAFT) for name in state)
+        if resume and not in_draft:
+            self._begin_run(placeholder_start(job, state["to_scene"]))
+        else:
+            self._begin_start()
+        if resume and self.drafting == in_draft:  # a kit that has changed may know the prompt no longer
             self._restore(state)
 
-    def _fit_views(self, prior: Prior) -> None:
-        """Take fewer views a step than the recipe has where the card has no room for all."""
-        wanted = self.run.views
-        self.run.views = views_that_fit(prior, wanted)
-        if self.run.views < wanted:
-            self.notes.append(
-                f"The graphics card has room for {self.run.views} of the {wanted} views a step, so the run takes "
-                "longer to settle: close other programs that use the card, or take a smaller model."
-            )
+    def _begin_start(self) -> None:
+        """The draft at its beginning, or else the run at its start."""
+        check_start(self.job, self.folder.path)
+        make_objective(self.job.objective, self.job.recipe.options)
+        if self.job.start != "draft":
+            start, told = make_start(self.job, self.device, self.notes.append)
+            self._started_from = told or {}
+            self._begin_run(start)
+            return
+        try:
+            self.run, notes = open_draft(self.job, self.device)
+        except UnknownThingError as error:
+            self.notes.append(f"No draft, so the run starts from a grey ball: {error}.")
+            self._started_from = {"start": "sphere"}
+            self._begin_run(plain_start(self.job))
+        else:
+            self.notes += notes
+            self.to_scene, self.drafting = torch.eye(4), True
+
+    def _begin_run(self, start: Start) -> None:
+        """Load the prior and assemble the run at its step 0."""
+        prior, notes = load_prior(self.job, self.device)
+        use_threads(prior)
+        self.run, self.to_scene = assemble(self.job, prior, self.device, start), start.to_scene
+        self.run.views, tight = views_that_fit(prior, self.run.views)
+        self.notes += notes + tight
+        self.drafting = False
+
+    @property
+    def step(self) -> int:
+        """The step that the job has reached: 0 while it is drafting."""
+        return 0 if self.drafting else self.run.step
 
     @classmethod
     def begin(cls, job: Job, folder: JobFolder) -> Session:
@@ -85,29 +120,55 @@ class Session:
             name: type(zero)(state[f"spent.{name}"]) if f"spent.{name}" in state else zero
             for name, zero in self.spent.items()
         }
-        self.run.load_state_dict(state)
+        self.run.load_state_dict(below(state, DRAFT) if self.drafting else state)
 
     def steps(self, until: int, show_seconds: float = 0.0) -> Iterator[Event]:
-        """Take steps up to `until`, with a checkpoint now and then.
+        """Take the steps of the draft that are left, then those up to `until`, with a checkpoint now and then.
 
         With `show_seconds`, a picture and the splats after the first and the last step, and every so many seconds in
-        between, as long as that costs no more than a tenth of the time.  Raises DivergedError as `distill` does.
+        between, as long as that costs no more than a tenth of the time.  Raises DivergedError as `distill` does, and
+        after a draft UserError where the prior cannot be loaded.
         """
+        told = len(self.notes)
         yield from self._logged(Warning(text) for text in self.notes)
+        if self._started_from:
+            self.folder.write_start(self._started_from)
+        if self.drafting:
+            yield from self._shown(draft_steps(self.run), self.run.recipe.steps, show_seconds)
+            self._leave_draft()
+            yield from self._logged(Warning(text) for text in self.notes[told:])
+        yield from self._shown(distill(self.run, until), until, show_seconds)
+
+    def _leave_draft(self) -> None:
+        """Go on from the draft's splats, which are saved first: the prior may turn out not to be usable."""
+        self.save()
+        start, told = finished_draft(self.job, self.run)
+        self._started_from = told | {name: self.cost()[name] for name in ("prior_calls", "prior_rows")}
+        self.folder.write_start(self._started_from)
+        self._begin_run(start)
+        self.spent |= {"prior_calls": 0, "prior_rows": 0}
+
+    def _shown(self, events: Iterator[Event], last: int, show_seconds: float) -> Iterator[Event]:
+        """The events of the run, logged, with pictures and splats in between."""
         shown, pause = 0.0, show_seconds
-        for event in self._logged(distill(self.run, until)):
+        for event in self._logged(events):
             yield event
             began = time.monotonic()
-            if show_seconds and (began - shown > pause or self.run.step == until):
-                yield from show(self.run)
+            if show_seconds and (began - shown > pause or self.run.step == last):
+                yield from self.pictures()
                 shown = time.monotonic()
                 pause = max(show_seconds, (shown - began) / SHOW_COST)
+
+    def pictures(self) -> Iterator[Event]:
+        """A picture and the splats as they are now."""
+        shown = show(self.run)
+        return map(before_step_0, shown) if self.drafting else shown
 
     def _logged(self, events: Iterator[Event]) -> Iterator[Event]:
         """Log the events as they pass, and write a checkpoint when one is due by steps or by time."""
         for event in events:
             self.folder.log(event)
-            if isinstance(event, StepDone):
+            if isinstance(event, StepDone | DraftStep):
                 self.last = event.metrics
                 overdue = time.monotonic() - self._saved > CHECKPOINT_SECONDS
                 if overdue or event.step % self.job.recipe.checkpoint_every == 0:
@@ -117,8 +178,9 @@ class Session:
     def checkpoint(self) -> None:
         """Write the state from which the run can be resumed."""
         spent = {f"spent.{name}": torch.tensor(value, dtype=torch.float64) for name, value in self.cost().items()}
-        state: dict[str, Tensor] = self.run.state_dict() | spent | {"to_scene": self.to_scene}
-        self.folder.save(state)
+        prefix = DRAFT if self.drafting else ""
+        state = {prefix + name: value for name, value in self.run.state_dict().items()}
+        self.folder.save(state | spent | {"to_scene": self.to_scene})
         self._saved = time.monotonic()
 
     def save(self) -> list[str]:
@@ -157,13 +219,17 @@ class Session:
         yield ResultReady("turntable.png")
         turntable_webp(splats, self.folder / "turntable.webp")
         yield ResultReady("turntable.webp")
-        credits = credits_of(self.run.prior.prior, splats)
+        credits, started_from = credits_of(self.run.prior.prior, splats), self.folder.started_from()
         metrics: dict[str, Any] = {"splats": len(splats), "credits": [msgspec.to_builtins(one) for one in credits]}
+        if started_from:
+            metrics["started_from"] = started_from
         try:
             surface = extract_mesh(splats)
             yield ResultReady("surface")
             textured = bake(unwrap(surface), splats).placed(self._place().numpy())
-            write_glb(textured, self.folder / "mesh.glb", self.job.prompt, copyright_of(credits))
+            write_glb(
+                textured, self.folder / "mesh.glb", self.job.prompt, copyright_of(credits, credits_in(started_from))
+            )
             yield ResultReady("mesh.glb")
             metrics |= {"vertices": len(surface.vertices), "faces": len(surface.faces)}
             notes = surface.warnings
@@ -186,4 +252,4 @@ class Session:
     def summary(self) -> dict[str, Any]:
         """What was run, and what it cost."""
         run = {"prompt": self.job.prompt, "objective": self.job.objective, "seed": self.job.seed}
-        return run | self.cost() | {"steps": self.run.step, "last": self.last, "to_scene": self.to_scene.tolist()}
+        return run | self.cost() | {"steps": self.step, "last": self.last, "to_scene": self.to_scene.tolist()}

@@ -83,6 +83,15 @@ class BoundedStrategy(DefaultStrategy):  # type: ignore[misc]
     grow_fraction: float = 1.0
     metrics: dict[str, float] = field(default_factory=dict)
 
+    def _update_state(self, params: Params, state: dict[str, Any], info: dict[str, Any], packed: bool = False) -> None:
+        """Sum up the gradients of the splats that were seen; gsplat asks the card which ones, and waits each time."""
+        gradients = info["means2d"].grad * (info["n_cameras"] / 2)
+        norms = torch.stack([gradients[..., 0] * info["width"], gradients[..., 1] * info["height"]], -1).norm(dim=-1)
+        seen = (info["radii"] > 0).all(-1)
+        for name, values in (("grad2d", norms), ("count", torch.ones_like(norms))):
+            total = state[name] if state[name] is not None else norms.new_zeros(norms.shape[1])
+            state[name] = total + torch.where(seen, values, 0.0).sum(0)
+
     @torch.no_grad()
     def _grow_gs(self, params: Params, optimizers: Optimisers, state: dict[str, Any], step: int) -> tuple[int, int]:
         """Every growing splat adds one, so raising the threshold is enough for the ceiling."""

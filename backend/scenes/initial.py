@@ -17,6 +17,7 @@ from torch import Tensor
 from backend.render import SH_C0
 from backend.scenes.mesh_edges import MeshEdges
 from backend.scenes.meshes import InitialError, load_surface
+from backend.scenes.number import largest
 from backend.scenes.splats import Splats
 
 __all__ = ["InitialError", "discs", "from_mesh", "point_cloud", "sphere"]
@@ -103,10 +104,8 @@ def from_mesh(
 
 def in_ball(splats: Splats, centre: NDArray[np.float64], radius: float, most: int | None = None) -> Splats:
     """Splats moved and scaled into the unit ball; of more than `most` those that cover the most."""
-    if most is not None and len(splats) > most:
-        cover = splats.opacity_logits.sigmoid().log() + splats.log_scales.sort(1).values[:, 1:].sum(1)
-        kept = cover.topk(most).indices.sort().values
-        splats = splats.map(lambda values: values[kept])
+    if most is not None:
+        splats = largest(splats, most)
     means = (splats.means.double() - torch.from_numpy(centre)) / radius
     return replace(splats, means=means.float(), log_scales=splats.log_scales - math.log(radius))
 

@@ -101,7 +101,7 @@ class SplatScene:
     def finite(self) -> bool:
         """Whether all parameters and gradients are finite."""
         values = [v for p in self.params.values() for v in (p.detach(), p.grad) if v is not None]
-        return all(bool(torch.isfinite(v).all()) for v in values)
+        return bool(torch.stack([torch.isfinite(v).all() for v in values]).all())  # asked once, not for each
 
     def drop_gradients(self) -> None:
         """Drop the gradients; the splats are unchanged."""

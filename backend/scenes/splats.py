@@ -10,6 +10,7 @@ from torch import Tensor
 from backend.cameras import Cameras
 from backend.render import SH_C0, rasterization
 from backend.scenes.rendered import Render
+from backend.tensors import onto
 
 
 @dataclass(frozen=True)
@@ -62,12 +63,12 @@ def render_splats(splats: Splats, cameras: Cameras, width: int, height: int, bac
         splats.log_scales.exp(),
         splats.opacity_logits.sigmoid(),
         splats.sh,
-        cameras.viewmats.to(device),
-        cameras.intrinsics(width, height).to(device),
+        onto(cameras.viewmats, device),
+        onto(cameras.intrinsics(width, height), device),
         width,
         height,
         sh_degree=splats.sh_degree,
-        backgrounds=backgrounds.to(device),
+        backgrounds=onto(backgrounds, device),
         render_mode="RGB+D",
     )
     return Render(pixels[..., :3], alpha, pixels[..., 3:], info)

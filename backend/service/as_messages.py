@@ -35,6 +35,10 @@ def event_message(event: events.Event, job: str, to_scene: messages.Matrix) -> m
     match event:
         case events.StepDone(step, of, seconds_left, metrics):
             return messages.Progress(job=job, step=step, of=of, seconds_left=seconds_left, metrics=metrics)
+        case events.DraftStep(step, of, seconds_left, metrics):
+            return messages.Progress(
+                job=job, stage="draft", step=step, of=of, seconds_left=seconds_left, metrics=metrics
+            )
         case events.Preview(step, image):
             return messages.Preview(job=job, step=step, image=np.ascontiguousarray(image))
         case events.Snapshot(step, splats):

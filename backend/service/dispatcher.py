@@ -119,7 +119,8 @@ class Dispatcher:
             self.sender.to(address, self.jobs[request.job].state())
             return
         like = self.jobs[request.like] if request.like else None
-        spec = accept(request, self.jobs.folder(request.job), like)
+        source = self.jobs[request.start_from] if request.start_from else None
+        spec = accept(request, self.jobs.folder(request.job), like, source)
         self._publish(self.jobs.add(request.job, spec))
 
     def _cancel(self, address: bytes, entry: Entry, order: str) -> None:
@@ -184,7 +185,7 @@ class Dispatcher:
             return
         match event:
             case Progress():
-                entry.set_step(event.step)
+                entry.set_step(0 if event.stage == "draft" else event.step)
                 self.sender.to_all(event)
             case Preview() | Splats():
                 self._show(entry, event)

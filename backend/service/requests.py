@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -10,39 +11,71 @@ import trimesh
 
 from backend.errors import UserError
 from backend.files import replacing
-from backend.job.job import Job, JobError, make_job
+from backend.job.job import Job, JobError, make_job, read_job
 from backend.job.layers import over
 from backend.run.assemble import make_objective
 from backend.run.folder import JobFolder
+from backend.run.start import with_default_start
 from backend.scenes.ply import read_ply
 from backend.service.as_messages import splats_message
 from backend.service.jobs import Entry
 from shared.messages import FromServer, Generate, Mesh, SceneMesh
 
 MOST_FACES = 2_000_000
+MESH, SOURCE = "init_mesh.ply", "start"  # in a job's folder: what it starts from
 
 
-def accept(request: Generate, folder: JobFolder, like: Entry | None = None) -> Job:
-    """Check a request and begin its folder; `like` is the job whose settings it starts from.
+def accept(request: Generate, folder: JobFolder, like: Entry | None = None, source: Entry | None = None) -> Job:
+    """Check a request and begin its folder; `like` is the job whose settings it takes, `source` whose splats.
 
-    Raises UserError, before anything is written, where a field or the mesh cannot be used.
+    Raises UserError, before anything is written, where a field, the mesh or the splats cannot be used.
     """
-    if "init_mesh" in request.fields:
-        raise JobError("init_mesh: the server does not read files for clients; send the mesh itself.")
-    fields, _ = over(msgspec.to_builtins(like.job) if like else {}, request.fields)
+    later = dict(request.fields)
+    for name, instead in (("init_mesh", "send the mesh itself"), ("start_from", "name the job in the message")):
+        if name in later:
+            raise JobError(f"{name}: the server does not read files for clients; {instead}.")
     if request.mesh is not None:
         check_mesh(request.mesh)
-    if request.mesh is not None or fields.get("init_mesh"):
-        fields["init_mesh"] = str((folder / "init_mesh.ply").absolute())
-    job = make_job(fields)
+        later["init_mesh"] = MESH
+    if source is not None:
+        if not (source.folder / "splats.ply").exists():
+            raise UserError("The job to start from has no splats yet: wait for its first results.")
+        later["start_from"] = SOURCE
+    fields, _ = over(msgspec.to_builtins(like.job) if like else {}, later)
+    for name, own in (("init_mesh", MESH), ("start_from", SOURCE)):
+        if fields.get(name):
+            fields[name] = str((folder / own).absolute())
+    job = make_job(with_default_start(fields))
     make_objective(job.objective, job.recipe.options)
     folder.begin(job)
     if request.mesh is not None:
         _write(request.mesh, folder)
-    elif like is not None and job.init_mesh:
-        with replacing(folder / "init_mesh.ply") as file:
-            shutil.copy(like.folder / "init_mesh.ply", file)
+    elif source is not None:
+        _copy_source(source, folder)
+    elif like is not None:
+        _copy_start(like, job, folder)
     return job
+
+
+def _copy_start(like: Entry, job: Job, folder: JobFolder) -> None:
+    """What a job starts from, for one like it."""
+    if job.init_mesh:
+        with replacing(folder / MESH) as file:
+            shutil.copy(like.folder / MESH, file)
+    if job.start_from:
+        shutil.copytree(like.folder / SOURCE, folder / SOURCE)
+
+
+def _copy_source(source: Entry, folder: JobFolder) -> None:
+    """A job's splats, with its place and what is to be known of it, as they are now: it may go on, or be forgotten."""
+    copied = JobFolder(folder / SOURCE)
+    copied.path.mkdir()
+    for name in ("splats.ply", "job.json", "start.json"):
+        if (source.folder / name).exists():
+            shutil.copy(source.folder / name, copied / name)
+    known = read_job(source.folder / "metrics.json") if (source.folder / "metrics.json").exists() else {}
+    kept: dict[str, Any] = {name: known[name] for name in ("credits", "started_from") if name in known}
+    copied.write_metrics(kept | {"to_scene": source.record.to_scene, "placed": False})
 
 
 def check_mesh(mesh: SceneMesh) -> None:
@@ -64,7 +97,7 @@ def check_mesh(mesh: SceneMesh) -> None:
 
 def _write(mesh: SceneMesh, folder: JobFolder) -> None:
     whole = trimesh.Trimesh(mesh.vertices, mesh.faces, vertex_colors=mesh.colours, process=False)
-    with replacing(folder / "init_mesh.ply") as file:
+    with replacing(folder / MESH) as file:
         whole.export(file)
 
 

@@ -24,8 +24,8 @@ from backend.cameras import orbit
 from backend.errors import UserError, sentence_of
 from backend.job.job import Job
 from backend.run.assemble import open_kit
-from backend.run.devices import choose_device, unused_card
-from backend.run.distill import DivergedError, show
+from backend.run.devices import choose_device, splats_device, unused_card
+from backend.run.distill import DivergedError
 from backend.run.events import Event
 from backend.run.folder import JobFolder
 from backend.run.large_prior import fetch_prior, unload_large_prior
@@ -138,7 +138,7 @@ def _work(task: Task, commands: Commands, send: Send) -> Outcome:
     started = (folder / "checkpoint.safetensors").exists()
     session = Session.resume(folder) if started else Session(folder.job(), folder)
     to_scene = matrix(session.to_scene)
-    send(Started(job=task.job, step=session.run.step, to_scene=to_scene))
+    send(Started(job=task.job, step=session.step, to_scene=to_scene))
 
     def send_event(event: Event) -> None:
         if (message := event_message(event, task.job, to_scene)) is not None:
@@ -162,8 +162,8 @@ def _work(task: Task, commands: Commands, send: Send) -> Outcome:
             session.rescue()
         raise
     session.save()
-    if session.run.step < task.until:
-        for event in show(session.run):
+    if session.step < task.until:
+        for event in session.pictures():
             send_event(event)
         return "stopped"
     send(Finishing(job=task.job))
@@ -188,7 +188,9 @@ def _fetch(job: Job, task: Task, commands: Commands, send: Send) -> bool:
 
 def _warm_up() -> None:
     """Load the shipped kit and compile the renderer, so that the first job does not wait for them."""
-    device = choose_device("auto")
+    device, reasons = splats_device(choose_device("auto"))
+    for reason in reasons:
+        log.warning(reason)
     for sentence in unused_card():
         log.warning(sentence)
     with suppress(UserError):  # a job that needs it reports the error; others may use another prior

@@ -146,7 +146,7 @@ def within_budget(fields: Fields, prompts: Sequence[str], budget: int) -> Job:
     job = replace(make_job({**fields, "prompt": prompts[0]}), said=msgspec.UNSET)
     device = choose_device(job.device)
     prior, _ = load_prior(job, device)
-    trial, _ = assemble(with_steps(job, PROBE), prior, device)
+    trial = assemble(with_steps(job, PROBE), prior, device)
     if "steps" in fields.get("recipe", {}):
         return job
     for _ in distill(trial, PROBE):

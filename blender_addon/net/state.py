@@ -48,6 +48,20 @@ class Row:
     state: JobState
     seconds_left: float = 0.0
     confirmed: bool = True  # the backend has confirmed it
+    stage: str = "run"  # "draft" before the job's own steps
+    stage_step: int = 0
+    stage_of: int = 0
+
+    @property
+    def reached(self) -> tuple[int, int]:
+        """The step that was reached and how many there are, of the draft while there is one."""
+        return (self.stage_step, self.stage_of) if self.stage == "draft" else (self.state.step, self.state.of)
+
+    @property
+    def share(self) -> float:
+        """How much of these is done, from 0 to 1."""
+        step, of = self.reached
+        return min(step / max(of, 1), 1)
 
     @property
     def ended(self) -> bool:
@@ -184,8 +198,11 @@ class AddonState:
     def progress(self, news: Progress) -> None:
         """Take news of how far a job is."""
         if (row := self.rows.get(news.job)) is not None:
-            row.state = msgspec.structs.replace(row.state, step=news.step, of=news.of)
-            row.seconds_left = news.seconds_left
+            row.stage, row.seconds_left = news.stage, news.seconds_left
+            if news.stage == "draft":
+                row.stage_step, row.stage_of = news.step, news.of
+            else:
+                row.state = msgspec.structs.replace(row.state, step=news.step, of=news.of)
 
     def warn(self, job: str, text: str) -> None:
         """Add a warning to a job."""
@@ -214,7 +231,10 @@ class AddonState:
         before = self.rows.get(state.job)
         if before is not None and state.thumbnail is None:
             state = msgspec.structs.replace(state, thumbnail=before.state.thumbnail)
-        return Row(state, before.seconds_left if before else 0.0)
+        if before is None:
+            return Row(state)
+        stage = before.stage if state.state == "running" else "run"
+        return Row(state, before.seconds_left, True, stage, before.stage_step, before.stage_of)
 
 
 addon_state = AddonState()

@@ -7,7 +7,7 @@ from ..scene.blender_types import current_scene
 from ..scene.placing import find_object, free_spot, make_place, origin_and_radius, result_offsets
 from ..scene.selected_mesh import SceneMeshError, bounds, selected_mesh
 from ..shared.messages import Generate, new_job_id
-from .job_list import choose_job
+from .job_list import active_job, choose_job
 from .operators_common import Context, JobOperator, Result, can_press, refuse, unreachable, warn
 from .properties import SEEDS, job_fields, random_seed, scene_settings
 
@@ -23,12 +23,15 @@ class SPLATSMITH_OT_generate(bpy.types.Operator):
     def poll(cls, context: Context) -> bool:
         settings = scene_settings(context)
         objects = context.mode not in ("OBJECT", "EDIT_MESH") and settings.start == "SELECTED"
+        chosen = addon_state.rows.get(active_job(context.window_manager))
+        no_splats = settings.start == "JOB" and not (chosen and chosen.state.has_splats)
         return can_press(
             cls,
             {
                 **unreachable(),
                 "Write a prompt first: what to make, in a few words.": not settings.prompt.strip(),
                 "Go to Object Mode to start from the selected objects.": objects,
+                "To start from a job, choose one in the list that has made splats.": no_splats,
             },
         )
 
@@ -42,8 +45,9 @@ class SPLATSMITH_OT_generate(bpy.types.Operator):
             return refuse(self, str(error))
         warn(self, left_out)
         seeds = [(settings.seed + i) % (SEEDS + 1) for i in range(settings.variations)]
-        jobs = [Generate(job=new_job_id(), fields=job_fields(settings, s, mesh is not None), mesh=mesh) for s in seeds]
-        origin, radius = bounds(mesh)
+        source = active_job(context.window_manager) if settings.start == "JOB" else None
+        jobs = [Generate(job=new_job_id(), fields=job_fields(settings, s), mesh=mesh, start_from=source) for s in seeds]
+        origin, radius = origin_and_radius(source, addon_state.rows[source].state.to_scene) if source else bounds(mesh)
         first = origin if mesh else free_spot(scene.cursor.location, radius)
         for job, offset in zip(jobs, result_offsets(len(jobs), radius), strict=True):
             # The first result stands where the selection stands, whatever else is there.

@@ -102,7 +102,7 @@ class SPLATSMITH_OT_cancel_model(bpy.types.Operator):
 
 
 class SPLATSMITH_OT_use_model(bpy.types.Operator):
-    """Make the model that is chosen in the list the Prior of this scene"""
+    """Make the model that is chosen in the list the Prior of this scene, or the LoRA its LoRA"""
 
     bl_idname = "splatsmith.use_model"
     bl_label = "Use"
@@ -115,13 +115,17 @@ class SPLATSMITH_OT_use_model(bpy.types.Operator):
             {
                 "Choose a model in the list first.": row is None,
                 "Download it first.": row is not None and row.can_download,
-                "A LoRA changes a model: choose a model.": row is not None and row.state == "LoRA",
                 "It cannot be used: the reason stands below the list.": row is not None and row.state == "unusable",
             },
         )
 
     def execute(self, context: Context) -> Result:
-        scene_settings(context).prior = chosen_name(context.window_manager)
+        name, settings = chosen_name(context.window_manager), scene_settings(context)
+        row = row_named(name)
+        if row is not None and row.state == "LoRA":
+            settings.lora = name
+        else:
+            settings.prior = name
         return {"FINISHED"}
 
 

@@ -19,9 +19,11 @@ from .properties import (
     SPLATSMITH_PG_job,
     SPLATSMITH_PG_settings,
     chosen_objective,
+    is_kit,
     kit_options,
     scene_settings,
 )
+from .starts import WITH_SHAPE
 
 Context: TypeAlias = bpy.types.Context
 Layout: TypeAlias = bpy.types.UILayout
@@ -73,7 +75,7 @@ class SPLATSMITH_PT_main(Sidebar, bpy.types.Panel):
         row.operator("splatsmith.dice", text="", icon="FILE_REFRESH")
         column.prop(settings, "variations")
         column.prop(settings, "start")
-        if settings.start == "SELECTED":
+        if settings.start in WITH_SHAPE:
             column.prop(settings, "keep_shape")
         button = layout.row()
         button.scale_y = 1.6
@@ -95,6 +97,10 @@ class SPLATSMITH_PT_more(Sidebar, bpy.types.Panel):
         column.use_property_split, column.use_property_decorate = True, False
         for name in ("negative_prompt", "more_steps", "auto_import", "show_live"):
             column.prop(settings, name)
+        if not is_kit(settings):
+            column.prop(settings, "lora")
+            if settings.lora.strip():
+                column.prop(settings, "lora_weight")
         draw_kit_options(column, settings, important=False)
         draw_options(column, settings, important=False)
 
@@ -166,7 +172,7 @@ class SPLATSMITH_UL_jobs(bpy.types.UIList):
         name = f"{row.state.prompt} · {row.state.seed}"
         line.label(text=name, icon_value=picture) if picture else line.label(text=name, icon=icon)
         if row.state.state == "running" and row.state.of:
-            line.progress(factor=min(row.state.step / row.state.of, 1), text=duration(row.seconds_left))
+            line.progress(factor=row.share, text=duration(row.seconds_left))
         else:
             line.label(text=title, icon=icon)
 
@@ -206,9 +212,10 @@ def draw_job(layout: Layout, context: Context, row: Row) -> None:
     line = layout.row()
     line.label(text=title, icon=icon)
     if state.of:
-        line.label(text=f"step {state.step} of {state.of}")
+        step, of = row.reached
+        line.label(text=f"{'draft ' if row.stage == 'draft' else ''}step {step} of {of}")
     if state.state == "running" and state.of:
-        layout.progress(factor=min(state.step / state.of, 1), text=f"{duration(row.seconds_left)} left")
+        layout.progress(factor=row.share, text=f"{duration(row.seconds_left)} left")
     if state.text:
         draw_text(layout, context, state.text, "ERROR" if state.state == "failed" else "INFO")
     for warning in state.warnings:
@@ -231,7 +238,8 @@ def draw_credits(layout: Layout, context: Context, credits: tuple[str, ...]) -> 
     if not credits:
         return
     box = layout.box().column(align=True)
-    box.label(text="Made of parts of", icon="COMMUNITY")
+    made = not credits[0].startswith("Started from")
+    box.label(text="Made of parts of" if made else "Made with", icon="COMMUNITY")
     for line in credits[:CREDITS]:
         draw_text(box, context, line, "DOT")
     if len(credits) > CREDITS:

@@ -26,6 +26,7 @@ from ..view.live_view import live_view
 from .kit_properties import SPLATSMITH_PG_kit
 from .menus import menu
 from .options import SPLATSMITH_PG_option
+from .starts import START_NAMES, STARTS, WITH_SHAPE
 
 SEEDS = 2**31 - 1
 IN_MAIN_PANEL = 3  # the first options of an objective are in the main panel, the others under More Settings
@@ -67,6 +68,14 @@ class SPLATSMITH_PG_settings(bpy.types.PropertyGroup):
         search=_priors,
         search_options={"SUGGESTION"},
     )
+    lora: StringProperty(
+        name="LoRA",
+        description="A LoRA file that changes the style of an image model, on the backend's computer; kits take none",
+        subtype="FILE_PATH",
+    )
+    lora_weight: FloatProperty(
+        name="Weight", description="How strongly the LoRA works", default=1.0, min=-4, max=4, soft_min=0, soft_max=1
+    )
     quality_name: StringProperty(name="Quality", description="The quality's name in a job file", default="normal")
     quality: menu("quality_name", _quality_choices, "Quality", "How long to work on it, and how finely")
     seed: IntProperty(name="Seed", description="The same seed gives the same result again", min=0, max=SEEDS)
@@ -80,14 +89,11 @@ class SPLATSMITH_PG_settings(bpy.types.PropertyGroup):
     start: EnumProperty(
         name="Start From",
         description="What the splats are before the first step",
-        items=(
-            ("NOTHING", "Nothing", "A grey ball; the result stands at the 3D cursor"),
-            ("SELECTED", "Selected Objects", "The faces and colours of the selection; the result stands there too"),
-        ),
+        items=STARTS,
     )
     keep_shape: FloatProperty(
         name="Keep Shape",
-        description="How closely to keep the shape of the selected objects: 0 lets it go, 1 changes the colours alone",
+        description="How closely to keep the shape of what it starts from: 0 lets it go, 1 changes the colours alone",
         default=0.5,
         min=0,
         max=1,
@@ -147,6 +153,13 @@ def take_priors(priors: Priors) -> None:
     addon_state.priors = priors
 
 
+def is_kit(settings: SPLATSMITH_PG_settings) -> bool:
+    """Whether the chosen prior is a kit of objects, as far as the backend has said."""
+    said = settings.prior.strip() or EMBEDDED
+    prior = addon_state.prior(said)
+    return prior.kit if prior else said == EMBEDDED
+
+
 def kit_options(settings: SPLATSMITH_PG_settings) -> tuple[Option, ...]:
     """The settings of the chosen prior if it is a kit, with the defaults of the chosen objective."""
     rule, prior = chosen_objective(settings), addon_state.prior(settings.prior.strip() or EMBEDDED)
@@ -185,7 +198,7 @@ def changed_options(settings: SPLATSMITH_PG_settings) -> dict[str, dict[str, Any
     return {group: values for group, values in changed.items() if values}
 
 
-def job_fields(settings: SPLATSMITH_PG_settings, seed: int, with_mesh: bool) -> dict[str, Any]:
+def job_fields(settings: SPLATSMITH_PG_settings, seed: int) -> dict[str, Any]:
     """The fields of the job's job.json."""
     said = settings.prior.strip() or EMBEDDED
     prior = addon_state.prior(said)
@@ -197,8 +210,13 @@ def job_fields(settings: SPLATSMITH_PG_settings, seed: int, with_mesh: bool) -> 
         "seed": seed,
         "quality": settings.quality_name,
     }
-    if with_mesh:
+    if settings.start in WITH_SHAPE:
         fields["keep_shape"] = round(settings.keep_shape, 4)
+    if settings.start in START_NAMES:
+        fields["start"] = START_NAMES[settings.start]
+    if settings.lora.strip() and not is_kit(settings):
+        file = bpy.path.abspath(settings.lora.strip())
+        fields["loras"] = [{"file": file, "weight": round(settings.lora_weight, 4)}]
     recipe = changed_options(settings)
     return fields | ({"recipe": recipe} if recipe else {})
 

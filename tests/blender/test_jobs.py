@@ -159,7 +159,7 @@ def test_what_a_selection_leaves_out_is_said_in_the_panel(peer):
         f"{bare.name} is left out, because it shows no faces. "
         "Noise: its colour is made by nodes, so its viewport colour was taken; bake it."
     )
-    generate(peer, start="NOTHING")
+    generate(peer, start="AUTOMATIC")
     assert addon_state.notice == ""
 
 

@@ -13,11 +13,11 @@ from test_panels import refusal, texts
 from blender_addon import timer
 from blender_addon.net.launcher import backend_python
 from blender_addon.net.state import addon_state
-from blender_addon.shared.models import Card, Fit
+from blender_addon.shared.models import Card, Fit, Model
 from blender_addon.ui import models_list, preferences
 from tests.models.loopback_hub import Hub
 
-MODEL = "acme/tiny"
+MODEL, NO_FIT = "acme/tiny", Fit(None, "")
 BUILD = (
     "import sys; sys.path.insert(0, 'tests/priors'); import tiny_pipelines as t; t.save_stable_diffusion(sys.argv[1])"
 )
@@ -84,6 +84,17 @@ def on_a_card(listing):
 def choose(name):
     names = [item.name for item in bpy.context.window_manager.splatsmith_models]
     bpy.context.window_manager.splatsmith_active_model = names.index(name)
+
+
+def test_a_lora_goes_where_loras_go(opened):
+    lora = Model(name="/big/clay.safetensors", source="LoRA", family="SDXL", size=9, licence="", whole=True, fit=NO_FIT)
+    addon_state.models.listing = msgspec.structs.replace(addon_state.models.listing, models=(lora,))
+    models_list.sync_models(bpy.context.window_manager)
+    before = settings().prior
+    choose(lora.name)
+    ops.use_model()
+    assert (settings().lora, settings().prior) == (lora.name, before)
+    assert "/big/clay.safetensors: LoRA" in drawn(opened)
 
 
 def test_from_the_list_to_the_prior(opened, hub):

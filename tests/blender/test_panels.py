@@ -67,7 +67,7 @@ def test_everything_is_there_before_a_backend_answers(addon):
     assert "Jobs appear here" in said
     assert "bpy.ops.splatsmith.generate()" in behind("operator")
     shown = {name.split(".")[1].split("[")[0] for name in behind("rna") if name.startswith("SPLATSMITH_PG_settings")}
-    hidden = {"objective_name", "quality_name", "options", "keep_shape", "name", "kit"}
+    hidden = {"objective_name", "quality_name", "options", "keep_shape", "name", "kit", "lora", "lora_weight"}
     assert shown == set(SPLATSMITH_PG_settings.bl_rna.properties.keys()) - {"rna_type"} - hidden
 
 

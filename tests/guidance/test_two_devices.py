@@ -1,7 +1,6 @@
 """No tensor of the CPU may hide in a rule or a prior: all of them on a second device, where mixing two is an error.
 
-The second device is torch's "meta", which knows shapes and no numbers.  Where the code asks for a number, as it may, a
-`Card` answers with a plausible one; where it mixes devices, torch itself raises.
+The second device is torch's "meta" (`meta_card`).
 """
 
 import itertools
@@ -9,8 +8,8 @@ import itertools
 import pytest
 import torch
 from kits import small_catalogue
+from meta_card import META, Card, plain_adam
 from msgspec.structs import fields
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from backend.guidance.base import Batch
 from backend.guidance.rules import RULES
@@ -23,29 +22,7 @@ from backend.run.assemble import make_objective
 from backend.run.prompts import Prompts
 
 pytestmark = pytest.mark.filterwarnings("ignore:cov\\(\\)")  # of numbers that are none
-META, SIDE = torch.device("meta"), 32
-aten = torch.ops.aten
-
-
-def number(dtype):
-    return True if dtype == torch.bool else 0.5 if dtype.is_floating_point else 7
-
-
-class Card(TorchDispatchMode):
-    """Answers what a program may ask a card: a number, a copy on the CPU, which entries are not zero."""
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        kwargs, first = kwargs or {}, args[0] if args else None
-        if isinstance(first, torch.Tensor) and first.device == META:
-            if func is aten._local_scalar_dense.default:
-                return number(first.dtype)
-            if func is aten._to_copy.default and str(kwargs.get("device", META)) == "cpu":
-                return torch.full(first.shape, number(first.dtype), dtype=kwargs.get("dtype") or first.dtype)
-            if func is aten.nonzero.default:
-                return torch.empty(max(1, first.numel()), first.dim(), dtype=torch.long, device=META)
-            if func is aten.equal.default:
-                return True
-        return func(*args, **kwargs)
+SIDE = 32
 
 
 @pytest.fixture(scope="module")
@@ -55,13 +32,7 @@ def catalogue(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def any_adam(monkeypatch):
-    """The fused Adam has no kernel for a device without numbers; the plain one does the same."""
-    adam = torch.optim.Adam
-
-    def plain(*args, **options):
-        return adam(*args, **(options | {"fused": False}))
-
-    monkeypatch.setattr(torch.optim, "Adam", plain)
+    plain_adam(monkeypatch)
 
 
 def step(catalogue, name, options, negative="", perp_neg=False, **settings):

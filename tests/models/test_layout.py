@@ -2,9 +2,10 @@
 
 import pytest
 
-from backend.hub.layout import missing_files, wanted_files
+from backend.hub.layout import Part, missing_files, wanted_files
 
-PARTS = ("scheduler", "text_encoder", "tokenizer", "unet")
+UNET, ENCODER = Part("unet", True), Part("text_encoder", True)
+PARTS = (Part("scheduler", False), ENCODER, Part("tokenizer", False), UNET)
 
 
 @pytest.mark.parametrize(
@@ -42,6 +43,6 @@ def test_shards_are_counted(tmp_path):
                                                          '"b": "model-00002-of-00002.safetensors"}}')  # fmt: skip
     (folder / "model-00001-of-00002.safetensors").touch()
     lacks = ["text_encoder/model-00002-of-00002.safetensors"]
-    assert missing_files(tmp_path, ["text_encoder"]) == lacks
+    assert missing_files(tmp_path, [ENCODER]) == lacks
     (folder / "model-00002-of-00002.safetensors").touch()
-    assert missing_files(tmp_path, ["text_encoder"]) == []
+    assert missing_files(tmp_path, [ENCODER]) == []

@@ -67,7 +67,7 @@ class Consistent3D(Rule[Consistent3DOptions]):
         scale = between(o.guidance_scale, o.guidance_scale_end, batch.progress)
         x_high = high.noised(self._noise(batch))
         eps_high, _ = high.guided(x_high, scale)
-        x_low = ddim_step(x_high, eps_high, levels[high.t[0]], levels[low.t[0]])
+        x_low = ddim_step(x_high, eps_high, levels[high.t[:1]], levels[low.t[:1]])
         eps_low, _ = low.guided(x_low, scale)
         return high.score(o.weight, eps_high - eps_low, eps_high, eps_low)
 

@@ -55,7 +55,7 @@ class ISM(Rule[ISMOptions]):
         unconditional = replace(batch, t=s, conditions=Conditions(null, null))
         x_s, _ = ddim_inversion(unconditional, o.inversion_steps, 1.0, 0.0, o.inversion_start)
         eps_s = batch.prior.predict(x_s, s, null)
-        x_t = ddim_step(x_s, eps_s, levels[s[0]], levels[batch.t[0]])
+        x_t = ddim_step(x_s, eps_s, levels[s[:1]], levels[batch.t[:1]])
         eps_hat, _ = batch.guided(x_t, o.guidance_scale)
         return batch.score(o.weight, eps_hat - eps_s, eps_hat, eps_s)
 

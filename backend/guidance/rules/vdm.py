@@ -68,7 +68,7 @@ class VDM(Rule[VDMOptions]):
         annealed = lambda_t(batch.t, batch.scales[0], o.cut_off, batch.total)
         share = slope(eps_y, eps) if o.annealing == "measured" else annealed
         self.iteration += 1
-        quality = {"mapping_loss": float(F.mse_loss(mapped, eps)), "mapping_corr": correlation(mapped, eps)}
+        quality = {"mapping_loss": F.mse_loss(mapped, eps), "mapping_corr": correlation(mapped, eps)}
         return batch.score(o.weight, eps_hat - share * control, eps_hat, control, **quality)
 
     def _mapped(self, eps_y: Tensor, eps: Tensor, generator: torch.Generator) -> Tensor:

@@ -45,7 +45,7 @@ def measure(prior: Prior, condition: Condition, clean: Tensor, seed: int = 0) ->
         variance = float(eps_y.var())
         covariance = float(((eps - eps.mean()) * (eps_y - eps_y.mean())).mean())
         found["variance"].append(variance)
-        found["correlation"].append(correlation(eps, eps_y))
+        found["correlation"].append(float(correlation(eps, eps_y)))
         found["share"].append(covariance / float(eps.var()))
         found["least noise"].append(covariance / variance)
     return found

@@ -66,7 +66,7 @@ def pooled(estimate: Tensor | None, control: Tensor | None) -> float | None:
     """Pearson's correlation over all entries; None without a control variate, or if one is constant."""
     if estimate is None or control is None:
         return None
-    value = correlation(estimate, control)
+    value = float(correlation(estimate, control))
     return value if math.isfinite(value) else None
 
 

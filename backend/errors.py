@@ -28,3 +28,9 @@ def sentence_of(error: OSError, where: str | Path | None = None) -> str:
     if place is None and error.errno is None:
         return f"{reason}."  # raised by a library, whose text says what it is about
     return f"{place or where or 'out'}: cannot be written or read ({reason})."
+
+
+def reason(error: Exception) -> str:
+    """The first sentence of a library's message, to be quoted in one of ours."""
+    message = " ".join(str(error).split()) or type(error).__name__
+    return message.split(". ")[0].rstrip(".:")

@@ -1,14 +1,17 @@
-"""Safe writing: a file is either the old one or the new one, whole, whatever happens in between."""
+"""Safe writing, so that a file is either the old one or the new one, whole; and where the user's data are."""
 
 from __future__ import annotations
 
 import os
 import re
 import secrets
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
+
+from platformdirs import user_data_path
 
 from backend.errors import UserError
 
@@ -17,6 +20,11 @@ LONGEST = 40  # characters of a text in a file's name
 
 class ExportError(UserError):
     """A file that cannot be written, or that is not what it should be; one sentence for the user."""
+
+
+def data_folder() -> Path:
+    """The folder for a program's user data on this system."""
+    return user_data_path("splatsmith" if sys.platform == "linux" else "Splatsmith", appauthor=False)
 
 
 @contextmanager

@@ -15,6 +15,8 @@ from .ui import (
     kit_operators,
     kit_panel,
     kit_properties,
+    models_list,
+    models_operators,
     panels,
     preferences,
     properties,
@@ -25,6 +27,7 @@ from .view.live_view import live_view
 
 # Blender needs a class before those that refer to it: the kit's properties are part of the settings.
 MODULES = (
+    models_list,
     preferences,
     kit_properties,
     properties,
@@ -34,6 +37,7 @@ MODULES = (
     backend_operators,
     setting_operators,
     kit_operators,
+    models_operators,
     panels,
     kit_panel,
 )
@@ -44,6 +48,7 @@ _register_classes, _unregister_classes = _factory([cls for module in MODULES for
 def register() -> None:
     """Register the classes, then start the live view and the timer."""
     _register_classes()
+    models_list.register()
     properties.register()
     live_view.start()
     timer.start()
@@ -55,4 +60,5 @@ def unregister() -> None:
     live_view.stop()
     drawing.close_pictures()
     properties.unregister()
+    models_list.unregister()
     _unregister_classes()

@@ -20,6 +20,7 @@ from .scene.importers.splats import read_splats
 from .scene.placing import find_object, splat_objects
 from .ui.connect import autostart, connect, note_new_connection
 from .ui.job_list import active_job, sync_list
+from .ui.models_list import sync_models
 from .ui.properties import describe_options, scene_settings
 from .view.live_view import live_view
 
@@ -40,7 +41,7 @@ def start() -> None:
 
 
 def stop() -> None:
-    """Stop the timer, the connection and what runs outside Blender: the backend and the kit's process."""
+    """Stop the timer, the connection and what runs outside Blender: the backend, what makes kits and lists models."""
     for timer in (autostart, tick):
         if bpy.app.timers.is_registered(timer):
             bpy.app.timers.unregister(timer)
@@ -52,6 +53,8 @@ def stop() -> None:
         addon_state.backend.stop()
     if addon_state.kit is not None:
         addon_state.kit.cancel()
+    if addon_state.models is not None:
+        addon_state.models.cancel()
     addon_state.clear()
 
 
@@ -88,6 +91,7 @@ def _tick(context: bpy.types.Context) -> None:
     addon_state.watch(_watched(context))
     changed |= _place_one(context)
     changed |= _step_kit(context)
+    changed |= _step_models(context)
     if began - _last_check[0] > CHECK_EVERY:
         _last_check[0] = began
         changed |= _check_log_and_file(context)
@@ -137,6 +141,14 @@ def _step_kit(context: bpy.types.Context) -> bool:
     return kit.step()
 
 
+def _step_models(context: bpy.types.Context) -> bool:
+    """Take what the process says that lists or downloads models.  Returns whether something changed."""
+    if addon_state.models is None or not addon_state.models.step():
+        return False
+    sync_models(context.window_manager)
+    return True
+
+
 def _check_log_and_file(context: bpy.types.Context) -> bool:
     """Read the end of the backend's log, and draw splats of a file just opened.  Returns whether something changed."""
     backend, before = addon_state.backend, addon_state.log_tail
@@ -155,10 +167,10 @@ def _draw_one() -> bool:
 
 
 def redraw(context: bpy.types.Context) -> None:
-    """Ask Blender to redraw all 3D views with their sidebars."""
+    """Ask Blender to redraw all 3D views with their sidebars, and the preferences."""
     for window in window_manager(context).windows:
         for area in window.screen.areas:
-            if area.type == "VIEW_3D":
+            if area.type in ("VIEW_3D", "PREFERENCES"):
                 area.tag_redraw()
 
 

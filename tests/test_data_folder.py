@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from backend.service.serve import data_folder
+from backend.files import data_folder
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the folders of Linux")

@@ -17,6 +17,8 @@ SLOW = (
     "tests/bench",
     "tests/evaluate",
     "tests/kits",
+    "tests/models/test_jobs_with_hub_models.py",
+    "tests/models/test_models_command.py",
     "tests/prior_data",
     "tests/priors/test_shap_e.py",
     "tests/server",

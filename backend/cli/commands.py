@@ -46,6 +46,19 @@ def kit(args: argparse.Namespace) -> int:
     return command.kit(args.files, args.out, args.name, **choices, device=device)
 
 
+def models(args: argparse.Namespace) -> int:
+    """Models for cards: what is here, and a download."""
+    if args.action == "download":
+        from backend.models.download_command import download_model
+
+        return download_model(args.model, args.json)
+    from backend.models import command
+
+    if args.action in ("add", "remove"):
+        return command.change_folders(args.folder, args.action == "remove", args.json)
+    return command.show_models(args.json)
+
+
 def image(args: argparse.Namespace) -> int:
     """Text-to-2D with every rule."""
     from backend.studies.image import draw_all

@@ -11,7 +11,7 @@ from backend.guidance.rules import RULES
 from backend.priors.kit import EMBEDDED
 from shared.messages import DEFAULT_PORT
 
-COMMANDS = "generate | serve | kit | image | evaluate | compare | toy | bench"
+COMMANDS = "generate | serve | kit | models | image | evaluate | compare | toy | bench"
 MODEL = "a diffusers folder, a .safetensors checkpoint or a hub id"
 Subparsers = Any  # argparse's own class for them is private
 
@@ -22,7 +22,17 @@ def build_parser() -> argparse.ArgumentParser:
         prog="python -m backend", description=f"The backend's command line: python -m backend {COMMANDS}."
     )
     all_commands = root.add_subparsers(required=True)
-    for add in (_add_generate, _add_serve, _add_image, _add_evaluate, _add_compare, _add_kit, _add_bench, _add_toy):
+    for add in (
+        _add_generate,
+        _add_serve,
+        _add_image,
+        _add_evaluate,
+        _add_compare,
+        _add_kit,
+        _add_models,
+        _add_bench,
+        _add_toy,
+    ):
         add(all_commands)
     return root
 
@@ -106,6 +116,21 @@ def _add_kit(all_commands: Subparsers) -> None:
     )
     kit.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ..., mps")
     kit.add_argument("--json", action="store_true", help="print one line of JSON per event instead of the progress bar")
+
+
+def _add_models(all_commands: Subparsers) -> None:
+    json = argparse.ArgumentParser(add_help=False)
+    json.add_argument(
+        "--json", action="store_true", default=argparse.SUPPRESS, help="JSON instead: the list, or a line per event"
+    )
+    models = all_commands.add_parser("models", parents=[json], help="list image models, download and find more")
+    models.set_defaults(run=commands.models, out=None, json=False)
+    actions = models.add_subparsers(dest="action")
+    download = actions.add_parser("download", parents=[json], help="fetch a model of the hub, or the rest of it")
+    download.add_argument("model", metavar="OWNER/NAME")
+    for name, does in (("add", "list the models of this folder, too"), ("remove", "no longer list those of a folder")):
+        action = actions.add_parser(name, parents=[json], help=does)
+        action.add_argument("folder", type=Path, metavar="FOLDER")
 
 
 def _add_compare(all_commands: Subparsers) -> None:

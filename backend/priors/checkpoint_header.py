@@ -9,8 +9,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from backend.errors import reason
 from backend.priors.base import PriorError
-from backend.priors.loading import reason
 
 # Suffixes by which a name is that of a file, and not a hub id such as OWNER/NAME.
 SAFE = ".safetensors"

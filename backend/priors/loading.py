@@ -21,6 +21,7 @@ from diffusers import DDPMScheduler, UNet2DConditionModel
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from backend.errors import reason
 from backend.priors.base import PriorError
 
 # (network output, x_t, alpha_t, sigma_t) -> eps.
@@ -42,12 +43,6 @@ def free_bytes(device: torch.device) -> float:
         return math.inf
     reserve = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     return float(torch.cuda.mem_get_info(device)[0] + reserve)
-
-
-def reason(error: Exception) -> str:
-    """The first sentence of a library's message, to be quoted in one of ours."""
-    message = " ".join(str(error).split()) or type(error).__name__
-    return message.split(". ")[0].rstrip(".:")
 
 
 def pixels(images: Tensor, side: int) -> Tensor:

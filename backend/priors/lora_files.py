@@ -18,9 +18,9 @@ from diffusers.utils.state_dict_utils import DIFFUSERS_OLD_TO_DIFFUSERS, convert
 from safetensors.torch import load_file
 from torch import Tensor
 
+from backend.errors import reason
 from backend.priors.base import PriorError
 from backend.priors.checkpoint_header import Header, read_header
-from backend.priors.loading import reason
 from backend.priors.lora_kind import is_lora, made_for, other_kind, pairs, tokens_of
 from backend.priors.lora_scale import scaled
 from backend.priors.settings import LoRAFile

@@ -2,44 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import httpx2
-from diffusers import DiffusionPipeline
-from huggingface_hub import hf_hub_download, model_info
-from huggingface_hub.errors import (
-    HFValidationError,
-    LocalEntryNotFoundError,
-    RemoteEntryNotFoundError,
-    RepositoryNotFoundError,
-)
-
+from backend.hub.bar import shown
+from backend.hub.download import cached, check, download
+from backend.hub.layout import INDEX, UNUSED_PARTS, Kinds, ModelError, pipeline_of
 from backend.priors.base import PriorError
-from backend.priors.loading import reason, weight_files
-
-INDEX = "model_index.json"
-
-# The supported pipelines, and their components that are not needed for distillation.
-Kinds = Mapping[str, dict[str, Any]]
-UNUSED_PARTS: Kinds = {
-    "StableDiffusionPipeline": {
-        "safety_checker": None,
-        "feature_extractor": None,
-        "image_encoder": None,
-        "requires_safety_checker": False,
-    },
-    "StableDiffusionXLPipeline": {"feature_extractor": None, "image_encoder": None, "add_watermarker": False},
-    "IFPipeline": {
-        "safety_checker": None,
-        "feature_extractor": None,
-        "watermarker": None,
-        "requires_safety_checker": False,
-    },
-}
+from backend.priors.checkpoint_header import is_file_name
+from backend.priors.loading import weight_files
+from shared.models import DownloadProgress
 
 
 def find_model(model: str | Path, kinds: Kinds = UNUSED_PARTS) -> tuple[Path, str]:
@@ -48,14 +21,10 @@ def find_model(model: str | Path, kinds: Kinds = UNUSED_PARTS) -> tuple[Path, st
     Raises:
         PriorError: no such model, or one of another kind.
     """
-    folder = _named_folder(model)
-    if folder is not None:
-        return folder, _pipeline_class(model, folder / INDEX, kinds)
-    name = str(model)
-    with _told(name):
-        kind = _pipeline_class(name, _fetch_index(name), kinds)
-        unwanted = {part: None for part, value in kinds[kind].items() if value is None}
-        return Path(DiffusionPipeline.download(name, use_safetensors=True, **unwanted)), kind
+    folder, name = _named_folder(model), str(model)
+    with _as_prior():
+        folder = folder or cached(name, kinds) or shown(download(name, kinds), name)
+        return folder, pipeline_of(model, folder / INDEX, kinds)[0]
 
 
 def check_model(model: str | Path, kinds: Kinds = UNUSED_PARTS) -> None:
@@ -65,14 +34,34 @@ def check_model(model: str | Path, kinds: Kinds = UNUSED_PARTS) -> None:
         PriorError: no such model, one of another kind, or one whose files are missing or damaged.
     """
     folder = _named_folder(model)
-    if folder is None:
-        with _told(str(model)):
-            _pipeline_class(model, _fetch_index(str(model)), kinds)
-        return
-    unused = kinds[_pipeline_class(model, folder / INDEX, kinds)]
+    with _as_prior():
+        if folder is None:
+            check(str(model), kinds)
+            return
+        unused = kinds[pipeline_of(model, folder / INDEX, kinds)[0]]
     for part in sorted(folder.iterdir()):
         if (part / "config.json").is_file() and part.name not in unused:
             weight_files(part)
+
+
+def fetch_model(model: str, kinds: Kinds = UNUSED_PARTS) -> Generator[DownloadProgress, None, None]:
+    """Download a model that is on the hub and not whole here; nothing to do for any other name.
+
+    Closing the generator stops the download, and keeps what has come.
+
+    Raises:
+        PriorError: it cannot be had.
+    """
+    with _as_prior():
+        if is_hub_id(model) and cached(model, kinds) is None:
+            yield from download(model, kinds)
+
+
+def is_hub_id(model: str | Path) -> bool:
+    """Whether a name is that of a model on the hub, and of nothing on this machine."""
+    path = Path(model).expanduser()
+    named_as_path = isinstance(model, Path) or path.is_absolute() or model.startswith((".", "~"))
+    return not (named_as_path or is_file_name(model) or path.exists())
 
 
 def _named_folder(model: str | Path) -> Path | None:
@@ -82,54 +71,14 @@ def _named_folder(model: str | Path) -> Path | None:
         if not (path / INDEX).is_file():
             raise PriorError(f'prior "{model}" is not a diffusers folder: pass the folder that has {INDEX}')
         return path
-    if isinstance(model, Path) or path.is_absolute() or model.startswith((".", "~")):
+    if not is_hub_id(model):
         raise PriorError(f'prior "{model}" does not exist: pass the folder of a diffusers model, or its hub id')
     return None
 
 
-def _pipeline_class(model: str | Path, index: Path, kinds: Kinds) -> str:
-    """The name of the pipeline class; PriorError if it is none of these kinds."""
-    try:
-        name = json.loads(index.read_text(encoding="utf-8"))["_class_name"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise PriorError(f'{index} of prior "{model}" cannot be read ({reason(error)}): download it again') from error
-    if not isinstance(name, str) or name not in kinds:
-        raise PriorError(f'prior "{model}" is a {name}: use a model of one of the kinds {", ".join(kinds)}')
-    return name
-
-
 @contextmanager
-def _told(model: str) -> Iterator[None]:
-    """Errors of the hub become sentences about a model of this id."""
+def _as_prior() -> Iterator[None]:
     try:
         yield
-    except HFValidationError as error:
-        raise PriorError(f'prior "{model}" is neither a folder nor a hub id: pass a folder or OWNER/NAME') from error
-    except RepositoryNotFoundError as error:
-        raise PriorError(
-            f'prior "{model}" is not on the hub, or needs its licence accepted: check the name, '
-            "accept the licence on the model's page and run `hf auth login`"
-        ) from error
-    except RemoteEntryNotFoundError as error:
-        raise PriorError(f'prior "{model}" has no {INDEX}: choose a model that is in diffusers\' format') from error
-    except (ImportError, ValueError) as error:  # raised by httpx for a proxy that it does not support
-        if "proxy" not in str(error).lower():
-            raise
-        raise PriorError(
-            f'prior "{model}" cannot be fetched through the proxy of this system ({reason(error)}): give ALL_PROXY and '
-            "HTTPS_PROXY an http:// address, or none, or pass the folder of a model"
-        ) from error
-    except (OSError, httpx2.HTTPError) as error:
-        raise PriorError(
-            f'prior "{model}" is neither a folder here nor complete in the hub\'s cache ({reason(error)}): run '
-            f"`hf download {model} --local-dir FOLDER` on a machine with internet, copy that folder here and pass it"
-        ) from error
-
-
-def _fetch_index(model: str) -> Path:
-    """Fetch model_index.json, so that unsupported models are refused before gigabytes are downloaded."""
-    try:
-        return Path(hf_hub_download(model, INDEX, local_files_only=True))
-    except LocalEntryNotFoundError:
-        model_info(model)  # fails at once without a network, where the download would try for half a minute
-        return Path(hf_hub_download(model, INDEX))
+    except ModelError as error:
+        raise PriorError(f"prior {error}") from error

@@ -20,11 +20,12 @@ from diffusers import PriorTransformer, ShapEPipeline
 from diffusers.pipelines.shap_e import ShapERenderer
 from torch import Tensor
 
+from backend.errors import reason
+from backend.hub.layout import START_SHAPES
 from backend.priors.base import PriorError
-from backend.priors.loading import load_frozen, reason, variant, weight_files, weights_dtype
+from backend.priors.loading import load_frozen, variant, weight_files, weights_dtype
 from backend.priors.model_folder import check_model, find_model
 
-KIND: dict[str, dict[str, Any]] = {"ShapEPipeline": {}}
 STEPS, GUIDANCE_SCALE = 64, 15.0  # of the model's own examples
 NETWORKS = ((PriorTransformer, "prior"), (ShapERenderer, "shap_e_renderer"))
 
@@ -35,7 +36,7 @@ class NoSurfaceError(Exception):
 
 def check_shap_e(model: str | Path) -> None:
     """PriorError where a Shap-E model, a folder or hub id, cannot be used, as far as that shows without loading it."""
-    check_model(model, KIND)
+    check_model(model, START_SHAPES)
 
 
 def shap_e_mesh(model: str | Path, prompt: str, seed: int, device: torch.device) -> Any | None:
@@ -68,7 +69,7 @@ def shap_e_mesh(model: str | Path, prompt: str, seed: int, device: torch.device)
 
 
 def _load(model: str | Path, device: torch.device) -> Any:
-    folder, _ = find_model(model, KIND)
+    folder, _ = find_model(model, START_SHAPES)
     dtype = weights_dtype(device)
     weight_files(folder / "text_encoder")  # its error names a damaged file, unlike transformers'
     prior, renderer = (load_frozen(network, folder / name, dtype, device) for network, name in NETWORKS)

@@ -32,13 +32,14 @@ from safetensors.torch import load_file
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
+from backend.errors import reason
+from backend.hub.layout import UNUSED_PARTS
 from backend.priors.base import PriorError
 from backend.priors.card_memory import check_room, family_of
 from backend.priors.checkpoint_header import Header
 from backend.priors.checkpoint_kind import UNET, VAE, Kind, tell_kind, usual_name
 from backend.priors.clip_words import CONFIGS, clip_tokenizer
-from backend.priors.loading import Denoiser, free_bytes, read_config, reason
-from backend.priors.model_folder import UNUSED_PARTS
+from backend.priors.loading import Denoiser, free_bytes, read_config
 from backend.priors.vae_dtype import fit_precision
 
 ENCODER_CLASSES = {"text_encoder": CLIPTextModel, "text_encoder_2": CLIPTextModelWithProjection}

@@ -18,6 +18,8 @@ from diffusers import AutoencoderKL, DiffusionPipeline, UNet2DConditionModel
 from torch import Tensor
 
 from backend.cameras import Cameras
+from backend.errors import reason
+from backend.hub.layout import UNUSED_PARTS
 from backend.priors.base import Condition, PriorError
 from backend.priors.card_memory import check_room, family_of
 from backend.priors.checkpoint_header import is_file_name, read_header
@@ -31,14 +33,13 @@ from backend.priors.loading import (
     pictures,
     pixels,
     read_config,
-    reason,
     variant,
     weight_files,
     weights_dtype,
 )
 from backend.priors.lora import LoRA
 from backend.priors.lora_files import ReadLoRA, fuse_loras, read_loras, refuse_other_families
-from backend.priors.model_folder import UNUSED_PARTS, find_model
+from backend.priors.model_folder import find_model
 from backend.priors.settings import LoRAFile
 from backend.priors.single_file import Checkpoint, load_checkpoint
 from backend.priors.text_encoder import TextEncoder

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import signal
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import zmq
 from filelock import FileLock, Timeout
-from platformdirs import user_data_path
 
 from backend.errors import UserError
+from backend.files import data_folder
 from backend.service.available_priors import AvailablePriors
 from backend.service.capabilities import welcome
 from backend.service.executors.local import LocalExecutor
@@ -55,11 +54,6 @@ def serve(listen: str, folder: Path | None, priors: tuple[str, ...] = (), kits: 
         _announce(socket.getsockopt_string(zmq.LAST_ENDPOINT).removeprefix("tcp://"), root, key)
         server.run()
     return 0
-
-
-def data_folder() -> Path:
-    """The folder for a program's user data on this system."""
-    return user_data_path("splatsmith" if sys.platform == "linux" else "Splatsmith", appauthor=False)
 
 
 @contextmanager

@@ -22,12 +22,13 @@ import torch
 
 from backend.cameras import orbit
 from backend.errors import UserError, sentence_of
+from backend.job.job import Job
 from backend.run.assemble import open_kit
 from backend.run.devices import choose_device, splats_device, unused_card
 from backend.run.distill import DivergedError
 from backend.run.events import Event
 from backend.run.folder import JobFolder
-from backend.run.large_prior import unload_large_prior
+from backend.run.large_prior import fetch_prior, unload_large_prior
 from backend.run.memory import card_is_lost, is_out_of_memory, memory_advice
 from backend.run.session import Session
 from backend.scenes.initial import sphere
@@ -37,7 +38,8 @@ from backend.service.as_messages import event_message, matrix
 from backend.service.executors import Begun, Command, Ended, Finishing, Free, Ready, Started, Stop, Task
 from backend.service.executors.pipes import read_frames, write_frames
 from shared.codec import decode, encode
-from shared.messages import Message
+from shared.messages import Message, Progress, Warning
+from shared.models import size_text
 
 SHOW_SECONDS = 0.2
 IDLE_SECONDS = 600.0  # until the models of the last job are given up, so that Cycles has the card
@@ -131,6 +133,8 @@ def _failed(task: Task, text: str, detail: str = "") -> Ended:
 def _work(task: Task, commands: Commands, send: Send) -> Outcome:
     """Run a job from its start or its checkpoint to its results."""
     folder = JobFolder(Path(task.folder))
+    if not _fetch(folder.job(), task, commands, send):
+        return "stopped"
     started = (folder / "checkpoint.safetensors").exists()
     session = Session.resume(folder) if started else Session(folder.job(), folder)
     to_scene = matrix(session.to_scene)
@@ -164,6 +168,22 @@ def _work(task: Task, commands: Commands, send: Send) -> Outcome:
         return "stopped"
     send(Finishing(job=task.job))
     return "done" if send_all(session.results()) else "stopped"
+
+
+def _fetch(job: Job, task: Task, commands: Commands, send: Send) -> bool:
+    """Download the job's model if it is not here, with the time that it takes; whether the job goes on."""
+    told = False
+    for news in fetch_prior(job):
+        if commands.stopped(task.job):
+            return False
+        if news.total and not told:
+            told = True
+            text = f"{job.prior} is downloaded first: {size_text(news.total - news.bytes)}, once."
+            send(Warning(job=task.job, text=text))
+        if news.left is not None:
+            metrics = {"downloaded": float(news.bytes), "of": float(news.total)}
+            send(Progress(job=task.job, step=0, of=task.until, seconds_left=news.left, metrics=metrics))
+    return True
 
 
 def _warm_up() -> None:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
-from .kit_process import KitProcess
+from .command_process import CommandProcess
 from .launcher import LauncherError
 
 NAME_LIMIT = 60  # letters of a file's name
@@ -74,7 +74,7 @@ class KitMaker(Generic[T]):
     folder: str = ""  # of the kit, when it is done
     left_out: list[str] = field(default_factory=list)  # sentences
     notes: list[str] = field(default_factory=list)
-    _process: KitProcess | None = None
+    _process: CommandProcess | None = None
     _exported: dict[str, str] = field(default_factory=dict)  # the source's name by the file's
 
     def __post_init__(self) -> None:
@@ -134,8 +134,10 @@ class KitMaker(Generic[T]):
             self._end("failed", "None of the objects could be exported, so there is no kit.")
             return
         request, out = self.request, kit_folder(self.request.kits, self.request.name)
+        command = ["kit", str(request.parts / "objects"), "--out", str(out), "--name", request.name, "--json"]
+        command += [] if request.add else ["--overwrite"]
         try:
-            self._process = KitProcess(request.repository, request.parts / "objects", out, request.name, request.add)
+            self._process = CommandProcess(request.repository, command, request.parts)
         except LauncherError as error:
             self._end("failed", str(error))
             return
@@ -145,7 +147,7 @@ class KitMaker(Generic[T]):
         """Take the events of the process.  Returns whether something changed."""
         assert self._process is not None
         code = self._process.exit_code  # asked before the events are read, so that the last ones are not missed
-        events = self._process.events()
+        events = [json.loads(line) for line in self._process.lines()]
         for event in events:
             self._take(event)
         if code is not None:

@@ -28,14 +28,14 @@ class LauncherError(Exception):
 
 
 class BackendProcess:
-    """One backend process; `folder` is the Splatsmith repository.
+    """One backend process; `folder` is the Splatsmith repository.  Unless it may go `online`, it downloads no models.
 
     Raises:
         LauncherError: the address is of another computer or taken, there is no backend in the folder, or it does not
             start.
     """
 
-    def __init__(self, folder: Path, log: Path, address: Address) -> None:
+    def __init__(self, folder: Path, log: Path, address: Address, online: bool = True) -> None:
         if not address.loopback:
             raise LauncherError(f"{address.host} is another computer: start the backend there.")
         command = backend_command(folder, address.port)
@@ -46,7 +46,7 @@ class BackendProcess:
         self.log, self._stopping = log, False
         try:
             with log.open("wb") as output:
-                self._process = start_guarded(command, folder, output, subprocess.STDOUT)
+                self._process = start_guarded(command, folder, output, subprocess.STDOUT, online)
         except OSError as error:
             raise LauncherError(f"The backend in {folder} cannot be started ({error.strerror}).") from error
 
@@ -73,13 +73,13 @@ class BackendProcess:
 
 
 def start_guarded(
-    command: list[str], folder: Path, stdout: IO[bytes], stderr: IO[bytes] | int
+    command: list[str], folder: Path, stdout: IO[bytes], stderr: IO[bytes] | int, online: bool = True
 ) -> subprocess.Popen[bytes]:
     """Start a program of the backend under the guard, which ends it when Blender ends or `ask_to_end` is called."""
     return subprocess.Popen(
         [command[0], str(GUARD), *command],
         cwd=folder,
-        env=_environment(),
+        env=_environment(online),
         stdin=subprocess.PIPE,
         stdout=stdout,
         stderr=stderr,
@@ -140,7 +140,7 @@ def log_tail(log: Path, lines: int) -> list[str]:
         return []
 
 
-def _environment() -> dict[str, str]:
+def _environment(online: bool) -> dict[str, str]:
     """Our environment variables without those of Blender's Python; output reaches the log at once."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    return {**plain, "PYTHONUNBUFFERED": "1"}
+    return {**plain, "PYTHONUNBUFFERED": "1", **({} if online else {"HF_HUB_OFFLINE": "1"})}

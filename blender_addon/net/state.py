@@ -32,6 +32,7 @@ from ..shared.messages import (
 from .client import Client, ConnectionStatus
 from .kit_maker import KitMaker
 from .launcher import BackendProcess
+from .model_manager import ModelManager
 
 IDENTITY = ((1.0, 0.0, 0.0, 0.0), (0.0, 1.0, 0.0, 0.0), (0.0, 0.0, 1.0, 0.0), (0.0, 0.0, 0.0, 1.0))
 EMBEDDED = "embedded"  # the name of the prior that every backend has
@@ -102,6 +103,7 @@ class AddonState:
     watched: tuple[str, ...] = ()
     priors: Priors = NO_PRIORS  # what the backend offered last
     kit: KitMaker[Any] | None = None  # the kit that is being made, or was made last
+    models: ModelManager | None = None  # once the preferences have shown them
 
     @property
     def status(self) -> ConnectionStatus:

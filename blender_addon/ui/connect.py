@@ -54,7 +54,7 @@ def start_backend(context: bpy.types.Context) -> None:
     if not chosen.backend_folder:
         raise LauncherError("Choose the folder of Splatsmith's repository in the add-on's preferences first.")
     folder = Path(bpy.path.abspath(chosen.backend_folder))
-    addon_state.backend = BackendProcess(folder, log_file(), parse_address(chosen.address))
+    addon_state.backend = BackendProcess(folder, log_file(), parse_address(chosen.address), bpy.app.online_access)
 
 
 def autostart() -> None:

@@ -10,9 +10,8 @@ from ..net.launcher import LauncherError, backend_python
 from ..net.state import EMBEDDED, addon_state
 from ..scene.blender_types import window_manager
 from ..scene.kit_sources import export_source, exporter_is_on
-from ..shared.address import AddressError, parse_address
 from .operators_common import Context, Result, can_press, refuse, unreachable
-from .preferences import preferences, user_folder
+from .preferences import backend_is_remote, preferences, user_folder
 from .properties import scene_settings
 
 GLTF_OFF = "Blender's glTF add-on is off: switch on glTF 2.0 format in Preferences > Add-ons."
@@ -22,14 +21,6 @@ NO_SOURCES = {
     "COLLECTION": "Choose a collection with objects that have faces.",
     "ASSETS": "Nothing in this file is marked as an asset: use Object > Asset > Mark as Asset first.",
 }
-
-
-def backend_is_remote(context: Context) -> bool:
-    """Whether the backend is on another computer."""
-    try:
-        return not parse_address(preferences(context).address).loopback
-    except AddressError:
-        return False  # no backend answers at such an address
 
 
 class SPLATSMITH_OT_make_kit(bpy.types.Operator):

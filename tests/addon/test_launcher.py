@@ -64,6 +64,16 @@ def child_of(log):
 
 
 @posix
+@pytest.mark.parametrize("online", [True, False])
+def test_without_online_access_it_downloads_nothing(folder, address, online, monkeypatch):
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    (folder / "backend" / "__main__.py").write_text("import os; print(os.environ.get('HF_HUB_OFFLINE'))")
+    backend = BackendProcess(folder, folder / "log", address, online)
+    assert until(lambda: backend.state == "ended")
+    assert backend.tail() == ["None" if online else "1"]
+
+
+@posix
 def test_a_backend_runs_with_its_log_and_stops_with_all_its_processes(folder, address):
     backend = BackendProcess(folder, folder / "log", address)
     worker = child_of(folder / "log")

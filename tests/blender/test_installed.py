@@ -96,9 +96,34 @@ def test_the_panels_draw_every_state_of_a_job(installed):
         sys.modules[f"{MODULE}.ui.job_list"].choose_job(manager, job)
         drawn = [entry for panel in ours(bpy.types.Panel) for entry in draw(panel)]
         assert "splatsmith.cancel" in {given.get("operator") for _, given in drawn}
-    for kind in ours(bpy.types.UIList):
-        for item in manager.splatsmith_jobs:
-            assert draw(kind, manager, item, 0, manager, "splatsmith_active")
+    (kind,) = (kind for kind in ours(bpy.types.UIList) if kind.__name__ == "SPLATSMITH_UL_jobs")
+    for item in manager.splatsmith_jobs:
+        assert draw(kind, manager, item, 0, manager, "splatsmith_active")
+
+
+def test_the_models_draw(installed, tmp_path):
+    addon_state = sys.modules[f"{MODULE}.net.state"].addon_state
+    models, ours_in_list = sys.modules[f"{MODULE}.shared.models"], sys.modules[f"{MODULE}.ui.models_list"]
+    offer = {"family": "SDXL", "size": 7_000_000_000, "licence": "openrail++", "here": False}
+    offers = [models.Offer(name=f"a/{fits}", fit=models.Fit(fits, "text"), **offer) for fits in (True, False, None)]
+    shown = {"models": (), "suggested": tuple(offers), "card": None, "folders": (), "cache": "", "offline": False}
+    addon_state.models = sys.modules[f"{MODULE}.net.model_manager"].ModelManager(tmp_path)
+    addon_state.models.listing = models.Listing(**shown)
+    manager = bpy.context.window_manager
+    ours_in_list.sync_models(manager)
+    for item, said in zip(manager.splatsmith_models, ("Fits", "Too large", ""), strict=True):
+        drawn = draw(ours_in_list.SPLATSMITH_UL_models, manager, item, 0, manager, "splatsmith_active_model")
+        assert [given["text"] for name, given in drawn if name == "label"] == [
+            item.name,
+            "SDXL · 7.0 GB",
+            "openrail++",
+            said,
+        ]
+    installed.preferences.show_models = True
+    section = draw(type(installed.preferences))
+    installed.preferences.show_models = False
+    assert {"splatsmith.use_model", "splatsmith.download_model"} <= {given.get("operator") for _, given in section}
+    assert "a/True: On the hub" in {given.get("text") for _, given in section}
 
 
 def test_the_wheels_are_those_of_the_zip(installed):

@@ -9,18 +9,13 @@ import bpy
 from ..net.state import Row, addon_state
 from ..scene import results
 from ..scene.placing import find_object
-from ..shared.messages import Option
 from .drawing import draw_text, duration, layout_of, pictures
 from .job_list import active_job
 from .notices import draw_connection, draw_notice, draw_trouble
+from .option_rows import draw_kit_options, draw_options
 from .properties import (
-    IN_MAIN_PANEL,
-    KIT_SETTINGS,
     SPLATSMITH_PG_job,
-    SPLATSMITH_PG_settings,
-    chosen_objective,
     is_kit,
-    kit_options,
     scene_settings,
 )
 from .starts import WITH_SHAPE
@@ -175,31 +170,6 @@ class SPLATSMITH_UL_jobs(bpy.types.UIList):
             line.progress(factor=row.share, text=duration(row.seconds_left))
         else:
             line.label(text=title, icon=icon)
-
-
-def draw_options(layout: Layout, settings: SPLATSMITH_PG_settings, important: bool) -> None:
-    """The first few options of the objective, or the others."""
-    rule = chosen_objective(settings)
-    for option in (rule.options[:IN_MAIN_PANEL] if important else rule.options[IN_MAIN_PANEL:]) if rule else ():
-        draw_option(layout, settings, option, option.name)
-
-
-def draw_kit_options(layout: Layout, settings: SPLATSMITH_PG_settings, important: bool) -> None:
-    """The settings of the prior if it is a kit: the first one, or the others."""
-    options = kit_options(settings)
-    for option in options[:1] if important else options[1:]:
-        draw_option(layout, settings, option, f"{KIT_SETTINGS}.{option.name}")
-
-
-def draw_option(layout: Layout, settings: SPLATSMITH_PG_settings, option: Option, name: str) -> None:
-    """One option, with a button whose tooltip explains it and which sets it back."""
-    item = settings.option(name)
-    if item is None:
-        return
-    row = layout.row(align=True)
-    row.prop(item, item.field, text=option.name.replace("_", " ").capitalize())
-    icon: Icon = "LOOP_BACK" if item.touched else "QUESTION"
-    row.operator("splatsmith.reset_option", text="", icon=icon).name = name
 
 
 def draw_job(layout: Layout, context: Context, row: Row) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import bpy
 
@@ -10,6 +10,9 @@ from ..shared.messages import Option
 from .properties import IN_MAIN_PANEL, KIT_SETTINGS, SPLATSMITH_PG_settings, chosen_objective, kit_options
 
 Layout: TypeAlias = bpy.types.UILayout
+
+if TYPE_CHECKING:
+    from bpy.stub_internal.rna_enums import IconItems as Icon
 
 
 def draw_options(layout: Layout, settings: SPLATSMITH_PG_settings, important: bool) -> None:

@@ -19,13 +19,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[0] = str(ROOT)  # this file's folder has modules of common names
+if __name__ == "__main__":
+    sys.path[0] = str(ROOT)  # this file's folder has modules of common names
 
 from tools.gpu.building import start_building  # noqa: E402
 from tools.gpu.pack import FOLDER, pack, unpack  # noqa: E402
@@ -178,10 +179,8 @@ def _watch(process: subprocess.Popen[bytes], end: float, part: Path, name: str, 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
     """End a process with all that it has started."""
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     process.wait()
 
 

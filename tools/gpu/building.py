@@ -1,4 +1,4 @@
-"""gsplat's own kernels, which are compiled while the first stages run: the third renderer, where a compiler is there."""
+"""gsplat's own kernels, compiled while the first stages run: the third renderer, where there is a compiler."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ def versions(root: Path) -> dict[Package, str]:
     """The version of each package: ours."""
     pins = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
     lines = [*pins, *(root / LOCK).read_text(encoding="utf-8").splitlines()]
-    found = dict(match.groups() for line in lines if (match := re.match(r"([\w.-]+)==([\w.]+)", line)))
+    found = {match[1]: match[2] for line in lines if (match := re.match(r"([\w.-]+)==([\w.]+)", line))}
     return {package: package.version or found[package.name] for package in PACKAGES}
 
 

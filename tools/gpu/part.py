@@ -38,7 +38,7 @@ class Part:
         self.found |= values
         self._write()
 
-    def row(self, table: str, **values: Any) -> None:
+    def row(self, table: str, /, **values: Any) -> None:
         """Add a row to a table."""
         self.found.setdefault(table, []).append(values)
         self._write()

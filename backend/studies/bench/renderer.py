@@ -20,7 +20,9 @@ from backend.studies.bench import gsplat_reference
 Rasterization = Callable[..., tuple[Tensor, Tensor, dict[str, Any]]]
 SECONDS = 0.5  # of runs, from which the fastest is taken
 WARM_UP = 3  # runs on a card that do not count: kernels are built, memory is taken
-DEFAULTS = {"sh_degree": None, "backgrounds": None, "near_plane": 0.01, "far_plane": 1e10, "eps2d": 0.3}
+# The defaults of `backend.render.rasterization`.
+DEFAULTS: dict[str, Any] = {"sh_degree": None, "backgrounds": None, "render_mode": "RGB"}
+DEFAULTS |= {"near_plane": 0.01, "far_plane": 1e10, "eps2d": 0.3}
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def renderer_rows(
     views: Sequence[int] = (1,),
     which: Sequence[Renderer] | None = None,
 ) -> list[dict[str, Any]]:
-    """A row per renderer, number of splats, side in pixels and number of views: forward_ms and backward_ms of all views.
+    """Rows of renderer, number of splats, side in pixels, number of views, forward_ms and backward_ms of all views.
 
     The reference, which runs on the CPU, runs only where its time, estimated from earlier rows, fits into the rest of
     the budget in seconds; then the row also has reference_ms, forward and backward, and speedup_vs_reference.
@@ -90,19 +92,27 @@ def ball(count: int, device: torch.device | str = "cpu") -> list[Tensor]:
     return [tensor.to(device).requires_grad_() for tensor in (means, quats, scales, opacities, colors)]
 
 
+def arguments_of(renderer: Renderer, count: int, side: int, views: int) -> tuple[Any, ...]:
+    """What a renderer is given for so many views of a ball."""
+    camera, device = orbit(views), renderer.device
+    return (*ball(count, device), camera.viewmats.to(device), camera.intrinsics(side, side).to(device), side, side)
+
+
 def best(renderer: Renderer, count: int, side: int, views: int = 1) -> tuple[float, float]:
     """Seconds of forward and of backward for so many views of a ball: the fastest of all runs within half a second."""
-    camera, device = orbit(views), renderer.device
-    cameras = camera.viewmats.to(device), camera.intrinsics(side, side).to(device)
-    arguments = (*ball(count, device), *cameras, side, side)
-    once = _once_on_card if device.type == "cuda" else _once
-    for _ in range(WARM_UP if device.type == "cuda" else 0):
-        once(renderer.rasterization, arguments)
+    arguments = arguments_of(renderer, count, side, views)
+    for _ in range(WARM_UP if renderer.device.type == "cuda" else 0):
+        run_once(renderer, arguments)
     began = time.perf_counter()
     times: list[tuple[float, float]] = []
     while not times or time.perf_counter() - began < SECONDS:
-        times.append(once(renderer.rasterization, arguments))
+        times.append(run_once(renderer, arguments))
     return min(times, key=sum)
+
+
+def run_once(renderer: Renderer, arguments: tuple[Any, ...]) -> tuple[float, float]:
+    """Seconds of one forward and one backward."""
+    return (_once_on_card if renderer.device.type == "cuda" else _once)(renderer.rasterization, arguments)
 
 
 def _once(render: Rasterization, arguments: tuple[Any, ...]) -> tuple[float, float]:
@@ -115,7 +125,7 @@ def _once(render: Rasterization, arguments: tuple[Any, ...]) -> tuple[float, flo
 
 def _once_on_card(render: Rasterization, arguments: tuple[Any, ...]) -> tuple[float, float]:
     """By the card's own clock: the CPU's would only see how long it takes to ask for the work."""
-    start, rendered, done = (torch.cuda.Event(enable_timing=True) for _ in range(3))
+    start, rendered, done = (torch.cuda.Event(enable_timing=True) for _ in range(3))  # type: ignore[no-untyped-call]
     torch.cuda.synchronize()
     start.record()
     total = _forward(render, arguments)

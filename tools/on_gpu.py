@@ -133,7 +133,6 @@ def _environment(site: Path, scratch: Path, cpu: bool) -> dict[str, str]:
         "PYTHONDONTWRITEBYTECODE": "1",
         "HF_HUB_OFFLINE": "1",
         "TORCH_EXTENSIONS_DIR": str(scratch / "no-extensions"),
-        "NUMBA_CACHE_DIR": str(scratch / "numba"),
     }
     if cpu:
         more["CUDA_VISIBLE_DEVICES"] = ""

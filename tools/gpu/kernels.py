@@ -66,7 +66,7 @@ def compare(part: Part, other: Renderer, card: Renderer) -> None:
             got = drawn(card, scene, looks, **options)
             errors = _errors(got, drawn(other, scene, looks, **options))
             row: dict[str, Any] = {"scene": name, "against": other.name, **errors}
-            if len(scene["means"]) <= 300 and part.left > 40:
+            if len(scene["means"]) <= 300 and part.left > 50:
                 reference = drawn(REFERENCE, scene, looks, dtype=torch.float64, **options)
                 row["against the reference in float64"] = _errors(got, reference)
             part.row("scenes", **row)

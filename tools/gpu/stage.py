@@ -5,7 +5,11 @@ from __future__ import annotations
 import argparse
 import faulthandler
 import importlib
+import os
 import runpy
+import signal
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +27,7 @@ def main() -> int:
     parser.add_argument("--scratch", type=Path, required=True)
     parser.add_argument("--small", action="store_true")
     args = parser.parse_args()
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     faulthandler.enable()
     faulthandler.dump_traceback_later(max(args.seconds - LAST_WORDS, 0.1))
     part = Part(args.part, args.seconds, args.scratch, args.small)
@@ -35,6 +40,13 @@ def main() -> int:
         part.put(complete=True)
         faulthandler.cancel_dump_traceback_later()
     return 0
+
+
+def _end_with(parent: int) -> None:
+    """End this process and all that it has started once its parent is gone."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os.killpg(os.getpgid(0), signal.SIGKILL)
 
 
 def measure_of(stage: str) -> Callable[[Part], None]:

@@ -137,7 +137,7 @@ def _twice(part: Part, card: Renderer) -> None:
     scene, looks = render_scenes.cloud(3000), render_scenes.view(2, 64)
     errors = _errors(drawn(card, scene, looks), drawn(card, scene, looks))
     part.put(same_twice=errors)
-    if not max(errors.values()) < 1e-5 or errors["pixels"] > 0:
+    if not max(errors.values()) < NEAR or errors["pixels"] > 0:
         part.failed("the same twice", ArithmeticError(f"differs between two runs: {errors}"))
 
 

@@ -1,8 +1,13 @@
 """The bench measures real steps, and its parts make up the whole."""
 
+import time
+
 import pytest
+import torch
 
 from backend.job.tuning import default_recipe
+from backend.priors.analytic import Analytic
+from backend.priors.base import Counted
 from backend.priors.kit import EMBEDDED
 from backend.studies.bench.steps import SPREAD, time_objective
 
@@ -22,3 +27,25 @@ def test_parts_add_up_to_a_step(name, calls):
         assert row["prior_calls"] == calls
         views = default_recipe(name, EMBEDDED).views
         assert row["prior_rows"] == views * calls  # of the prompt alone: without guidance there is no other condition
+
+
+@pytest.mark.parametrize(("waits", "least"), [(True, 0.05), (False, 0.0)])
+def test_the_time_of_a_prior_on_a_card_is_that_of_its_work(monkeypatch, waits, least):
+    """A card that answers at once and works for 50 ms; a run that nobody measures never waits for it."""
+    prior, busy_until = Analytic(torch.zeros(1, 1, 4, 4), 0.5), [0.0]
+    predict = prior.predict
+
+    def launch(*given):
+        busy_until[0] = time.perf_counter() + 0.05
+        return predict(*given)
+
+    def synchronize(_device):
+        time.sleep(max(0.0, busy_until[0] - time.perf_counter()))
+
+    monkeypatch.setattr(torch.accelerator, "synchronize", synchronize)
+    prior.predict, prior.device = launch, torch.device("cuda")
+    counted = Counted(prior)
+    counted.waits = waits
+    counted.predict(torch.zeros(1, 1, 4, 4), torch.tensor([500]), prior.condition(["0"]))
+    assert least <= counted.seconds < least + 0.04
+    assert (counted.calls, counted.rows) == (1, 1)

@@ -16,7 +16,7 @@ from backend.studies.bench.renderer import renderer_rows
 from backend.studies.bench.runs import run_rows
 from backend.studies.bench.steps import step_rows
 
-SIZES, RESOLUTIONS = (2_000, 10_000, 50_000), (64, 128, 256, 512)
+SIZES, RESOLUTIONS = (2_000, 10_000, 50_000, 200_000), (64, 128, 256, 512)
 
 
 def bench(file: Path | None) -> int:

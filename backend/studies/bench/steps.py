@@ -39,7 +39,7 @@ def time_objective(name: str, steps: int) -> dict[str, Any]:
     run = assemble(job, prior, device)
     for _ in distill(run, 2):  # compiled kernels, caches
         pass
-    run.timings = Timings(measure=True)
+    run.timings, run.prior.waits = Timings(measure=True), True
     run.prior.calls, run.prior.rows, run.prior.seconds = 0, 0, 0.0
     seconds = 0.0
     for place in range(SPREAD):

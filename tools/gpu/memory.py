@@ -171,7 +171,7 @@ def _whole_steps(part: Part, meter: Meter, prior: StableDiffusion, family: str, 
     recipe: dict[str, Any] = {"steps": 100, "views": views, "stages": [{"side": side}]}
     recipe["splats"] = {"initial_count": count, "growth": "none"}
     job = make_job({"prompt": "a chair", "objective": "vdm", "prior": "some/model", "recipe": recipe})
-    run, _ = assemble(job, prior, prior.device)
+    run = assemble(job, prior, prior.device)
     run.prior.waits = True
     events = list(distill(run, 2))
     run.timings, run.prior.seconds = Timings(measure=True), 0.0

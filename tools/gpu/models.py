@@ -25,9 +25,9 @@ from diffusers import (
 )
 from transformers import CLIPTextConfig
 
+from backend.hub.layout import UNUSED_PARTS
 from backend.priors.clip_words import CONFIGS, clip_tokenizer
 from backend.priors.loading import Denoiser
-from backend.priors.model_folder import UNUSED_PARTS
 from backend.priors.single_file import ENCODER_CLASSES
 from backend.priors.stable_diffusion import StableDiffusion
 

@@ -93,6 +93,9 @@ def _modules(part: Part) -> None:
 
 def _nvrtc(part: Part) -> None:
     """Where the library was found, and how long our kernels take to build, for which no card is needed."""
+    if part.small and _version("cuda-core") == "missing":
+        part.headline("cuda-core is not here, and without a card not needed")
+        return
     from cuda.pathfinder import DynamicLibNotFoundError, load_nvidia_dynamic_lib
 
     try:

@@ -38,15 +38,11 @@ class FieldScene:
     continued beyond keeps its final learning rates.
     """
 
-    def __init__(
-        self, start: Tensor, settings: FieldSettings, steps: int, device: torch.device | str = "cpu"
-    ) -> None:
+    def __init__(self, start: Tensor, settings: FieldSettings, steps: int, device: torch.device | str = "cpu") -> None:
         self.settings, self.steps, self.device = settings, steps, torch.device(device)
         self.taken = 0
         levels = split_into_levels(start, settings.levels)
-        self._adopt(
-            {f"{part}{i}": level[rows] for i, level in enumerate(levels) for part, rows in PARTS.items()}
-        )
+        self._adopt({f"{part}{i}": level[rows] for i, level in enumerate(levels) for part, rows in PARTS.items()})
 
     def _adopt(self, tensors: dict[str, Tensor]) -> None:
         """Make the tensors parameters, with a new optimiser."""

@@ -70,7 +70,7 @@ class FieldScene:
         return Render(rgb + (1 - alpha) * behind, alpha, depth, info)
 
     def _jitter(self, count: int) -> Tensor:
-        """Where in each part of a ray its sample is; without gradient in the middle, so that pictures are without noise."""
+        """Where in each part of a ray its sample is; without gradient in the middle, so that pictures have no noise."""
         if not torch.is_grad_enabled():
             return torch.full((count,), 0.5)
         return torch.rand(count, generator=torch.Generator().manual_seed(self.taken))
@@ -81,7 +81,7 @@ class FieldScene:
         terms: tuple[tuple[float, Callable[[], Tensor]], ...] = (
             (s.sparse_weight, lambda: regularise.sparsity(render.alpha)),
             (s.opaque_weight, lambda: regularise.opaqueness(render.alpha)),
-            (s.distortion_weight, lambda: info["distortion"].mean()),
+            (s.distortion_weight, info["distortion"].mean),
             (s.orientation_weight, lambda: facing_away(info["grid"], info["rays"], info["samples"])),
             (s.tv_weight, lambda: grid_variation(info["grid"])),
         )

@@ -37,7 +37,8 @@ def as_splats(grid: Tensor, settings: FieldSettings) -> Splats:
     seen = visible(grid, settings).flatten()
     order = seen.argsort(descending=True)
     share = seen[order].double().cumsum(0) / seen.double().sum().clamp(min=1e-12)
-    count = min(int((share < SEEN).sum()) + 1, settings.splats_max)
+    some = min(int((share < SEEN).sum()) + 1, int((seen > 0).sum()), settings.splats_max)
+    count = max(some, 1)  # of an empty field one that cannot be seen, as nobody expects none
     rows, spacing = order[:count], 2 / (side - 1)
     depth = _spread_density(grid[0]).flatten()[rows] * spacing / (2 * math.pi * WIDTH**2)
     opacity = (-torch.expm1(-depth)).clamp(1e-4, MOST_OPAQUE)

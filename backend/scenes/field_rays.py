@@ -62,10 +62,14 @@ def pixel_rays(cameras: Cameras, width: int, height: int, device: torch.device) 
 
 
 def proposal(log_density: Tensor, empty_below: float) -> Tensor:
-    """The most density (C,C,C) in and around each cell of a coarser grid, from its logarithm (R,R,R); 0 if empty."""
-    pooled = F.adaptive_max_pool3d(log_density[None, None], min(COARSE, len(log_density)))
-    most = F.max_pool3d(pooled, 3, stride=1, padding=1)[0, 0].exp()
-    return torch.where(most < empty_below, 0.0, most).contiguous()
+    """The most density (C,C,C) in each cell of a coarser grid, from its logarithm (R,R,R).
+
+    It is 0 where the cell and its neighbours are empty.  An empty cell beside others has the limit of what is empty, so
+    that it has samples and surfaces can grow into it.
+    """
+    most = F.adaptive_max_pool3d(log_density[None, None], min(COARSE, len(log_density))).exp()
+    around = F.max_pool3d(most, 3, stride=1, padding=1)
+    return torch.where(around < empty_below, 0.0, most.clamp(min=max(empty_below, 1e-6)))[0, 0].contiguous()
 
 
 def sampled(rays: Rays, coarse: Tensor, count: int, explore: float, jitter: Tensor) -> Samples:

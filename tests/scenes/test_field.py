@@ -129,9 +129,9 @@ def test_empty_space_has_no_samples_and_a_wall_has_most(sample, draw):
     places = samples.distances[0] - 3
     used = samples.lengths[0] > 0
     assert float(places[used].min()) > -0.3  # the proposal's cells reach two further
-    assert float(samples.lengths.sum()) == pytest.approx(1.2, abs=0.1)
+    assert float(samples.lengths.sum()) == pytest.approx(1.1, abs=0.05)
     near = (places.abs() < 0.2).float().mean()
-    assert float(near) > 0.6  # of 1.2 m an even spread has a third there
+    assert float(near) > 0.6  # of 1.1 m an even spread has a quarter there
 
 
 @BOTH
@@ -197,7 +197,7 @@ def test_it_learns_and_the_finest_level_joins_later():
     first, before = taken(made, 1), made.params["density2"].detach().clone()
     taken(made, 9, first=1)
     assert torch.equal(made.params["density2"], before)
-    assert taken(made, 10, first=10) < 0.8 * first
+    assert taken(made, 10, first=10) < first - 100
     assert not torch.equal(made.params["density2"], before)
 
 
@@ -258,9 +258,10 @@ def ball_facing(sign):
 
 def test_only_surfaces_that_face_away_are_penalised():
     assert float(facing_away(*ball_facing(1.0))) < 1e-6
-    grid, rays, samples = ball_facing(1.0)
-    from_within = Samples(samples.distances + 1, samples.lengths)  # the ray leaves the ball: seen from behind
-    weights = ray_weights(20 * (0.6 - (from_within.distances - 3).abs()), samples.lengths)
+    grid, rays, _ = ball_facing(1.0)
+    distances = torch.linspace(3.55, 3.9, 101)[None]  # the ray leaves the ball: seen from behind
+    from_within = Samples(distances, torch.full_like(distances, 0.0035))
+    weights = ray_weights(20 * (0.6 - (distances - 3)), from_within.lengths)
     assert float(facing_away(grid, rays, from_within)) == pytest.approx(float(weights.sum()), rel=0.05)
     assert float(facing_away(*ball_facing(-1.0))) < 1e-6  # a wall that is met from its free side
 

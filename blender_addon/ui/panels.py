@@ -94,7 +94,7 @@ class SPLATSMITH_PT_more(Sidebar, bpy.types.Panel):
         """Draw it."""
         settings, column = scene_settings(context), layout_of(self).column()
         column.use_property_split, column.use_property_decorate = True, False
-        for name in ("negative_prompt", "more_steps", "auto_import", "show_live"):
+        for name in ("negative_prompt", "scene", "more_steps", "auto_import", "show_live"):
             column.prop(settings, name)
         draw_kit_options(column, settings, important=False)
         draw_options(column, settings, important=False)

@@ -41,6 +41,10 @@ STARTS = (
     ("SELECTED", "Selected Objects", "The faces and colours of the selection; the result stands there too", 1),
     ("JOB", "Chosen Job", "The splats of the job that is chosen in the list, as they are now", 5),
 )
+SCENES = (
+    ("SPLATS", "Splats", "Gaussian splats from the first step on", 0),
+    ("FIELD", "Radiance Field", "Density and colour on a grid, which become splats at the end; softer, without holes", 1),
+)
 START_NAMES = {"BALL": "sphere", "DRAFT": "draft", "SHAP_E": "shap-e"}  # in a job's fields
 WITH_SHAPE = ("SELECTED", "JOB")  # those that Keep Shape is for
 
@@ -94,6 +98,7 @@ class SPLATSMITH_PG_settings(bpy.types.PropertyGroup):
         description="What the splats are before the first step",
         items=STARTS,
     )
+    scene: EnumProperty(name="Scene", description="What the objective forms", items=SCENES)
     keep_shape: FloatProperty(
         name="Keep Shape",
         description="How closely to keep the shape of what it starts from: 0 lets it go, 1 changes the colours alone",
@@ -210,6 +215,8 @@ def job_fields(settings: SPLATSMITH_PG_settings, seed: int) -> dict[str, Any]:
         fields["keep_shape"] = round(settings.keep_shape, 4)
     if settings.start in START_NAMES:
         fields["start"] = START_NAMES[settings.start]
+    if settings.scene != "SPLATS":
+        fields["scene"] = settings.scene.lower()
     recipe = changed_options(settings)
     return fields | ({"recipe": recipe} if recipe else {})
 

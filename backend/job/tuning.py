@@ -37,8 +37,9 @@ def default_recipe(
 ) -> Recipe:
     """The recipe tuned for an objective on the embedded prior, or else on a Stable Diffusion-like one.
 
-    `quality` is one of QUALITIES, `scene` splats or field.  `keep_shape` in [0,1] is for runs that start from a mesh: the higher, the less of
-    the first, shape-making noise levels they see, and the slower their splats move, turn and change their size.
+    `quality` is one of QUALITIES, `scene` splats or field.  `keep_shape` in [0,1] is for runs that start from a mesh:
+    the higher, the less of the first, shape-making noise levels they see, and the slower their splats move, turn and
+    change their size, or a field its density.
     """
     kind = "large" if kit_folder(prior) is None else EMBEDDED
     recipe = RECIPES.get((objective, kind), PLAIN[kind])

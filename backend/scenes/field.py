@@ -15,8 +15,8 @@ from torch.nn import Parameter
 
 from backend.cameras import Cameras
 from backend.scenes import regularise
+from backend.scenes.field_cpu import march_on_cpu, sampled_on_cpu
 from backend.scenes.field_grid import split_into_levels, summed
-from backend.scenes.field_kernel import march_on_cpu, sampled_on_cpu
 from backend.scenes.field_march import march
 from backend.scenes.field_penalties import facing_away, grid_variation
 from backend.scenes.field_rays import pixel_rays, proposal, sampled
@@ -64,7 +64,7 @@ class FieldScene:
         on_cpu = self.device.type == "cpu"
         samples = (sampled_on_cpu if on_cpu else sampled)(rays, coarse, s.samples, s.explore, jitter)
         pixels = (march_on_cpu if on_cpu else march)(grid, rays, samples).view(len(cameras), height, width, -1)
-        rgb, alpha, depth, distortion = pixels.split([3, 1, 1, 1], -1)
+        rgb, alpha, depth, distortion = torch.split(pixels, [3, 1, 1, 1], -1)  # type: ignore[no-untyped-call]
         behind = onto(backgrounds, self.device)[:, None, None]
         info = {"distortion": distortion, "rays": rays, "samples": samples, "grid": grid}
         return Render(rgb + (1 - alpha) * behind, alpha, depth, info)

@@ -13,13 +13,10 @@ from typing import Any
 
 import numba
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from backend.render.cpu import kernel_threads
-from backend.scenes.field_march import MOST, OUTPUTS
-from backend.scenes.field_rays import BINS, Rays, Samples
+from backend.scenes.field_march import MOST
+from backend.scenes.field_rays import BINS
 
 Array = NDArray[Any]
 Arrays = tuple[Any, ...]
@@ -36,52 +33,8 @@ _parallel = numba.njit(fastmath=_FAST, error_model="numpy", nogil=True, cache=Tr
 _inline = numba.njit(fastmath=_FAST, error_model="numpy", forceinline=True)
 
 
-def march_on_cpu(grid: Tensor, rays: Rays, samples: Samples) -> Tensor:
-    """As `field_march.march`, without what lies behind 1 - DARK of opacity."""
-    result: Tensor = _March.apply(grid, rays, samples)  # type: ignore[no-untyped-call]
-    return result
-
-
-def sampled_on_cpu(rays: Rays, coarse: Tensor, count: int, explore: float, jitter: Tensor) -> Samples:
-    """As `field_rays.sampled`."""
-    distances, lengths = torch.empty(len(rays), count), torch.zeros(len(rays), count)
-    ends = (rays.near.numpy(), rays.far.numpy())
-    with kernel_threads():
-        _sample(
-            *(rays.origins.numpy(), rays.directions.numpy(), *ends, coarse.detach().numpy(), explore, jitter.numpy()),
-            *(distances.numpy(), lengths.numpy()),
-        )
-    return Samples(distances, lengths)
-
-
-class _March(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, grid: Tensor, rays: Rays, samples: Samples) -> Tensor:
-        side = grid.shape[-1]
-        last = grid.detach().movedim(0, -1).reshape(-1, 4).contiguous()
-        ctx.rays, ctx.samples, ctx.side = rays, samples, side
-        ctx.values = torch.zeros(*samples.distances.shape, 4)
-        out = torch.zeros(len(rays), OUTPUTS)
-        with kernel_threads():
-            _forward(last.numpy(), side, *_arrays(rays, samples), ctx.values.numpy(), out.numpy())
-        return out
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        lanes = torch.zeros(LANES, ctx.side**3, 4)
-        given = gradients[0].contiguous().numpy()
-        with kernel_threads():
-            _backward(ctx.side, *_arrays(ctx.rays, ctx.samples), ctx.values.numpy(), given, lanes.numpy())
-        return lanes.sum(0).view(*(ctx.side,) * 3, 4).movedim(-1, 0), None, None
-
-
-def _arrays(rays: Rays, samples: Samples) -> tuple[Array, ...]:
-    along = (samples.distances, samples.lengths, rays.depth_per_metre)
-    return tuple(value.numpy() for value in (rays.origins, rays.directions, *along))
-
-
 @_parallel
-def _sample(
+def sample(
     origins: Array, directions: Array, near: Array, far: Array, coarse: Array, explore: float, jitter: Array,
     distances: Array, lengths: Array,
 ) -> None:  # fmt: skip
@@ -164,7 +117,7 @@ def _corner(first: Real, side: Real, number: Real) -> Real:
 
 
 @_parallel
-def _forward(
+def forward(
     grid: Array, side: int, origins: Array, directions: Array, distances: Array, lengths: Array, depth: Array,
     values: Array, out: Array,
 ) -> None:  # fmt: skip
@@ -199,7 +152,7 @@ def _forward(
 
 
 @_parallel
-def _backward(
+def backward(
     side: int, origins: Array, directions: Array, distances: Array, lengths: Array, depth: Array, values: Array,
     given: Array, lanes: Array,
 ) -> None:  # fmt: skip

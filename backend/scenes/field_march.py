@@ -5,7 +5,7 @@ they are interpolated before the exponential, which gives sharp surfaces on coar
 
     w_i = T_i (1 - exp(-density_i length_i)),  T_i = exp(-sum_{j<i} density_j length_j)
 
-`field_kernel` does the same on the CPU, several times as fast.
+`field_cpu` does the same on the CPU, several times as fast.
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from backend.cameras import Cameras
 from backend.render import SH_C0, rotation_matrices
+from backend.scenes.field_cpu import march_on_cpu, sampled_on_cpu
 from backend.scenes.field_grid import EMPTY, corners, resized
-from backend.scenes.field_kernel import march_on_cpu, sampled_on_cpu
 from backend.scenes.field_march import MOST
 from backend.scenes.field_rays import pixel_rays, proposal
 from backend.scenes.settings import FieldSettings

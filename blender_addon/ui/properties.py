@@ -43,7 +43,12 @@ STARTS = (
 )
 SCENES = (
     ("SPLATS", "Splats", "Gaussian splats from the first step on", 0),
-    ("FIELD", "Radiance Field", "Density and colour on a grid, which become splats at the end; softer, without holes", 1),
+    (
+        "FIELD",
+        "Radiance Field",
+        "Density and colour on a grid, which become splats at the end; softer, without holes",
+        1,
+    ),
 )
 START_NAMES = {"BALL": "sphere", "DRAFT": "draft", "SHAP_E": "shap-e"}  # in a job's fields
 WITH_SHAPE = ("SELECTED", "JOB")  # those that Keep Shape is for

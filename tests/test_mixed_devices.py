@@ -98,7 +98,7 @@ def test_a_field_on_the_card_is_drawn_and_optimised_there_without_waiting():
         scene.step(0, render, None)
     assert render.rgb.device == render.depth.device == META
     assert render.rgb.shape == (2, 16, 16, 3)
-    assert not card.waits
+    assert not +card.waits
 
 
 def test_a_field_is_on_nvidias_card_and_beside_another_on_the_cpu():

@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from backend.tensors import onto
+
 EMPTY = -8.0  # the density's logarithm where there is nothing
 
 
@@ -41,7 +43,8 @@ def resized(grid: Tensor, side: int) -> Tensor:
 @lru_cache(maxsize=32)
 def _between(few: int, many: int, device: torch.device) -> Tensor:
     """The matrix (many,few) of linear interpolation between `few` points of a line at `many`."""
-    return F.interpolate(torch.eye(few)[None], many, mode="linear", align_corners=True)[0].T.contiguous().to(device)
+    matrix = F.interpolate(torch.eye(few)[None], many, mode="linear", align_corners=True)[0].T.contiguous()
+    return onto(matrix, device)
 
 
 def split_into_levels(grid: Tensor, sides: tuple[int, ...]) -> list[Tensor]:

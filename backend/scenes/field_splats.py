@@ -25,7 +25,7 @@ from backend.scenes.splats import Splats
 VIEWS, FRAMING, FOV = 24, 1.05, 40.0
 WIDTH = 0.5  # standard deviation of a splat, in spacings of the grid
 MOST_OPAQUE = 0.995
-SEEN = 0.999  # of all that is seen is kept
+SEEN = 0.98  # of all that is seen is kept; the rest is haze
 DOTS = 64  # random places in a splat that carry its matter onto the grid
 DENSEST = 100.0  # per metre, at a start: a denser field hardly learns
 

@@ -87,7 +87,7 @@ class FieldSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     orientation_weight: Annotated[Weight, Meta(description="Penalty on visible surfaces that face away")] = 0.0
     tv_weight: Annotated[Weight, Meta(description="Penalty on differences between neighbouring voxels")] = 0.0
 
-    splats_max: Annotated[int, Meta(ge=16, le=2_000_000, description="Splats at most when it is converted")] = 40_000
+    splats_max: Annotated[int, Meta(ge=16, le=2_000_000, description="Splats at most when it is converted")] = 80_000
 
     def __post_init__(self) -> None:
         if any(low >= high for low, high in itertools.pairwise(self.levels)):

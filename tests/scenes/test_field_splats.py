@@ -39,7 +39,7 @@ def pictures(thing, side=128):
     return render_splats(thing, cameras, side, side, white)
 
 
-@pytest.mark.parametrize("density", [60.0, 1.5])
+@pytest.mark.parametrize("density", [60.0, 10.0, 1.5])
 def test_splats_of_a_field_look_like_it(density):
     grid = apple(density)
     splats = as_splats(grid, SETTINGS)

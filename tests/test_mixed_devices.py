@@ -6,6 +6,7 @@ import torch
 from kits import small_catalogue
 from meta_card import META, Card, on_the_card, plain_adam
 
+from backend.cameras import orbit
 from backend.guidance.rules import RULES
 from backend.job.job import make_job
 from backend.priors import text_encoder
@@ -16,6 +17,9 @@ from backend.run import devices
 from backend.run.assemble import assemble, load_prior
 from backend.run.distill import distill
 from backend.run.events import StepDone
+from backend.scenes.field import FieldScene
+from backend.scenes.field_grid import blob
+from backend.scenes.settings import FieldSettings
 
 pytestmark = pytest.mark.filterwarnings("ignore:cov\\(\\)")
 CPU = torch.device("cpu")
@@ -66,6 +70,43 @@ def test_every_rule_with_a_kit_on_the_card(kit, objective):
     prior = CataloguePrior(kit, "a chair", "", job.recipe.catalogue, side=32, device=META)
     events = steps_of(job, prior)
     assert sum(isinstance(event, StepDone) for event in events) == 3
+
+
+FIELD = {"steps": 10, "stages": [{"side": 32}], "field": {"levels": [4, 8], "samples": 8}}
+
+
+@pytest.mark.parametrize("objective", RULES)
+def test_every_rule_on_a_field_with_a_large_model_on_the_card(model, objective):
+    fields = {"prompt": "a red chair", "objective": objective, "prior": "/some/model", "scene": "field"}
+    events = steps_of(make_job({**fields, "recipe": FIELD}), model)
+    assert sum(isinstance(event, StepDone) for event in events) == 3
+
+
+@pytest.mark.parametrize("objective", RULES)
+def test_every_rule_on_a_field_with_a_kit_on_the_card(kit, objective):
+    job = make_job({"prompt": "a chair", "objective": objective, "scene": "field", "recipe": FIELD})
+    prior = CataloguePrior(kit, "a chair", "", job.recipe.catalogue, side=32, device=META)
+    assert sum(isinstance(event, StepDone) for event in steps_of(job, prior)) == 3
+
+
+def test_a_field_on_the_card_is_drawn_and_optimised_there_without_waiting():
+    settings = FieldSettings(levels=(4, 8), samples=8, orientation_weight=1.0, distortion_weight=1.0, tv_weight=1.0)
+    scene = FieldScene(blob(8, 0.6, 2.0), settings, 4, META)
+    with Card() as card:
+        render = scene.render(orbit(2), 16, 16, torch.ones(2, 3))
+        (render.picture(4).sum() + scene.regulariser(render)).backward()
+        scene.step(0, render, None)
+    assert render.rgb.device == render.depth.device == META
+    assert render.rgb.shape == (2, 16, 16, 3)
+    assert not +card.waits
+
+
+def test_a_field_is_on_nvidias_card_and_beside_another_on_the_cpu():
+    assert devices.scene_device("field", torch.device("cuda")) == (torch.device("cuda"), [])
+    assert devices.scene_device("field", CPU) == (CPU, [])
+    place, (note,) = devices.scene_device("field", torch.device("mps"))
+    assert place == CPU
+    assert note.startswith("The field is drawn on the CPU, only the prior works on the card:")
 
 
 def test_a_card_whose_renderer_cannot_be_built_keeps_the_prior(monkeypatch):

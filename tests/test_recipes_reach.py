@@ -23,9 +23,19 @@ def catalogue(tmp_path_factory):
     return small_catalogue(tmp_path_factory.mktemp("kit"), ["Wooden chair"])
 
 
-@pytest.mark.parametrize(("objective", "least"), [("sds", 23.0), ("vdm", 23.0), ("jsd", 22.0)])
-def test_one_object_comes_out_as_itself(objective, least, catalogue):
-    job = make_job({"prompt": "a chair", "objective": objective, "quality": "draft", "recipe": {"steps": STEPS}})
+@pytest.mark.parametrize(
+    ("scene", "objective", "least"),
+    [
+        ("splats", "sds", 23.0),
+        ("splats", "vdm", 23.0),
+        ("splats", "jsd", 22.0),
+        ("field", "sds", 23.0),
+        ("field", "vdm", 23.0),
+    ],
+)
+def test_one_object_comes_out_as_itself(scene, objective, least, catalogue):
+    fields = {"prompt": "a chair", "objective": objective, "scene": scene, "quality": "draft"}
+    job = make_job({**fields, "recipe": {"steps": STEPS}})
     prior = CataloguePrior(catalogue, job.prompt, settings=job.recipe.catalogue)
     run = assemble(job, prior, torch.device("cpu"))
     list(distill(run, STEPS))

@@ -52,6 +52,7 @@ def _add_generate(all_commands: Subparsers) -> None:
     generate.add_argument("--seed", type=int)
     generate.add_argument("--steps", type=int, help="number of steps; with --continue: how many more")
     generate.add_argument("--device", help="auto, cpu, cuda, cuda:1, ..., mps")
+    generate.add_argument("--scene", help="splats, or field: a radiance field, which becomes splats at the end")
     generate.add_argument("--start", help="sphere, draft (a short run on a kit, on which the prior goes on), or shap-e")
     generate.add_argument("--start-prior", help="of the draft: 'embedded' or a kit; of shap-e: a folder or hub id")
     generate.add_argument("--start-from", type=Path, metavar="DIR", help="start from the splats of this job's folder")

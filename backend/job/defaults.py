@@ -15,7 +15,7 @@ from backend.job.recipe import Backgrounds, Recipe, Stage
 from backend.job.timesteps import Timesteps
 from backend.priors.kit import EMBEDDED
 from backend.priors.settings import CatalogueSettings
-from backend.scenes.settings import SplatSettings
+from backend.scenes.settings import FieldSettings, SplatSettings
 
 # The range selects from the fixed cameras of the grid; this one takes all elevations.
 SMALL_CAMERAS = CameraRange(elevation=(-10.0, 70.0), framing=(1.05, 1.05))
@@ -45,6 +45,10 @@ SMALL_STAGES = {
     "high": (Stage(side=64), Stage(start=0.3, side=128)),
 }
 
+# No penalties here either.
+SMALL_FIELD = FieldSettings(lr_density=0.1, lr_colour=0.1)
+FINE_LEVELS = (16, 32, 64, 96)
+
 # DreamMapping's cameras (distance 5.2-5.5 with a ball of 1) and backgrounds (2/3 augmented).
 LARGE_CAMERAS = CameraRange(elevation=(-15.0, 45.0), fov=(18.0, 34.0), framing=(1.0, 1.4))
 LARGE_BACKGROUNDS = Backgrounds(white=1.0, black=1.0, colour=1.0)
@@ -57,6 +61,11 @@ LARGE_SPLATS = SplatSettings(
     reset_every=300,
     prune_opacity=0.005,
 )
+# Finer grids for larger pictures; penalties as in threestudio's recipes.
+LARGE_FIELD = FieldSettings(
+    levels=(16, 32, 64, 128), samples=64, lr_density=0.01, lr_colour=0.01, sparse_weight=1.0, orientation_weight=1.0,
+    distortion_weight=0.1, splats_max=200_000,
+)  # fmt: skip
 LARGE_STAGES = (Stage(start=0.0, side=256), Stage(start=0.2, side=512))
 
 # Without guidance: the score of the matching objects leads to them, and guidance above 1 makes colours stronger.
@@ -86,6 +95,7 @@ LARGE = Recipe(
     stages=LARGE_STAGES,
 )
 
+FIELDS = {EMBEDDED: SMALL_FIELD, "large": LARGE_FIELD}
 # The recipes that differ from these two, by objective and kind of prior.
 PLAIN = {EMBEDDED: SMALL, "large": LARGE}
 RECIPES: dict[tuple[str, str], Recipe] = {

@@ -19,10 +19,14 @@ from backend.priors.kit import EMBEDDED
 from backend.priors.settings import LoRAFile
 
 PROMPT_LIMIT = 1000
+SceneKind = Literal["splats", "field"]
+SCENES: tuple[str, ...] = get_args(SceneKind)
 StartKind = Literal["sphere", "draft", "shap-e", "mesh", "job"]
 STARTS: tuple[str, ...] = get_args(StartKind)
 START_PRIORS = {"draft": EMBEDDED, "shap-e": "openai/shap-e"}
 START_SOURCES = {"mesh": "init_mesh", "job": "start_from"}  # the field that names what is started from
+
+CHOICES = (("objective", tuple(RULES)), ("quality", QUALITIES), ("scene", SCENES), ("start", STARTS))
 
 
 class JobError(UserError):
@@ -39,6 +43,7 @@ class Job(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     loras: tuple[LoRAFile, ...] = ()  # fused into an image model, in this order
     seed: Annotated[int, Meta(ge=0, lt=2**62)] = 0
     quality: Quality = "normal"  # scales the recipe's steps and number of splats
+    scene: SceneKind = "splats"  # what is optimised: splats, or a radiance field that becomes splats at the end
     # A grey ball; a draft of a kit, on which the run goes on; Shap-E's mesh; the init mesh; the splats of a job.
     start: StartKind = "sphere"
     start_prior: str = ""  # of a draft: embedded, or the folder of a kit; of Shap-E: a diffusers folder or hub id
@@ -57,7 +62,7 @@ def make_job(fields: dict[str, Any]) -> Job:
 
     Raises JobError with the field's name: unknown keys, wrong types, values out of range, an empty prompt.
     """
-    for name, choices in (("objective", tuple(RULES)), ("quality", QUALITIES), ("start", STARTS)):
+    for name, choices in CHOICES:
         if name in fields and fields[name] not in choices:
             raise JobError(f"{name}: {fields[name]!r} is not one of {', '.join(choices)}.")
     given = _convert({key: value for key, value in fields.items() if key != "recipe"})
@@ -65,7 +70,7 @@ def make_job(fields: dict[str, Any]) -> Job:
     keep_shape = 0.0 if fields["start"] == "sphere" else given.keep_shape
     recipe = fields.get("recipe", {})
     if isinstance(recipe, dict):
-        defaults = default_recipe(given.objective, given.prior, given.quality, keep_shape)
+        defaults = default_recipe(given.objective, given.prior, given.quality, keep_shape, given.scene)
         recipe = merged(msgspec.to_builtins(defaults), recipe)
     job = _convert({**_with_said(fields), "recipe": recipe})
     _check_prompt("prompt", job.prompt)

@@ -19,7 +19,7 @@ from backend.job.tuning import QUALITIES, default_recipe
 Fields = dict[str, Any]
 Path = tuple[str, ...]
 # The keys of the tables of recipes.
-CHOICES = ("objective", "prior", "quality", "keep_shape", "init_mesh", "start", "start_from")
+CHOICES = ("objective", "prior", "quality", "scene", "keep_shape", "init_mesh", "start", "start_from")
 START = ("start", "start_from", "init_mesh")  # what chooses a start
 ABOUT_START = (*START, "start_prior", "start_by_default")
 
@@ -93,7 +93,7 @@ def _tuned(choice: Fields) -> Fields:
     shaped = choice["init_mesh"] or choice["start_from"] or choice["start"] != "sphere"
     keep = choice["keep_shape"] if shaped and isinstance(choice["keep_shape"], int | float) else 0.0
     quality = choice["quality"] if choice["quality"] in QUALITIES else _default("quality")
-    recipe = default_recipe(str(choice["objective"]), str(choice["prior"]), quality, keep)
+    recipe = default_recipe(str(choice["objective"]), str(choice["prior"]), quality, keep, str(choice["scene"]))
     found: Fields = msgspec.json.decode(msgspec.json.encode(recipe))
     return found
 

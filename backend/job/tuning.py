@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 from msgspec.structs import replace
 
-from backend.job.defaults import PLAIN, RECIPES, SMALL_STAGES
+from backend.job.defaults import FIELDS, FINE_LEVELS, PLAIN, RECIPES, SMALL_STAGES
 from backend.job.recipe import Recipe
 from backend.priors.kit import EMBEDDED, kit_folder
 
@@ -32,21 +32,35 @@ SHAPING = ("lr_means", "lr_means_end", "lr_scale", "lr_rotation", "lr_opacity")
 SLOWEST = 0.001  # factor on the learning rates of the shape at keep_shape 1
 
 
-def default_recipe(objective: str, prior: str, quality: str = "normal", keep_shape: float = 0.0) -> Recipe:
+def default_recipe(
+    objective: str, prior: str, quality: str = "normal", keep_shape: float = 0.0, scene: str = "splats"
+) -> Recipe:
     """The recipe tuned for an objective on the embedded prior, or else on a Stable Diffusion-like one.
 
-    `quality` is one of QUALITIES.  `keep_shape` in [0,1] is for runs that start from a mesh: the higher, the less of
-    the first, shape-making noise levels they see, and the slower their splats move, turn and change their size.
+    `quality` is one of QUALITIES, `scene` splats or field.  `keep_shape` in [0,1] is for runs that start from a mesh:
+    the higher, the less of the first, shape-making noise levels they see, and the slower their splats move, turn and
+    change their size, or a field its density.
     """
     kind = "large" if kit_folder(prior) is None else EMBEDDED
     recipe = RECIPES.get((objective, kind), PLAIN[kind])
     scaled = at_quality(recipe, quality)
-    return shape_kept(for_kit(scaled, quality) if kind == EMBEDDED else scaled, keep_shape)
+    scaled = for_kit(scaled, quality) if kind == EMBEDDED else scaled
+    return shape_kept(for_field(scaled, kind, quality) if scene == "field" else scaled, keep_shape)
 
 
 def for_kit(recipe: Recipe, quality: str) -> Recipe:
     """The recipe with the picture sizes of this quality, for a prior that is a kit."""
     return replace(recipe, stages=SMALL_STAGES[quality])
+
+
+def for_field(recipe: Recipe, kind: str, quality: str) -> Recipe:
+    """The recipe for a radiance field, which on a kit is drawn at 64 px: larger pictures show no more of its grids."""
+    field = FIELDS[kind]
+    if kind != EMBEDDED:
+        return replace(recipe, field=field)
+    if quality == "high":
+        return replace(recipe, field=replace(field, levels=FINE_LEVELS, samples=2 * field.samples))
+    return replace(recipe, field=field, stages=SMALL_STAGES["draft"])
 
 
 def at_quality(recipe: Recipe, quality: str) -> Recipe:
@@ -73,4 +87,5 @@ def shape_kept(recipe: Recipe, keep: float) -> Recipe:
         high_start=levels.high_start + keep * (levels.high_end - levels.high_start),
     )
     kept = replace(splats, **rates, initial_count=count, grow_fraction=(1.0 - keep) * splats.grow_fraction)
-    return replace(recipe, splats=kept, timesteps=window)
+    field = replace(recipe.field, lr_density=pace * recipe.field.lr_density)
+    return replace(recipe, splats=kept, field=field, timesteps=window)

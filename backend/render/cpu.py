@@ -48,7 +48,7 @@ class Composite(torch.autograd.Function):
         ids = footprint.sort_into_bands(bounds, order, kernel.BAND_ROWS, height, offsets)
         pixels = np.empty((cameras, height, width, kernel.CHANNELS), np.float32)
         transmittances = np.empty((cameras, height, width), np.float32)
-        with _threads():
+        with kernel_threads():
             kernel.forward((*splats, bounds), ids, offsets, *_arrays(backgrounds), (pixels, transmittances))
         out = torch.from_numpy(pixels), torch.from_numpy(transmittances), torch.from_numpy(radii)
         ctx.lists = bounds, ids, offsets
@@ -65,7 +65,7 @@ class Composite(torch.autograd.Function):
         splats = _arrays(*inputs)
         grads = tuple(np.zeros_like(array) for array in splats)
         pictures = _arrays(pixels, transmittances, grad_pixels, grad_transmittances)
-        with _threads():
+        with kernel_threads():
             kernel.backward((*splats, bounds), ids, offsets, pictures, grads)
         behind = (transmittances[..., None] * grad_pixels).sum((1, 2)) if ctx.needs_input_grad[4] else None
         return *map(torch.from_numpy, grads), behind, None, None, None, None
@@ -76,7 +76,7 @@ def _arrays(*tensors: Tensor) -> tuple[NDArray[Any], ...]:
 
 
 @contextmanager
-def _threads() -> Iterator[None]:
+def kernel_threads() -> Iterator[None]:
     """Run the kernel on all cores, or as many as OMP_NUM_THREADS says, one caller at a time."""
     with _one_caller:
         most = numba.config.NUMBA_NUM_THREADS

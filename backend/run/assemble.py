@@ -19,10 +19,14 @@ from backend.job.tuning import default_recipe
 from backend.priors.base import Counted, Prior
 from backend.priors.catalogue import Catalogue, CataloguePrior
 from backend.priors.kit import INDEX, SHIPPED, kit_folder
-from backend.run.devices import splats_device
+from backend.run.devices import scene_device
 from backend.run.distill import MOST_HALVINGS, Run
 from backend.run.large_prior import load_large_prior
 from backend.run.prompts import Prompts
+from backend.scenes.base import Scene
+from backend.scenes.field import FieldScene
+from backend.scenes.field_grid import blob
+from backend.scenes.field_splats import as_field
 from backend.scenes.image import ImageScene
 from backend.scenes.initial import from_mesh, sphere
 from backend.scenes.optimised import SplatScene
@@ -41,6 +45,7 @@ class Start:
     splats: Splats  # in the unit ball, Z up
     to_scene: torch.Tensor  # 4x4, from the unit ball to its place in the world
     generator: torch.Generator  # the run's, as it is once the splats are made
+    plain: bool = False  # a grey ball, or what a checkpoint replaces
 
 
 def make_objective(name: str, options: dict[str, Any]) -> Objective:
@@ -85,9 +90,31 @@ def load_prior(job: Job, device: torch.device) -> tuple[Prior, list[str]]:
 
 def unused_settings(job: Job, settings: Sequence[str], why: str) -> list[str]:
     """A sentence where the job sets part of the recipe that its prior ignores."""
-    tuned = default_recipe(job.objective, job.prior, job.quality)
+    tuned = default_recipe(job.objective, job.prior, job.quality, scene=job.scene)
     changed = [name for name in settings if attrgetter(name)(job.recipe) != attrgetter(name)(tuned)]
     return [f"Not used: {', '.join(f'recipe.{name}' for name in changed)}; {why}."] if changed else []
+
+
+def unused_by_scene(job: Job) -> list[str]:
+    """A sentence where the user set something for the other kind of scene."""
+    other, own = ("splats", "field") if job.scene == "field" else ("field", "splats")
+    said = job.said.get(other, {}) if isinstance(job.said, dict) else {}
+    names = [f"recipe.{other}.{name}" for name in said]
+    kind = "a radiance field" if job.scene == "field" else "splats"
+    return [f"Not used: {', '.join(names)}; the scene is {kind}, set by recipe.{own}."] if names else []
+
+
+def make_scene(job: Job, start: Start, device: torch.device) -> Scene:
+    """What is optimised, at its start, beside a prior on a device."""
+    recipe, place = job.recipe, scene_device(job.scene, device)[0]
+    if job.scene == "splats":
+        return SplatScene(start.splats, recipe.splats, recipe.steps, place)
+    settings, side = recipe.field, recipe.field.levels[-1]
+    if start.plain:
+        grid = blob(side, settings.initial_radius, settings.initial_density)
+    else:
+        grid = as_field(start.splats, side, torch.Generator().manual_seed(job.seed))
+    return FieldScene(grid, settings, recipe.steps, place)
 
 
 def start_generator(job: Job, generator: torch.Generator) -> torch.Generator:
@@ -104,13 +131,13 @@ def plain_start(job: Job, warn: Callable[[str], None] = lambda _: None) -> Start
         return Start(*from_mesh(job.init_mesh, settings.initial_count, drawn, warn, settings.cap_max), generator)
     shape, opacity = settings.initial_shape, settings.initial_opacity
     ball = sphere(settings.initial_count, settings.initial_radius, drawn, shape=shape, opacity=opacity)
-    return Start(ball, torch.eye(4), generator)
+    return Start(ball, torch.eye(4), generator, plain=True)
 
 
 def placeholder_start(job: Job, to_scene: torch.Tensor) -> Start:
     """A few splats that those of a checkpoint replace."""
     generator = torch.Generator().manual_seed(job.seed)
-    return Start(sphere(PLACEHOLDERS, 1.0, generator), to_scene, generator)
+    return Start(sphere(PLACEHOLDERS, 1.0, generator), to_scene, generator, plain=True)
 
 
 def assemble_picture(job: Job, prior: Prior, device: torch.device, rate: float) -> tuple[Run, ImageScene]:
@@ -130,5 +157,4 @@ def assemble(job: Job, prior: Prior, device: torch.device, start: Start | None =
     objective = make_objective(job.objective, recipe.options)
     wording = (job.prompt, job.negative_prompt, recipe.view_prompts, recipe.perp_neg, recipe.guidance_rescale)
     prompts = Prompts(counted, *wording)
-    scene = SplatScene(start.splats, recipe.splats, recipe.steps, splats_device(device)[0])
-    return Run(scene, counted, objective, prompts, recipe, start.generator)
+    return Run(make_scene(job, start, device), counted, objective, prompts, recipe, start.generator)

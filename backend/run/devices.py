@@ -62,6 +62,16 @@ def splats_device(device: torch.device) -> tuple[torch.device, list[str]]:
     return torch.device("cpu"), [f"The splats are drawn on the CPU, only the prior works on the card: {why}.{mend}"]
 
 
+def scene_device(scene: str, device: torch.device) -> tuple[torch.device, list[str]]:
+    """Where a scene, "splats" or "field", is drawn beside a prior on a device; a sentence where that is elsewhere."""
+    if scene == "splats":
+        return splats_device(device)
+    if device.type in ("cpu", "cuda"):
+        return device, []
+    why = "torch lacks what it needs on this kind of card"
+    return torch.device("cpu"), [f"The field is drawn on the CPU, only the prior works on the card: {why}."]
+
+
 def renderer(device: torch.device) -> str:
     """What draws the splats of a run on a device, in words."""
     if splats_device(device)[0].type == "cpu":

@@ -23,9 +23,17 @@ from backend.export.turntable import turntable_png, turntable_webp
 from backend.files import replacing
 from backend.job.job import Job
 from backend.priors.choosing import UnknownThingError
-from backend.run.assemble import Start, assemble, load_prior, make_objective, placeholder_start, plain_start
+from backend.run.assemble import (
+    Start,
+    assemble,
+    load_prior,
+    make_objective,
+    placeholder_start,
+    plain_start,
+    unused_by_scene,
+)
 from backend.run.credits import copyright_of, credits_in, credits_of
-from backend.run.devices import choose_device, splats_device, unused_card
+from backend.run.devices import choose_device, scene_device, unused_card
 from backend.run.distill import Run, distill, show
 from backend.run.draft import before_step_0, draft_steps, finished_draft, open_draft
 from backend.run.events import DraftStep, Event, ResultReady, StepDone, Warning
@@ -56,7 +64,7 @@ class Session:
     def __init__(self, job: Job, folder: JobFolder, resume: bool = False) -> None:
         self.job, self.folder, self.began = job, folder, time.time()
         self.device = choose_device(job.device)
-        self.notes = [*unused_card(job.device), *splats_device(self.device)[1]]
+        self.notes = [*unused_card(job.device), *scene_device(job.scene, self.device)[1], *unused_by_scene(job)]
         self.last: dict[str, float] = {}
         self.spent: dict[str, float] = {"prior_calls": 0, "prior_rows": 0, "seconds": 0.0}  # before this session
         self.drafting, self._started_from = False, dict[str, Any]()

@@ -1,11 +1,12 @@
-"""The settings of a run's splats.
+"""The settings of a run's scene: splats, or a radiance field.
 
-The defaults are those of DreamGaussian (2309.16653), whose learning rates suit runs of some hundred steps, with
+The splats' defaults are those of DreamGaussian (2309.16653), whose learning rates suit runs of some hundred steps, with
 the regularisers of LucidDreamer (2311.11284) and the growth thresholds of gsplat's strategies.
 """
 
 from __future__ import annotations
 
+import itertools
 from typing import Annotated, Literal
 
 import msgspec
@@ -58,3 +59,36 @@ class SplatSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     def __post_init__(self) -> None:
         if self.refine_start > self.refine_stop:
             raise ValueError(f"refine_start ({self.refine_start}) must not exceed refine_stop ({self.refine_stop}).")
+
+
+Side = Annotated[int, Meta(ge=4, le=256)]
+
+
+class FieldSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Grids, samples, learning rates and penalties of a radiance field.  In metres; the object fills the unit ball."""
+
+    levels: Annotated[
+        tuple[Side, ...], Meta(min_length=1, max_length=8, description="Voxels along a side of each level, rising")
+    ] = (16, 32, 64)
+    finest_from: Annotated[Fraction, Meta(description="Part of the run after which the finest level learns too")] = 0.25
+    samples: Annotated[int, Meta(ge=4, le=512, description="Samples of a ray where there is something")] = 32
+    explore: Annotated[float, Meta(gt=0, le=1, description="Share of the samples that are spread evenly")] = 0.3
+    empty_below: Annotated[float, Meta(ge=0, le=1, description="Density per metre below which space is skipped")] = 0.02
+    initial_radius: Annotated[float, Meta(gt=0, le=1, description="Radius of the grey blob at the start")] = 0.6
+    initial_density: Annotated[float, Meta(gt=0, le=100, description="Density per metre at its centre")] = 2.0
+
+    lr_density: Annotated[Rate, Meta(description="Learning rate of the density's logarithm at the start")] = 0.05
+    lr_colour: Annotated[Rate, Meta(description="Learning rate of colours at the start")] = 0.05
+    lr_end_factor: Annotated[Rate, Meta(description="What is left of the rates at the end")] = 0.1
+
+    sparse_weight: Annotated[Weight, Meta(description="Penalty on covered pixels")] = 0.0
+    opaque_weight: Annotated[Weight, Meta(description="Penalty on half-transparent pixels")] = 0.0
+    distortion_weight: Annotated[Weight, Meta(description="Penalty on density that is spread along a ray")] = 0.0
+    orientation_weight: Annotated[Weight, Meta(description="Penalty on visible surfaces that face away")] = 0.0
+    tv_weight: Annotated[Weight, Meta(description="Penalty on differences between neighbouring voxels")] = 0.0
+
+    splats_max: Annotated[int, Meta(ge=16, le=2_000_000, description="Splats at most when it is converted")] = 80_000
+
+    def __post_init__(self) -> None:
+        if any(low >= high for low, high in itertools.pairwise(self.levels)):
+            raise ValueError(f"levels must rise, not {', '.join(map(str, self.levels))}.")

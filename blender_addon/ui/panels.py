@@ -90,7 +90,7 @@ class SPLATSMITH_PT_more(Sidebar, bpy.types.Panel):
         """Draw it."""
         settings, column = scene_settings(context), layout_of(self).column()
         column.use_property_split, column.use_property_decorate = True, False
-        for name in ("negative_prompt", "more_steps", "auto_import", "show_live"):
+        for name in ("negative_prompt", "scene", "more_steps", "auto_import", "show_live"):
             column.prop(settings, name)
         if not is_kit(settings):
             column.prop(settings, "lora")

@@ -26,7 +26,7 @@ from ..view.live_view import live_view
 from .kit_properties import SPLATSMITH_PG_kit
 from .menus import menu
 from .options import SPLATSMITH_PG_option
-from .starts import START_NAMES, STARTS, WITH_SHAPE
+from .starts import SCENES, START_NAMES, STARTS, WITH_SHAPE
 
 SEEDS = 2**31 - 1
 IN_MAIN_PANEL = 3  # the first options of an objective are in the main panel, the others under More Settings
@@ -91,6 +91,7 @@ class SPLATSMITH_PG_settings(bpy.types.PropertyGroup):
         description="What the splats are before the first step",
         items=STARTS,
     )
+    scene: EnumProperty(name="Scene", description="What the objective forms", items=SCENES)
     keep_shape: FloatProperty(
         name="Keep Shape",
         description="How closely to keep the shape of what it starts from: 0 lets it go, 1 changes the colours alone",
@@ -217,6 +218,8 @@ def job_fields(settings: SPLATSMITH_PG_settings, seed: int) -> dict[str, Any]:
     if settings.lora.strip() and not is_kit(settings):
         file = bpy.path.abspath(settings.lora.strip())
         fields["loras"] = [{"file": file, "weight": round(settings.lora_weight, 4)}]
+    if settings.scene != "SPLATS":
+        fields["scene"] = settings.scene.lower()
     recipe = changed_options(settings)
     return fields | ({"recipe": recipe} if recipe else {})
 

@@ -1,4 +1,4 @@
-"""What a job may start from, as the menu shows it and as a job's fields name it."""
+"""What a job may start from and be made on, as the menu shows it and as a job's fields name it."""
 
 from __future__ import annotations
 
@@ -13,3 +13,12 @@ STARTS = (
 )
 START_NAMES = {"BALL": "sphere", "DRAFT": "draft", "SHAP_E": "shap-e"}  # in a job's fields
 WITH_SHAPE = ("SELECTED", "JOB")  # those that Keep Shape is for
+SCENES = (
+    ("SPLATS", "Splats", "Gaussian splats from the first step on", 0),
+    (
+        "FIELD",
+        "Radiance Field",
+        "Density and colour on a grid, which become splats at the end; softer, without holes",
+        1,
+    ),
+)

@@ -37,6 +37,14 @@ def test_a_choice_is_sent_as_the_job_s_start(peer, choice, sent):
     assert not any("keep_shape" in name for name in behind("rna"))
 
 
+@pytest.mark.parametrize(("choice", "sent"), [("SPLATS", None), ("FIELD", "field")])
+def test_the_scene_is_sent_where_it_is_a_field(peer, choice, sent):
+    items = SPLATSMITH_PG_settings.bl_rna.properties["scene"].enum_items
+    assert [(item.identifier, item.value) for item in items] == [("SPLATS", 0), ("FIELD", 1)]
+    (job,) = generate(peer, scene=choice)
+    assert job.fields.get("scene") == sent
+
+
 def test_the_chosen_job_is_started_from_beside_where_it_stands(peer):
     (source,) = generate(peer, prompt="a chair")
     small = ((0.1, 0, 0, 3), (0, 0.1, 0, 0), (0, 0, 0.1, 0), (0, 0, 0, 1))

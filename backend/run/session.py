@@ -20,7 +20,6 @@ from backend.errors import UserError
 from backend.export.mesh import extract_mesh
 from backend.export.texture import bake, unwrap, write_glb
 from backend.export.turntable import turntable_png, turntable_webp
-from backend.files import replacing
 from backend.job.job import Job
 from backend.priors.choosing import UnknownThingError
 from backend.run.assemble import Start, assemble, load_prior, make_objective, placeholder_start, plain_start
@@ -29,7 +28,7 @@ from backend.run.devices import choose_device, splats_device, unused_card
 from backend.run.distill import Run, distill, show
 from backend.run.draft import before_step_0, draft_steps, finished_draft, open_draft
 from backend.run.events import DraftStep, Event, ResultReady, StepDone, Warning
-from backend.run.folder import JobFolder
+from backend.run.folder import DIVERGED, JobFolder
 from backend.run.memory import views_that_fit
 from backend.run.start import check_start, make_start
 from backend.run.threads import use_threads
@@ -61,6 +60,8 @@ class Session:
         self.spent: dict[str, float] = {"prior_calls": 0, "prior_rows": 0, "seconds": 0.0}  # before this session
         self.drafting, self._started_from = False, dict[str, Any]()
         self._saved = time.monotonic()
+        if resume:
+            folder.take()  # before the checkpoint is read, so that no other process writes a later one
         state = folder.load() if resume else {}
         in_draft = any(name.startswith(DRAFT) for name in state)
         if resume and not in_draft:
@@ -130,6 +131,8 @@ class Session:
         after a draft UserError where the prior cannot be loaded.
         """
         told = len(self.notes)
+        self.folder.take()
+        self.folder.fence.remove(DIVERGED)  # it is tried again
         yield from self._logged(Warning(text) for text in self.notes)
         if self._started_from:
             self.folder.write_start(self._started_from)
@@ -193,7 +196,7 @@ class Session:
 
     def save_splats(self) -> list[str]:
         """As `save`, without the checkpoint."""
-        with replacing(self.folder / "splats.ply") as file:
+        with self.folder.replacing("splats.ply") as file:
             write_ply(self.run.scene.splats().placed(self._place()), file)
             return self.folder.remove_derived()
 
@@ -215,9 +218,11 @@ class Session:
         Where no surface can be extracted, there is a warning and no mesh; the job does not fail.
         """
         splats = self.run.scene.splats()
-        turntable_png(splats, self.folder / "turntable.png")
+        with self.folder.replacing("turntable.png") as file:
+            turntable_png(splats, file)
         yield ResultReady("turntable.png")
-        turntable_webp(splats, self.folder / "turntable.webp")
+        with self.folder.replacing("turntable.webp") as file:
+            turntable_webp(splats, file)
         yield ResultReady("turntable.webp")
         credits, started_from = credits_of(self.run.prior.prior, splats), self.folder.started_from()
         metrics: dict[str, Any] = {"splats": len(splats), "credits": [msgspec.to_builtins(one) for one in credits]}
@@ -227,9 +232,8 @@ class Session:
             surface = extract_mesh(splats)
             yield ResultReady("surface")
             textured = bake(unwrap(surface), splats).placed(self._place().numpy())
-            write_glb(
-                textured, self.folder / "mesh.glb", self.job.prompt, copyright_of(credits, credits_in(started_from))
-            )
+            with self.folder.replacing("mesh.glb") as file:
+                write_glb(textured, file, self.job.prompt, copyright_of(credits, credits_in(started_from)))
             yield ResultReady("mesh.glb")
             metrics |= {"vertices": len(surface.vertices), "faces": len(surface.faces)}
             notes = surface.warnings

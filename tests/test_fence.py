@@ -90,10 +90,13 @@ def successor(folder):
 
 def test_what_was_begun_before_cannot_be_put_in_place_afterwards(old):
     """As if the process had been frozen after its file was written, or between the last check and the rename."""
-    with pytest.raises(TakenOverError), old.replacing("splats.ply") as file:
-        file.write_text("old")
-        new = successor(old)
-        assert not file.exists()
+    unfinished = old.replacing("splats.ply")
+    file = unfinished.__enter__()
+    file.write_text("old")
+    new = successor(old)
+    assert not file.exists()
+    with pytest.raises(TakenOverError):
+        unfinished.__exit__(None, None, None)
     with new.replacing("splats.ply") as file:
         file.write_text("new")
     assert (old / "splats.ply").read_text() == "new"

@@ -9,7 +9,8 @@ A job that starts from a draft takes the draft's steps before its own step 0, an
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -37,6 +38,7 @@ from backend.state import below
 
 CHECKPOINT_SECONDS = 12.0
 SHOW_COST = 0.1  # of the run's time may go into pictures, at most
+THUMBNAIL_SECONDS = 5.0  # between the pictures of a run that nobody watches
 DRAFT = "draft."  # what the names of a draft's state begin with in the checkpoint
 
 
@@ -123,11 +125,14 @@ class Session:
         }
         self.run.load_state_dict(below(state, DRAFT) if self.drafting else state)
 
-    def steps(self, until: int, show_seconds: float = 0.0) -> Iterator[Event]:
+    def steps(
+        self, until: int, show_seconds: float = 0.0, watched: Callable[[], bool] = lambda: True
+    ) -> Iterator[Event]:
         """Take the steps of the draft that are left, then those up to `until`, with a checkpoint now and then.
 
         With `show_seconds`, a picture and the splats after the first and the last step, and every so many seconds in
-        between, as long as that costs no more than a tenth of the time.  Raises DivergedError as `distill` does, and
+        between, as long as that costs no more than a tenth of the time; while the run is not `watched`, a picture alone
+        every THUMBNAIL_SECONDS.  Raises DivergedError as `distill` does, and
         after a draft UserError where the prior cannot be loaded.
         """
         told = len(self.notes)
@@ -137,10 +142,10 @@ class Session:
         if self._started_from:
             self.folder.write_start(self._started_from)
         if self.drafting:
-            yield from self._shown(draft_steps(self.run), self.run.recipe.steps, show_seconds)
+            yield from self._shown(draft_steps(self.run), self.run.recipe.steps, show_seconds, watched)
             self._leave_draft()
             yield from self._logged(Warning(text) for text in self.notes[told:])
-        yield from self._shown(distill(self.run, until), until, show_seconds)
+        yield from self._shown(distill(self.run, until), until, show_seconds, watched)
 
     def _leave_draft(self) -> None:
         """Go on from the draft's splats, which are saved first: the prior may turn out not to be usable."""
@@ -151,16 +156,19 @@ class Session:
         self._begin_run(start)
         self.spent |= {"prior_calls": 0, "prior_rows": 0}
 
-    def _shown(self, events: Iterator[Event], last: int, show_seconds: float) -> Iterator[Event]:
+    def _shown(
+        self, events: Iterator[Event], last: int, show_seconds: float, watched: Callable[[], bool]
+    ) -> Iterator[Event]:
         """The events of the run, logged, with pictures and splats in between."""
-        shown, pause = 0.0, show_seconds
+        shown, cost = 0.0, 0.0
         for event in self._logged(events):
             yield event
-            began = time.monotonic()
+            began, seen = time.monotonic(), watched()
+            pause = max(show_seconds if seen else THUMBNAIL_SECONDS, cost / SHOW_COST)
             if show_seconds and (began - shown > pause or self.run.step == last):
-                yield from self.pictures()
+                yield from self.pictures() if seen else islice(self.pictures(), 1)
                 shown = time.monotonic()
-                pause = max(show_seconds, (shown - began) / SHOW_COST)
+                cost = shown - began
 
     def pictures(self) -> Iterator[Event]:
         """A picture and the splats as they are now."""

@@ -53,6 +53,12 @@ class Sender(Protocol):
     def to_watchers(self, message: Preview | Splats) -> None:
         """To the clients that watch the message's job."""
 
+    def progress(self, message: Progress) -> None:
+        """To the clients that watch the job, and now and then to the others."""
+
+    def watched(self, job: str) -> bool:
+        """Whether a client watches the job."""
+
 
 class Dispatcher:
     """Carries out requests, drives the executor and informs the clients."""
@@ -62,6 +68,7 @@ class Dispatcher:
         self.waker = Waker()
         self.trouble: Trouble = executor.trouble
         self._running: Entry | None = None
+        self._watched = False  # what the executor knows of the running job
         self._shown: dict[type, Preview | Splats] = {}  # the latest ones of the latest job
         self._fetched: queue.SimpleQueue[tuple[bytes, FromServer]] = queue.SimpleQueue()
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="results")
@@ -174,10 +181,18 @@ class Dispatcher:
             self.trouble = self.executor.trouble
             self.sender.to_all(self.trouble)
         if self._running is None and (entry := self.jobs.next()) is not None:
-            self._running, self._shown = entry, {}
+            self._running, self._shown, self._watched = entry, {}, False
             entry.update(state="running", text="", warnings=())
             self.executor.submit(Task(job=entry.id, folder=str(entry.folder.path), until=entry.record.of))
             self._publish(entry)
+
+        if self._running is not None and self.sender.watched(self._running.id) != self._watched:
+            self._watched = not self._watched
+            self.executor.show(self._running.id, self._watched)
+
+    def runs(self, job: str) -> bool:
+        """Whether this job is running now."""
+        return self._running is not None and self._running.id == job
 
     def _handle(self, event: Event) -> None:
         entry = self._running
@@ -186,7 +201,7 @@ class Dispatcher:
         match event:
             case Progress():
                 entry.set_step(0 if event.stage == "draft" else event.step)
-                self.sender.to_all(event)
+                self.sender.progress(event)
             case Preview() | Splats():
                 self._show(entry, event)
             case Warning():

@@ -19,8 +19,10 @@ from backend.service.requests import accept, stored_results
 from shared.messages import (
     Cancel,
     Continue,
+    Detail,
     Error,
     Fetch,
+    FetchDetail,
     Forget,
     FreeMemory,
     FromClient,
@@ -104,15 +106,23 @@ class Dispatcher:
                 self._cancel(address, self.jobs[job], order)
             case Continue(job=job, steps=steps, id=order):
                 self._continue(self.jobs[job], steps, order)
-            case Fetch(job=job):
-                entry = self.jobs[job]
-                self._reader.submit(self._read_results, address, entry)
             case Forget(job=job):
                 self._forget(job)
             case FreeMemory():
                 if self._running is not None:
                     raise UserError("A job is running and needs the memory: cancel it, or wait until it ends.")
                 self.executor.free_memory()
+            case _:
+                self._tell(address, request)
+
+    def _tell(self, address: bytes, request: FromClient) -> None:
+        """Answer a request that changes nothing."""
+        match request:
+            case Fetch(job=job):
+                entry = self.jobs[job]
+                self._reader.submit(self._read_results, address, entry)
+            case FetchDetail(job=job):
+                self.sender.to(address, Detail(job=job, text=self.jobs[job].detail()))
             case Watch(jobs=jobs):
                 for shown in self._shown.values():
                     if shown.job in jobs:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 
 import zmq
 
@@ -129,9 +131,7 @@ class Server:
 
     def _shows(self, client: ConnectedClient, job: str) -> bool:
         """Whether a client gets pictures and splats of a job: of MOST_SHOWN that run, the first of those it watches."""
-        if job not in client.watched:
-            return False
-        return job in [one for one in client.watched if self.dispatcher.runs(one)][:MOST_SHOWN]
+        return job in client.watched and job in first_running(client.watched, self.dispatcher.runs)
 
     def _listen(self) -> None:
         """Answer the messages that have come, up to a limit, so that a flood does not delay everything else."""
@@ -203,6 +203,11 @@ class Server:
         now = time.monotonic()
         for address in [address for address, client in self.clients.items() if now - client.last_heard > SILENCE]:
             del self.clients[address]
+
+
+def first_running(jobs: Iterable[str], runs: Callable[[str], bool], most: int = MOST_SHOWN) -> list[str]:
+    """Those of the jobs that run, the first `most` of them."""
+    return list(islice(filter(runs, jobs), most))
 
 
 def _encoded(message: FromServer) -> tuple[FromServer, Frames]:

@@ -105,7 +105,7 @@ class Fence:
     def _holder(self) -> str:
         try:
             return msgspec.json.decode((self.folder / WRITER).read_bytes(), type=Writer).token
-        except (FileNotFoundError, msgspec.MsgspecError):
+        except (FileNotFoundError, NotADirectoryError, msgspec.MsgspecError):
             return ""
 
 

@@ -1,8 +1,14 @@
-"""The backend's command line: python -m backend generate | serve | kit | image | evaluate | compare | toy | bench."""
+"""The backend's command line: python -m backend generate | serve | kit | image | evaluate | compare | toy | bench.
+
+Also python /where/it/is/backend generate ..., from any folder.
+"""
 
 import sys
-
-from backend.cli.main import main
+from pathlib import Path
 
 if __name__ == "__main__":
+    if not __package__:  # this folder was run: what is to be imported is the package
+        sys.path[0] = str(Path(__file__).resolve().parents[1])
+    from backend.cli.main import main
+
     sys.exit(main())

@@ -8,6 +8,7 @@ from .net.state import addon_state
 from .scene.placing import find_object, remove_place
 from .scene.results import cloud_of
 from .shared.messages import (
+    Detail,
     Error,
     Fetch,
     FromServer,
@@ -22,6 +23,7 @@ from .shared.messages import (
     Warning,
     Welcome,
 )
+from .ui.backend_operators import copy_details
 from .ui.drawing import pictures
 from .ui.properties import scene_settings, take_priors
 from .view.live_view import live_view
@@ -43,10 +45,19 @@ def dispatch(message: FromServer) -> None:
         case Mesh():
             if (delivery := addon_state.deliveries.get(message.job)) is not None:
                 delivery.mesh = message
+        case Detail():
+            if addon_state.take_detail(message):
+                copy_details(bpy.context)
         case Error():
             _take_error(message)
         case Warning():
             addon_state.warn(message.job, message.text)
+        case Priors() | Trouble() | Welcome():
+            _take_news_of_backend(message)
+
+
+def _take_news_of_backend(message: Priors | Trouble | Welcome) -> None:
+    match message:
         case Priors():
             take_priors(message)
         case Trouble():

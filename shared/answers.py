@@ -100,7 +100,10 @@ class Error(Message, frozen=True, kw_only=True):
 
 
 class JobState(Message, frozen=True, kw_only=True):
-    """A job as the list shows it: sent to every client when its state changes."""
+    """A job as the list shows it: sent to every client when its state changes.
+
+    A list leaves `detail` out, of which `has_detail` says whether there is one: FetchDetail asks for it.
+    """
 
     job: JobId
     state: State
@@ -112,6 +115,7 @@ class JobState(Message, frozen=True, kw_only=True):
     of: int
     text: str = ""  # the reason of a failure
     detail: str = ""  # its traceback
+    has_detail: bool = False
     warnings: tuple[str, ...] = ()  # all of the last run, in their order
     credits: tuple[str, ...] = ()  # the authors of the objects in the result, one a line, the largest share first
     to_scene: Matrix
@@ -121,6 +125,13 @@ class JobState(Message, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         check_shape("thumbnail", self.thumbnail, None, None, 3)
+
+
+class Detail(Message, frozen=True, kw_only=True):
+    """The traceback of a job that has failed, or ""; the answer to FetchDetail."""
+
+    job: JobId
+    text: str
 
 
 class Jobs(Message, frozen=True, kw_only=True):
@@ -198,7 +209,7 @@ class Warning(Message, frozen=True, kw_only=True):
 
 FromServer = (
     Welcome | Priors | Trouble | SayHello | Taken | Pong | Error
-    | JobState | Jobs | Progress | Preview | Splats | Mesh | Warning
+    | JobState | Jobs | Detail | Progress | Preview | Splats | Mesh | Warning
 )  # fmt: skip
 # Of these only the newest of a job matters; a slow client never sees the ones in between.
 NEWEST_WINS = (Progress, Preview, Splats)

@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 
 from .messages import (
     NEWEST_WINS,
+    Detail,
     FromServer,
     Jobs,
     JobState,
@@ -58,7 +59,7 @@ def replacement_key(message: FromServer) -> Hashable:
     kind = type(message)
     if isinstance(message, Splats):  # splats of a running job do not replace a result
         return kind, message.job, message.final
-    if isinstance(message, (*NEWEST_WINS, JobState, Mesh)):
+    if isinstance(message, (*NEWEST_WINS, Detail, JobState, Mesh)):
         return kind, message.job
     if isinstance(message, Jobs):
         return kind, message.page

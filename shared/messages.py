@@ -9,6 +9,7 @@ scene.
 
 from .answers import (
     NEWEST_WINS,
+    Detail,
     Error,
     FromServer,
     Jobs,
@@ -44,6 +45,7 @@ from .requests import (
     Cancel,
     Continue,
     Fetch,
+    FetchDetail,
     Forget,
     FreeMemory,
     FromClient,
@@ -63,8 +65,10 @@ __all__ = [
     "PROTOCOL_VERSION",
     "Cancel",
     "Continue",
+    "Detail",
     "Error",
     "Fetch",
+    "FetchDetail",
     "Floats",
     "Forget",
     "FreeMemory",

@@ -83,6 +83,12 @@ class Fetch(Message, frozen=True, kw_only=True):
     job: JobId
 
 
+class FetchDetail(Message, frozen=True, kw_only=True):
+    """Asks for the traceback of a job, which the list leaves out; the answer is Detail."""
+
+    job: JobId
+
+
 class Forget(Order, frozen=True, kw_only=True):
     """Delete a job that has ended, with its folder; does nothing if it is deleted already."""
 
@@ -97,4 +103,4 @@ class ListJobs(Message, frozen=True, kw_only=True):
     """Asks for all jobs; the answer is Jobs."""
 
 
-FromClient = Hello | Ping | Generate | Cancel | Continue | Watch | Fetch | Forget | FreeMemory | ListJobs
+FromClient = Hello | Ping | Generate | Cancel | Continue | Watch | Fetch | FetchDetail | Forget | FreeMemory | ListJobs

@@ -35,7 +35,7 @@ def test_begin_removes_our_files_and_no_others(folder):
     for name in ("splats.ply", "metrics.json", "notes.txt"):
         (folder / name).write_text("old")
     folder.begin(JOB)
-    assert sorted(path.name for path in folder.path.iterdir()) == ["job.json", "notes.txt"]
+    assert sorted(path.name for path in folder.path.iterdir()) == ["job.json", "notes.txt", "writer.json"]
     assert folder.job() == JOB
 
 

@@ -11,6 +11,7 @@ import trimesh
 from start_runs import alpha, begun, equal, fields, psnr, save_model
 
 from backend.cli.main import main
+from backend.job.job import read_job
 from backend.priors.base import PriorError
 from backend.run.folder import JobFolder
 from backend.scenes.ply import read_ply
@@ -71,7 +72,7 @@ def test_a_start_from_a_job_on_the_command_line(tmp_path, finished, capsys):
     (tmp_path / "quick.json").write_text(json.dumps(quick))
     options = ["generate", "--prompt", "a blue box", "--job", str(tmp_path / "quick.json"), "--start-from"]
     assert main([*options, str(finished), "--out", str(tmp_path / "out")]) == 0
-    job = json.loads((tmp_path / "out" / "job.json").read_text())
+    job = read_job(tmp_path / "out" / "job.json")
     assert (job["start"], job["start_from"]) == ("job", str(finished))
     assert main([*options, str(tmp_path / "none"), "--out", str(tmp_path / "other")]) == 2
     assert "start_from" in capsys.readouterr().err

@@ -6,7 +6,7 @@ import argparse
 
 
 def generate(args: argparse.Namespace) -> int:
-    """A new job, or with --continue a stopped one."""
+    """A new job, with --continue a stopped one, with --resume whatever is left to do of one."""
     from backend.cli import generate as runs
     from backend.cli.job_fields import checked_steps, layered, refuse_beside_continue
     from backend.job.job import JobError, make_job
@@ -18,10 +18,16 @@ def generate(args: argparse.Namespace) -> int:
         return runs.continue_run(args.continue_from, checked_steps(args.steps))
     if args.out is None:
         raise JobError("out: name the folder for the results with --out DIR.")
+    if args.resume and args.overwrite:
+        raise JobError("resume: cannot be used with --overwrite, which starts the job again.")
     fields, notes = layered(args)
-    job = make_job(with_default_start(fields))
     for text in notes:
         note(text)
+    if args.resume:
+        from backend.cli.resume import resume
+
+        return resume(fields, args.out)
+    job = make_job(with_default_start(fields))
     return runs.generate(job, args.out, args.overwrite)
 
 

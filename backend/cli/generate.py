@@ -1,19 +1,15 @@
-"""`generate`: runs one job into its folder, with a progress bar."""
+"""`generate`: runs one job into its folder, and shows how far it is."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
+from backend.cli.progress import ShowStep, progress
 from backend.job.job import Job, JobError
 from backend.run import events
 from backend.run.distill import DivergedError
-from backend.run.folder import JobFolder
+from backend.run.folder import CHECKPOINT, JobFolder
 from backend.run.memory import is_out_of_memory, memory_advice
 from backend.run.session import Session
 from backend.terminal import STOPPED, console, note, say, stop_key, with_command
@@ -40,13 +36,20 @@ def continue_run(out: Path, more: int | None) -> int:
     return _drive(session, until)
 
 
-def _drive(session: Session, until: int) -> int:
-    """Take the steps, save, and make the results, until Ctrl-C; the exit code."""
+def drive_to_end(session: Session) -> int:
+    """For a farm: the job's steps that are left, and its results; a run that diverges is no reason to try again."""
+    return _drive(session, max(session.step, session.job.recipe.steps), diverged=0)
+
+
+def _drive(session: Session, until: int, diverged: int = FAILED) -> int:
+    """Take the steps, save, and make the results, until Ctrl-C; the exit code, `diverged` where the run does that."""
     try:
         with stop_key() as stopped:
             return _results(session, until, stopped) if _steps(session, until, stopped) else STOPPED
     except DivergedError as error:
-        return _stopped_by_error(session, str(error))
+        session.folder.write_diverged(str(error))
+        _stopped_by_error(session, str(error))
+        return diverged
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
@@ -55,7 +58,7 @@ def _drive(session: Session, until: int) -> int:
 
 def _steps(session: Session, until: int, stopped: list[float]) -> bool:
     """Take all steps, or those until Ctrl-C; whether all were taken."""
-    with _bar(session, until) as bar:
+    with progress(session, until) as bar:
         for event in session.steps(until):
             _show(event, bar)
             if stopped:
@@ -75,6 +78,8 @@ def _after(session: Session) -> str:
 def _results(session: Session, until: int, stopped: list[float]) -> int:
     for event in session.results():
         _show(event)
+        if isinstance(event, events.ResultReady) and not console.is_terminal:
+            say(f"made: {event.what}")
         if stopped and event != LAST:
             say(f"Stopped; the splats are saved. Make the other results{_continue_hint(session, until)}")
             return STOPPED
@@ -89,7 +94,7 @@ def _stopped_by_error(session: Session, why: str) -> int:
         note(text)
     if kept is not None:
         say(f"{why} The run stopped {_after(session)}, which is in {folder.path}.")
-    elif (folder / "checkpoint.safetensors").exists():
+    elif (folder / CHECKPOINT).exists():
         say(f"{why} The run stopped; its last checkpoint is in {folder.path}.")
     else:
         say(f"{why} The run stopped before its first checkpoint.")
@@ -103,46 +108,8 @@ def _continue_hint(session: Session, until: int) -> str:
     return with_command(["generate", "--continue", str(session.folder.path.absolute()), *steps])
 
 
-def _show(event: events.Event, bar: Callable[[events.StepDone | events.DraftStep], None] | None = None) -> None:
+def _show(event: events.Event, bar: ShowStep | None = None) -> None:
     if isinstance(event, events.Warning):
         note(event.text)
     elif isinstance(event, events.StepDone | events.DraftStep) and bar:
         bar(event)
-
-
-class Rate:
-    """Steps per second since the first step that was told."""
-
-    def __init__(self, first: int) -> None:
-        self.first, self.began = first, 0.0
-
-    def after(self, step: int) -> float:
-        """The rate so far; 0 at the first step."""
-        if not self.began:
-            self.first, self.began = step, time.monotonic()
-        return (step - self.first) / max(time.monotonic() - self.began, 1e-9)
-
-
-@contextmanager
-def _bar(session: Session, until: int) -> Iterator[Any]:
-    """A progress bar with steps per second, time left, and the metrics of the step; one for the draft above it."""
-    columns = (TextColumn("{task.description}"), BarColumn(20), TextColumn("{task.completed}/{task.total}"))
-    numbers = (TextColumn("{task.fields[rate]}"), TimeRemainingColumn(), TextColumn("{task.fields[numbers]}"))
-    with Progress(*columns, *numbers, console=console) as progress:
-        bars: list[tuple[type[events.Event], str, int, int]] = [
-            (events.StepDone, session.job.objective, session.step, until)
-        ]
-        if session.drafting:
-            bars.insert(0, (events.DraftStep, "draft", session.run.step, session.run.recipe.steps))
-        tasks = {
-            kind: progress.add_task(name, total=last, completed=first, rate="", numbers="")
-            for kind, name, first, last in bars
-        }
-        rates = {kind: Rate(first) for kind, _, first, _ in bars}
-
-        def show(event: events.StepDone | events.DraftStep) -> None:
-            rate = f"{rates[type(event)].after(event.step):.1f} steps/s"
-            numbers = " ".join(f"{name} {value:.3g}" for name, value in event.metrics.items())
-            progress.update(tasks[type(event)], completed=event.step, rate=rate, numbers=numbers)
-
-        yield show

@@ -61,6 +61,9 @@ def _add_generate(all_commands: Subparsers) -> None:
     generate.add_argument("--job", type=Path, help="a job.json; the other options override it")
     generate.add_argument("--out", type=Path, help="folder for the results")
     generate.add_argument("--overwrite", action="store_true", help="replace the results in a folder that is not empty")
+    generate.add_argument(
+        "--resume", action="store_true", help="begin, go on, or make missing results, whatever --out needs; for farms"
+    )
     generate.add_argument("--continue", dest="continue_from", type=Path, metavar="DIR", help="continue a stopped run")
 
 

@@ -13,6 +13,7 @@ from msgspec import Meta
 
 from backend.errors import UserError
 from backend.guidance.rules import RULES
+from backend.job.paths import WRITTEN_IN, absolute_paths
 from backend.job.recipe import Recipe
 from backend.job.tuning import QUALITIES, Quality, default_recipe
 from backend.priors.kit import EMBEDDED
@@ -62,6 +63,7 @@ def make_job(fields: dict[str, Any]) -> Job:
 
     Raises JobError with the field's name: unknown keys, wrong types, values out of range, an empty prompt.
     """
+    fields = {name: value for name, value in fields.items() if name != WRITTEN_IN}
     for name, choices in CHOICES:
         if name in fields and fields[name] not in choices:
             raise JobError(f"{name}: {fields[name]!r} is not one of {', '.join(choices)}.")
@@ -105,8 +107,13 @@ def _with_said(fields: dict[str, Any]) -> dict[str, Any]:
     return fields if "said" in fields or is_complete(recipe) else {**fields, "said": recipe}
 
 
-def read_job(path: Path, field: str = "job") -> dict[str, Any]:
-    """The fields of a job file; JobError, beginning with `field`, where it is not a JSON object."""
+def read_job(path: Path) -> dict[str, Any]:
+    """The fields of a job file, its paths absolute; JobError where it is not a JSON object."""
+    return absolute_paths(read_object(path, "job"), path.parent)
+
+
+def read_object(path: Path, field: str) -> dict[str, Any]:
+    """The JSON object in a file; JobError, beginning with `field`, where there is none."""
     try:
         fields = msgspec.json.decode(path.read_bytes())
     except OSError as error:

@@ -1,7 +1,9 @@
 """A job's folder: everything that is known of a run, on disk.
 
     job.json  events.jsonl  checkpoint.safetensors  start.json          while it runs
+    writer.json                                                         which process may write here, see `fence`
     splats.ply  mesh.glb  turntable.png  turntable.webp  metrics.json   when it is done
+    diverged.json                                                       when it cannot go on
 
 Splats and mesh are placed where the initial mesh was, in Blender's axes; those of a server's job are in the unit ball.
 All result files in a folder belong to the same splats.  Files are replaced whole, so that a killed process or a full
@@ -14,6 +16,7 @@ import json
 import os
 import re
 import time
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,17 +27,20 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from backend.files import replacing
-from backend.job.job import Job, JobError, make_job, read_job
+from backend.job.job import Job, JobError, make_job, read_job, read_object
+from backend.job.paths import as_seen_from
 from backend.run.events import DraftStep, Event, StepDone, Warning
+from backend.run.fence import Fence
 from backend.scenes.ply import read_ply
 from backend.scenes.splats import Splats
 from shared.existing_files import rename_existing
 
+CHECKPOINT = "checkpoint.safetensors"
 DERIVED = ("mesh.glb", "turntable.png", "turntable.webp", "metrics.json")  # from the splats
+DIVERGED = "diverged.json"  # a sentence: why the run cannot go on
 EVALUATION = ("evaluation.json", "evaluation.npz")  # written by `evaluate`
 START = "start.json"  # what the run started from, where that was neither a grey ball nor a mesh
-FILES = ("job.json", "events.jsonl", "checkpoint.safetensors", START, "splats.ply", *DERIVED, *EVALUATION)
+FILES = ("job.json", "events.jsonl", CHECKPOINT, START, DIVERGED, "splats.ply", *DERIVED, *EVALUATION)
 SCENE = "scene.blend"  # the user may have edited it
 SERVER_STATE = "state.json"  # only in the folders of a server's jobs
 KINDS: dict[type, str] = {StepDone: "progress", DraftStep: "draft", Warning: "warning"}  # of the events that are logged
@@ -47,11 +53,18 @@ class Placing(msgspec.Struct, frozen=True):
     placed: bool = False
 
 
+class Finished(msgspec.Struct, frozen=True):
+    """Part of metrics.json: after how many steps it was written, and the mesh's faces, None where there is no mesh."""
+
+    steps: int
+    faces: int | None = None
+
+
 class JobFolder:
     """One folder; nothing is written before `begin`."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path, self.fence = path, Fence(path)
 
     def __truediv__(self, name: str) -> Path:
         return self.path / name
@@ -62,6 +75,22 @@ class JobFolder:
             raise JobError(f"out: {self.path} is a file; name a folder.")
         if self.path.is_dir() and any(self.path.iterdir()) and not overwrite:
             raise JobError(f"out: {self.path} is not empty; name another folder or add --overwrite.")
+
+    def refuse_results_without_job(self) -> None:
+        """JobError where there are files of a run but no job.json; other files, such as a farm's log, do no harm."""
+        if self.path.exists() and not self.path.is_dir():
+            raise JobError(f"out: {self.path} is a file; name a folder.")
+        if found := next((name for name in FILES if (self / name).exists()), None):
+            raise JobError(f"out: {self.path} has {found} but no job.json; name another folder.")
+
+    def has_all_results(self, steps: int) -> bool:
+        """Whether the results of a run of so many steps are all there."""
+        try:
+            known = msgspec.json.decode((self / "metrics.json").read_bytes(), type=Finished)
+        except (OSError, msgspec.MsgspecError):
+            return False
+        made = [name for name in ("splats.ply", *DERIVED) if name != "mesh.glb" or known.faces is not None]
+        return known.steps >= steps and all((self / name).exists() for name in made)
 
     @property
     def served(self) -> bool:
@@ -74,16 +103,24 @@ class JobFolder:
         Returns a sentence for the user where the Blender scene of that run was kept under another name.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        with replacing(self / "job.json") as file:
-            file.write_bytes(msgspec.json.format(msgspec.json.encode(job), indent=2) + b"\n")
-        for name in set(FILES) - {"job.json"}:
-            (self / name).unlink(missing_ok=True)
+        self.take()
+        with self.replacing("job.json") as file:
+            fields = as_seen_from(self.path, msgspec.to_builtins(job))
+            file.write_bytes(msgspec.json.format(msgspec.json.encode(fields), indent=2) + b"\n")
+        self.fence.remove(*(name for name in FILES if name != "job.json"))
         return self._scene_aside()
+
+    def take(self) -> None:
+        """Be the one process that writes here; TakenOverError where another one has come since this object was made."""
+        self.fence.take(set(FILES) - set(EVALUATION), "events.jsonl")
+
+    def replacing(self, name: str) -> AbstractContextManager[Path]:
+        """As `backend.files.replacing`; TakenOverError where another process has taken over."""
+        return self.fence.replacing(name)
 
     def remove_derived(self) -> list[str]:
         """Remove what was made from earlier splats; returns sentences as `begin` does."""
-        for name in (*DERIVED, *EVALUATION):
-            (self / name).unlink(missing_ok=True)
+        self.fence.remove(*DERIVED, *EVALUATION)
         return self._scene_aside()
 
     def _scene_aside(self) -> list[str]:
@@ -102,7 +139,7 @@ class JobFolder:
         """Where the results stand: from metrics.json or, before there is one, from the checkpoint."""
         if (self / "metrics.json").exists():
             return msgspec.json.decode((self / "metrics.json").read_bytes(), type=Placing)
-        if not (self / "checkpoint.safetensors").exists():
+        if not (self / CHECKPOINT).exists():
             return Placing()
         return Placing(to_scene=self.load()["to_scene"].tolist(), placed=not self.served)
 
@@ -116,12 +153,11 @@ class JobFolder:
         """One line of events.jsonl; pictures and splats are not logged."""
         if (kind := KINDS.get(type(event))) is not None:
             row = {"event": kind, "time": round(time.time(), 3), **asdict(event)}
-            with (self / "events.jsonl").open("a", encoding="utf-8") as file:
-                file.write(json.dumps(row) + "\n")
+            self.fence.append("events.jsonl", json.dumps(row))
 
     def save(self, state: dict[str, Tensor]) -> None:
         """Write the checkpoint."""
-        with replacing(self / "checkpoint.safetensors") as file:
+        with self.replacing(CHECKPOINT) as file:
             try:
                 save_file({key: value.contiguous() for key, value in state.items()}, file)
             except SafetensorError as error:  # safetensors reports a full disk as one of its own errors
@@ -132,7 +168,7 @@ class JobFolder:
 
     def load(self) -> dict[str, Tensor]:
         """Read the checkpoint; JobError where it is missing, damaged, or has NaN or infinite numbers."""
-        file = self / "checkpoint.safetensors"
+        file = self / CHECKPOINT
         if not file.exists():
             raise JobError(f"continue: {file} does not exist; the run was stopped before its first checkpoint.")
         try:
@@ -146,15 +182,25 @@ class JobFolder:
 
     def write_start(self, started_from: dict[str, Any]) -> None:
         """Write start.json."""
-        with replacing(self / START) as file:
+        with self.replacing(START) as file:
             file.write_text(json.dumps(started_from, indent=2) + "\n", encoding="utf-8")
 
     def started_from(self) -> dict[str, Any] | None:
         """What the run started from; None where that was a grey ball or a mesh."""
         file = self / START
-        return read_job(file, "continue") if file.exists() else None
+        return read_object(file, "continue") if file.exists() else None
+
+    def write_diverged(self, why: str) -> None:
+        """Write diverged.json."""
+        with self.replacing(DIVERGED) as file:
+            file.write_text(json.dumps({"text": why}) + "\n", encoding="utf-8")
+
+    def diverged(self) -> str:
+        """Why the run cannot go on; "" where it can."""
+        file = self / DIVERGED
+        return str(read_object(file, "diverged").get("text", "")) if file.exists() else ""
 
     def write_metrics(self, metrics: dict[str, Any]) -> None:
         """Write metrics.json."""
-        with replacing(self / "metrics.json") as file:
+        with self.replacing("metrics.json") as file:
             file.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")

@@ -9,7 +9,8 @@ A job that starts from a draft takes the draft's steps before its own step 0, an
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -20,7 +21,6 @@ from backend.errors import UserError
 from backend.export.mesh import extract_mesh
 from backend.export.texture import bake, unwrap, write_glb
 from backend.export.turntable import turntable_png, turntable_webp
-from backend.files import replacing
 from backend.job.job import Job
 from backend.priors.choosing import UnknownThingError
 from backend.run.assemble import (
@@ -37,7 +37,7 @@ from backend.run.devices import choose_device, scene_device, unused_card
 from backend.run.distill import Run, distill, show
 from backend.run.draft import before_step_0, draft_steps, finished_draft, open_draft
 from backend.run.events import DraftStep, Event, ResultReady, StepDone, Warning
-from backend.run.folder import JobFolder
+from backend.run.folder import DIVERGED, JobFolder
 from backend.run.memory import views_that_fit
 from backend.run.start import check_start, make_start
 from backend.run.threads import use_threads
@@ -46,6 +46,7 @@ from backend.state import below
 
 CHECKPOINT_SECONDS = 12.0
 SHOW_COST = 0.1  # of the run's time may go into pictures, at most
+THUMBNAIL_SECONDS = 5.0  # between the pictures of a run that nobody watches
 DRAFT = "draft."  # what the names of a draft's state begin with in the checkpoint
 
 
@@ -69,6 +70,8 @@ class Session:
         self.spent: dict[str, float] = {"prior_calls": 0, "prior_rows": 0, "seconds": 0.0}  # before this session
         self.drafting, self._started_from = False, dict[str, Any]()
         self._saved = time.monotonic()
+        if resume:
+            folder.take()  # before the checkpoint is read, so that no other process writes a later one
         state = folder.load() if resume else {}
         in_draft = any(name.startswith(DRAFT) for name in state)
         if resume and not in_draft:
@@ -130,22 +133,27 @@ class Session:
         }
         self.run.load_state_dict(below(state, DRAFT) if self.drafting else state)
 
-    def steps(self, until: int, show_seconds: float = 0.0) -> Iterator[Event]:
+    def steps(
+        self, until: int, show_seconds: float = 0.0, watched: Callable[[], bool] = lambda: True
+    ) -> Iterator[Event]:
         """Take the steps of the draft that are left, then those up to `until`, with a checkpoint now and then.
 
         With `show_seconds`, a picture and the splats after the first and the last step, and every so many seconds in
-        between, as long as that costs no more than a tenth of the time.  Raises DivergedError as `distill` does, and
+        between, as long as that costs no more than a tenth of the time; while the run is not `watched`, a picture alone
+        every THUMBNAIL_SECONDS.  Raises DivergedError as `distill` does, and
         after a draft UserError where the prior cannot be loaded.
         """
         told = len(self.notes)
+        self.folder.take()
+        self.folder.fence.remove(DIVERGED)  # it is tried again
         yield from self._logged(Warning(text) for text in self.notes)
         if self._started_from:
             self.folder.write_start(self._started_from)
         if self.drafting:
-            yield from self._shown(draft_steps(self.run), self.run.recipe.steps, show_seconds)
+            yield from self._shown(draft_steps(self.run), self.run.recipe.steps, show_seconds, watched)
             self._leave_draft()
             yield from self._logged(Warning(text) for text in self.notes[told:])
-        yield from self._shown(distill(self.run, until), until, show_seconds)
+        yield from self._shown(distill(self.run, until), until, show_seconds, watched)
 
     def _leave_draft(self) -> None:
         """Go on from the draft's splats, which are saved first: the prior may turn out not to be usable."""
@@ -156,16 +164,19 @@ class Session:
         self._begin_run(start)
         self.spent |= {"prior_calls": 0, "prior_rows": 0}
 
-    def _shown(self, events: Iterator[Event], last: int, show_seconds: float) -> Iterator[Event]:
+    def _shown(
+        self, events: Iterator[Event], last: int, show_seconds: float, watched: Callable[[], bool]
+    ) -> Iterator[Event]:
         """The events of the run, logged, with pictures and splats in between."""
-        shown, pause = 0.0, show_seconds
+        shown, cost = 0.0, 0.0
         for event in self._logged(events):
             yield event
-            began = time.monotonic()
+            began, seen = time.monotonic(), watched()
+            pause = max(show_seconds if seen else THUMBNAIL_SECONDS, cost / SHOW_COST)
             if show_seconds and (began - shown > pause or self.run.step == last):
-                yield from self.pictures()
+                yield from self.pictures() if seen else islice(self.pictures(), 1)
                 shown = time.monotonic()
-                pause = max(show_seconds, (shown - began) / SHOW_COST)
+                cost = shown - began
 
     def pictures(self) -> Iterator[Event]:
         """A picture and the splats as they are now."""
@@ -201,7 +212,7 @@ class Session:
 
     def save_splats(self) -> list[str]:
         """As `save`, without the checkpoint."""
-        with replacing(self.folder / "splats.ply") as file:
+        with self.folder.replacing("splats.ply") as file:
             write_ply(self.run.scene.splats().placed(self._place()), file)
             return self.folder.remove_derived()
 
@@ -223,9 +234,11 @@ class Session:
         Where no surface can be extracted, there is a warning and no mesh; the job does not fail.
         """
         splats = self.run.scene.splats()
-        turntable_png(splats, self.folder / "turntable.png")
+        with self.folder.replacing("turntable.png") as file:
+            turntable_png(splats, file)
         yield ResultReady("turntable.png")
-        turntable_webp(splats, self.folder / "turntable.webp")
+        with self.folder.replacing("turntable.webp") as file:
+            turntable_webp(splats, file)
         yield ResultReady("turntable.webp")
         credits, started_from = credits_of(self.run.prior.prior, splats), self.folder.started_from()
         metrics: dict[str, Any] = {"splats": len(splats), "credits": [msgspec.to_builtins(one) for one in credits]}
@@ -235,9 +248,8 @@ class Session:
             surface = extract_mesh(splats)
             yield ResultReady("surface")
             textured = bake(unwrap(surface), splats).placed(self._place().numpy())
-            write_glb(
-                textured, self.folder / "mesh.glb", self.job.prompt, copyright_of(credits, credits_in(started_from))
-            )
+            with self.folder.replacing("mesh.glb") as file:
+                write_glb(textured, file, self.job.prompt, copyright_of(credits, credits_in(started_from)))
             yield ResultReady("mesh.glb")
             metrics |= {"vertices": len(surface.vertices), "faces": len(surface.faces)}
             notes = surface.warnings

@@ -19,8 +19,10 @@ from backend.service.requests import accept, stored_results
 from shared.messages import (
     Cancel,
     Continue,
+    Detail,
     Error,
     Fetch,
+    FetchDetail,
     Forget,
     FreeMemory,
     FromClient,
@@ -53,6 +55,12 @@ class Sender(Protocol):
     def to_watchers(self, message: Preview | Splats) -> None:
         """To the clients that watch the message's job."""
 
+    def progress(self, message: Progress) -> None:
+        """To the clients that watch the job, and now and then to the others."""
+
+    def watched(self, job: str) -> bool:
+        """Whether a client watches the job."""
+
 
 class Dispatcher:
     """Carries out requests, drives the executor and informs the clients."""
@@ -62,6 +70,7 @@ class Dispatcher:
         self.waker = Waker()
         self.trouble: Trouble = executor.trouble
         self._running: Entry | None = None
+        self._watched = False  # what the executor knows of the running job
         self._shown: dict[type, Preview | Splats] = {}  # the latest ones of the latest job
         self._fetched: queue.SimpleQueue[tuple[bytes, FromServer]] = queue.SimpleQueue()
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="results")
@@ -97,15 +106,23 @@ class Dispatcher:
                 self._cancel(address, self.jobs[job], order)
             case Continue(job=job, steps=steps, id=order):
                 self._continue(self.jobs[job], steps, order)
-            case Fetch(job=job):
-                entry = self.jobs[job]
-                self._reader.submit(self._read_results, address, entry)
             case Forget(job=job):
                 self._forget(job)
             case FreeMemory():
                 if self._running is not None:
                     raise UserError("A job is running and needs the memory: cancel it, or wait until it ends.")
                 self.executor.free_memory()
+            case _:
+                self._tell(address, request)
+
+    def _tell(self, address: bytes, request: FromClient) -> None:
+        """Answer a request that changes nothing."""
+        match request:
+            case Fetch(job=job):
+                entry = self.jobs[job]
+                self._reader.submit(self._read_results, address, entry)
+            case FetchDetail(job=job):
+                self.sender.to(address, Detail(job=job, text=self.jobs[job].detail()))
             case Watch(jobs=jobs):
                 for shown in self._shown.values():
                     if shown.job in jobs:
@@ -174,10 +191,18 @@ class Dispatcher:
             self.trouble = self.executor.trouble
             self.sender.to_all(self.trouble)
         if self._running is None and (entry := self.jobs.next()) is not None:
-            self._running, self._shown = entry, {}
+            self._running, self._shown, self._watched = entry, {}, False
             entry.update(state="running", text="", warnings=())
             self.executor.submit(Task(job=entry.id, folder=str(entry.folder.path), until=entry.record.of))
             self._publish(entry)
+
+        if self._running is not None and self.sender.watched(self._running.id) != self._watched:
+            self._watched = not self._watched
+            self.executor.show(self._running.id, self._watched)
+
+    def runs(self, job: str) -> bool:
+        """Whether this job is running now."""
+        return self._running is not None and self._running.id == job
 
     def _handle(self, event: Event) -> None:
         entry = self._running
@@ -186,7 +211,7 @@ class Dispatcher:
         match event:
             case Progress():
                 entry.set_step(0 if event.stage == "draft" else event.step)
-                self.sender.to_all(event)
+                self.sender.progress(event)
             case Preview() | Splats():
                 self._show(entry, event)
             case Warning():

@@ -74,9 +74,10 @@ class Entry:
         """Whether the job is neither waiting nor running."""
         return self.record.state in ENDED
 
-    def state(self) -> JobState:
-        """The job as clients see it, within the limits of a message."""
+    def state(self, in_list: bool = False) -> JobState:
+        """The job as clients see it, within the limits of a message; in a list without its traceback."""
         record = self.record
+        detail = self.detail()
         return JobState(
             job=self.id,
             prompt=self.job.prompt,
@@ -91,10 +92,15 @@ class Entry:
             of=record.of,
             to_scene=record.to_scene,
             text=record.text[:LONGEST],
-            detail=record.detail[-LONGEST_DETAIL:],
+            detail="" if in_list else detail,
+            has_detail=bool(detail),
             warnings=_first(record.warnings, MOST_WARNINGS, LONGEST),
             credits=_first(record.credits, MOST_CREDITS, LONGEST_CREDIT),
         )
+
+    def detail(self) -> str:
+        """The traceback of a failure, within the limits of a message."""
+        return self.record.detail[-LONGEST_DETAIL:]
 
     def update(self, **changes: Any) -> None:
         """Change the record, in memory and on disk.  A disk error is only logged: the next change writes again."""
@@ -186,9 +192,9 @@ class Jobs:
         shutil.rmtree(entry.folder.path, ignore_errors=True)
 
     def listed(self) -> tuple[JobState, ...]:
-        """The states of all jobs, the newest first."""
+        """The states of all jobs as in a list, the newest first."""
         entries = sorted(self._entries.values(), key=lambda entry: entry.record.created, reverse=True)
-        return tuple(entry.state() for entry in entries)
+        return tuple(entry.state(in_list=True) for entry in entries)
 
     def next(self) -> Entry | None:
         """The job that has waited longest; None where none waits."""

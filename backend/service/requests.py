@@ -11,7 +11,7 @@ import trimesh
 
 from backend.errors import UserError
 from backend.files import replacing
-from backend.job.job import Job, JobError, make_job, read_job
+from backend.job.job import Job, JobError, make_job, read_object
 from backend.job.layers import over
 from backend.run.assemble import make_objective
 from backend.run.folder import JobFolder
@@ -73,7 +73,7 @@ def _copy_source(source: Entry, folder: JobFolder) -> None:
     for name in ("splats.ply", "job.json", "start.json"):
         if (source.folder / name).exists():
             shutil.copy(source.folder / name, copied / name)
-    known = read_job(source.folder / "metrics.json") if (source.folder / "metrics.json").exists() else {}
+    known = read_object(source.folder / "metrics.json", "metrics") if (source.folder / "metrics.json").exists() else {}
     kept: dict[str, Any] = {name: known[name] for name in ("credits", "started_from") if name in known}
     copied.write_metrics(kept | {"to_scene": source.record.to_scene, "placed": False})
 

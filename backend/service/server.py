@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 
 import zmq
 
@@ -28,6 +30,7 @@ from shared.messages import (
     Ping,
     Pong,
     Preview,
+    Progress,
     SayHello,
     Splats,
     Watch,
@@ -39,6 +42,8 @@ SILENCE = 60.0  # seconds until a silent client is forgotten; Blender may be bus
 AT_ONCE = 100  # messages read in one go
 IDLE, RETRY = 1000, 5  # milliseconds: the longest wait for events, and the pause before a full pipe is tried again
 
+PROGRESS_INTERVAL = 1.0  # seconds between news of a job's steps to clients that do not watch it
+MOST_SHOWN = 4  # running jobs whose pictures and splats a client gets at a time
 MOST_WAITING = 1000  # messages in an outbox; a client with more is forgotten
 
 Frames = list[Frame]
@@ -51,7 +56,7 @@ class ConnectedClient:
 
     last_heard: float
     greeted: bool = False
-    watched: frozenset[str] = frozenset()
+    watched: tuple[str, ...] = ()
     outbox: MessageQueue[Frames] = field(default_factory=MessageQueue)
 
 
@@ -64,6 +69,7 @@ class Server:
         self.socket, self.offers, self.priors = socket, offers, priors
         self.dispatcher = Dispatcher(jobs, executor, self)
         self.clients: dict[bytes, ConnectedClient] = {}
+        self._told: dict[str, float] = {}  # when the clients that do not watch a job last heard of its steps
         self._kits_checked = time.monotonic()
         self._stopping = False
         self._poller = zmq.Poller()
@@ -106,8 +112,26 @@ class Server:
         """Send to the clients that watch the job."""
         sent, frames = _encoded(message)
         for client in self.clients.values():
-            if message.job in client.watched:
+            if self._shows(client, message.job):
                 client.outbox.put(sent, frames)
+
+    def progress(self, message: Progress) -> None:
+        """Send to the clients that watch the job; to the others once in PROGRESS_INTERVAL."""
+        now = time.monotonic()
+        self._told = {job: at for job, at in self._told.items() if now - at < PROGRESS_INTERVAL}
+        due = self._told.setdefault(message.job, now) == now
+        sent, frames = _encoded(message)
+        for client in self.clients.values():
+            if client.greeted and (due or message.job in client.watched):
+                client.outbox.put(sent, frames)
+
+    def watched(self, job: str) -> bool:
+        """Whether a client gets pictures and splats of the job."""
+        return any(self._shows(client, job) for client in self.clients.values())
+
+    def _shows(self, client: ConnectedClient, job: str) -> bool:
+        """Whether a client gets pictures and splats of a job: of MOST_SHOWN that run, the first of those it watches."""
+        return job in client.watched and job in first_running(client.watched, self.dispatcher.runs)
 
     def _listen(self) -> None:
         """Answer the messages that have come, up to a limit, so that a flood does not delay everything else."""
@@ -135,7 +159,7 @@ class Server:
             self.to(address, Pong(token=request.token))
         else:
             if isinstance(request, Watch):
-                client.watched = frozenset(request.jobs)
+                client.watched = tuple(dict.fromkeys(request.jobs))
             self.dispatcher.answer(address, request)
 
     def _greet(self, address: bytes, client: ConnectedClient, hello: Hello) -> None:
@@ -179,6 +203,11 @@ class Server:
         now = time.monotonic()
         for address in [address for address, client in self.clients.items() if now - client.last_heard > SILENCE]:
             del self.clients[address]
+
+
+def first_running(jobs: Iterable[str], runs: Callable[[str], bool], most: int = MOST_SHOWN) -> list[str]:
+    """Those of the jobs that run, the first `most` of them."""
+    return list(islice(filter(runs, jobs), most))
 
 
 def _encoded(message: FromServer) -> tuple[FromServer, Frames]:

@@ -35,7 +35,7 @@ from backend.scenes.initial import sphere
 from backend.scenes.optimised import SplatScene
 from backend.scenes.settings import SplatSettings
 from backend.service.as_messages import event_message, matrix
-from backend.service.executors import Begun, Command, Ended, Finishing, Free, Ready, Started, Stop, Task
+from backend.service.executors import Begun, Command, Ended, Finishing, Free, Ready, Show, Started, Stop, Task
 from backend.service.executors.pipes import read_frames, write_frames
 from shared.codec import decode, encode
 from shared.messages import Message, Progress, Warning
@@ -57,6 +57,7 @@ class Commands:
     def __init__(self, pipe: IO[bytes]) -> None:
         self._waiting: queue.SimpleQueue[Task | Free] = queue.SimpleQueue()
         self._stopped: set[str] = set()
+        self._watched: set[str] = set()
         threading.Thread(target=self._listen, args=(pipe,), daemon=True).start()
 
     def next(self) -> Task | Free:
@@ -70,14 +71,22 @@ class Commands:
         """Whether to stop this job after the current step."""
         return job in self._stopped
 
+    def watched(self, job: str) -> bool:
+        """Whether somebody watches this job."""
+        return job in self._watched
+
     def _listen(self, pipe: IO[bytes]) -> None:
         while (frames := read_frames(pipe)) is not None:
             command: Command = decode(frames, Command)
             if isinstance(command, Stop):
                 self._stopped.add(command.job)
                 continue
+            if isinstance(command, Show):
+                (self._watched.add if command.watched else self._watched.discard)(command.job)
+                continue
             if isinstance(command, Task):
                 self._stopped.discard(command.job)
+                self._watched.clear()
             self._waiting.put(command)
         os._exit(0)  # our parent is gone
 
@@ -153,7 +162,7 @@ def _work(task: Task, commands: Commands, send: Send) -> Outcome:
         return True
 
     try:
-        send_all(session.steps(task.until, SHOW_SECONDS))
+        send_all(session.steps(task.until, SHOW_SECONDS, lambda: commands.watched(task.job)))
     except DivergedError as error:
         session.rescue()
         raise UserError(f"{error} The splats up to that step are saved; try another seed.") from error

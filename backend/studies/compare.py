@@ -19,7 +19,8 @@ from rich.progress import track
 
 from backend.errors import UserError
 from backend.export.turntable import turntable_png
-from backend.job.job import Job, JobError, make_job, read_job
+from backend.job.job import Job, JobError, make_job, read_job, read_object
+from backend.job.paths import as_written
 from backend.job.recipe import MOST_STEPS
 from backend.priors.base import PriorError
 from backend.priors.kit import EMBEDDED, kit_folder
@@ -128,7 +129,7 @@ def budgeted_jobs(prompts: Sequence[str], variants: Mapping[str, Fields], budget
 
 def read_variants(file: Path) -> dict[str, Fields]:
     """The variants in a JSON file, job fields by name; JobError where it cannot be used."""
-    found = read_job(file, "variants")
+    found = read_object(file, "variants")
     if not found or not all(isinstance(fields, dict) for fields in found.values()):
         raise JobError(f"variants: {file} must be a JSON object with the settings of each variant, by its name.")
     for name, fields in found.items():
@@ -166,12 +167,11 @@ def with_steps(job: Job, steps: int) -> Job:
 def finished(folder: JobFolder, job: Job) -> bool:
     """Whether an earlier call finished this job there, with the prior as it is now."""
     try:
-        before, figures = read_job(folder / "job.json"), read_job(folder / "metrics.json")
+        before, figures = read_job(folder / "job.json"), read_object(folder / "metrics.json", "metrics")
     except JobError:
         return False
-    return before == msgspec.json.decode(msgspec.json.encode(job)) and figures.get("prior_mark") == prior_checksum(
-        job.prior
-    )
+    asked = as_written(msgspec.json.decode(msgspec.json.encode(job)), folder.path)
+    return before == asked and figures.get("prior_mark") == prior_checksum(job.prior)
 
 
 def run(job: Job, folder: JobFolder) -> None:

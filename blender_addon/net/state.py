@@ -15,6 +15,8 @@ import msgspec
 from ..shared.messages import (
     ENDED,
     Continue,
+    Detail,
+    FetchDetail,
     FromClient,
     Generate,
     Jobs,
@@ -102,6 +104,7 @@ class AddonState:
     pages: list[Jobs] = field(default_factory=list)  # of the backend's list of jobs, until it is complete
     watched: tuple[str, ...] = ()
     priors: Priors = NO_PRIORS  # what the backend offered last
+    copying: str = ""  # the job whose traceback is to be copied once it has come
     kit: KitMaker[Any] | None = None  # the kit that is being made, or was made last
     models: ModelManager | None = None  # once the preferences have shown them
 
@@ -195,6 +198,22 @@ class AddonState:
             self.rows[state.job] = row
         return state.state == "done" and before is not None and before.state.state != "done"
 
+    def fetch_detail(self, job: str) -> bool:
+        """Ask for the traceback of a job if it is not here yet; whether it was asked for."""
+        row = self.rows.get(job)
+        if row is None or row.state.detail or not row.state.has_detail or not self.ready:
+            return False
+        self.send(FetchDetail(job=job))
+        self.copying = job
+        return True
+
+    def take_detail(self, detail: Detail) -> bool:
+        """Keep the traceback of a job; whether it was asked for to be copied."""
+        if (row := self.rows.get(detail.job)) is not None:
+            row.state = msgspec.structs.replace(row.state, detail=detail.text)
+        wanted, self.copying = self.copying == detail.job, ""
+        return wanted
+
     def progress(self, news: Progress) -> None:
         """Take news of how far a job is."""
         if (row := self.rows.get(news.job)) is not None:
@@ -231,6 +250,8 @@ class AddonState:
         before = self.rows.get(state.job)
         if before is not None and state.thumbnail is None:
             state = msgspec.structs.replace(state, thumbnail=before.state.thumbnail)
+        if before is not None and state.has_detail and not state.detail:
+            state = msgspec.structs.replace(state, detail=before.state.detail)
         if before is None:
             return Row(state)
         stage = before.stage if state.state == "running" else "run"

@@ -83,11 +83,18 @@ class SPLATSMITH_OT_copy_details(bpy.types.Operator):
     bl_label = "Copy Details"
 
     def execute(self, context: Context) -> Result:
-        row = addon_state.rows.get(active_job(context.window_manager))
-        lines = [addon_state.notice, addon_state.detail, addon_state.trouble.text, addon_state.trouble.detail]
-        lines += [row.state.text, *row.state.warnings, row.state.detail] if row else []
-        window_manager(context).clipboard = "\n".join([*filter(None, lines), *addon_state.log_tail])
+        if addon_state.fetch_detail(active_job(context.window_manager)):
+            self.report({"INFO"}, "The backend is asked for the details; they are copied when they come.")
+        copy_details(context)
         return {"FINISHED"}
+
+
+def copy_details(context: Context) -> None:
+    """Put what is known of the last trouble and of the chosen job into the clipboard."""
+    row = addon_state.rows.get(active_job(context.window_manager))
+    lines = [addon_state.notice, addon_state.detail, addon_state.trouble.text, addon_state.trouble.detail]
+    lines += [row.state.text, *row.state.warnings, row.state.detail] if row else []
+    window_manager(context).clipboard = "\n".join([*filter(None, lines), *addon_state.log_tail])
 
 
 CLASSES = (

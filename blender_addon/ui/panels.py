@@ -190,7 +190,7 @@ def draw_job(layout: Layout, context: Context, row: Row) -> None:
         draw_text(layout, context, state.text, "ERROR" if state.state == "failed" else "INFO")
     for warning in state.warnings:
         draw_text(layout, context, warning, "INFO")
-    if state.detail:
+    if state.detail or state.has_detail:
         layout.operator("splatsmith.copy_details", icon="COPYDOWN")
     draw_credits(layout, context, state.credits)
     if state.job in addon_state.deliveries:

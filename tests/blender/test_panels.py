@@ -13,7 +13,7 @@ from blender_addon import registration, timer
 from blender_addon.net.launcher import LauncherError
 from blender_addon.net.state import addon_state
 from blender_addon.scene.placing import find_object
-from blender_addon.shared.messages import Error, Progress
+from blender_addon.shared.messages import Detail, Error, FetchDetail, Progress
 from blender_addon.ui import connect as link
 from blender_addon.ui import kit_panel, panels, setting_operators
 from blender_addon.ui.drawing import duration, pictures
@@ -113,6 +113,20 @@ def test_a_job_is_drawn_with_its_picture_progress_and_reason(peer):
     peer.say(Error(text="The disk is full."))
     assert until(lambda: addon_state.notice, between=timer.tick)
     assert "The disk is full." in texts(panels.SPLATSMITH_PT_main)
+
+
+def test_the_traceback_of_a_listed_job_is_fetched_to_be_copied(peer):
+    (job,) = generate(peer)
+    peer.say(about(job, state="failed", text="It failed.", has_detail=True))
+    ticks(lambda: addon_state.rows[job.job].ended)
+    assert "Copy Details" in texts(panels.SPLATSMITH_PT_jobs)
+    ops.copy_details()
+    assert until(lambda: peer.heard_of(FetchDetail), between=timer.tick)[0].job == job.job
+    peer.say(Detail(job=job.job, text="Traceback: line 7"))
+    ticks(lambda: addon_state.rows[job.job].state.detail == "Traceback: line 7")
+    assert addon_state.copying == ""
+    ops.copy_details()  # it is here now, so the backend is not asked again
+    assert len(peer.heard_of(FetchDetail)) == 1
 
 
 def test_splats_or_mesh_can_be_chosen_once_both_are_there(peer, glb):

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from backend.cli.job_fields import job_fields, lora_field
 from backend.cli.main import main
 from backend.cli.options import build_parser
-from backend.job.job import JobError, make_job
+from backend.job.job import JobError, make_job, read_job
 from backend.priors.base import PriorError
 from backend.priors.settings import LoRAFile
 from backend.run.assemble import load_large_prior, load_prior
@@ -93,7 +93,7 @@ def test_a_run_and_its_continuation(objective, folders, style, tmp_path):
     first = Session.begin(job, folder)
     taken(first, 2)
     first.save()
-    assert json.loads((tmp_path / "out" / "job.json").read_text())["loras"] == loras
+    assert read_job(tmp_path / "out" / "job.json")["loras"] == loras
     resumed = Session.resume(folder)
     assert taken(resumed, 3) == 3
     states = [session.run.scene.splats().means for session in (whole, resumed)]

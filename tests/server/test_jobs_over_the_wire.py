@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from serving import Stranger, metrics, until
 
+from backend.job.job import read_job
 from backend.scenes.ply import read_ply
 from blender_addon.shared import messages as m
 from shared import messages as ours
@@ -136,7 +137,7 @@ def test_a_job_like_another_takes_over_its_settings_and_mesh(backend, person):
     person.asks(m.Generate(job=again, fields={"seed": 6}, like=first))
     state = person.waits(m.JobState, again, state="done")
     assert (state.prompt, state.seed) == ("a red apple", 6)
-    old, new = (msgspec.json.decode((backend.jobs / job / "job.json").read_bytes()) for job in (first, again))
+    old, new = (read_job(backend.jobs / job / "job.json") for job in (first, again))
     assert new["init_mesh"] == str(backend.jobs / again / "init_mesh.ply") != old["init_mesh"]
     assert {**old, "seed": 6, "init_mesh": new["init_mesh"]} == new
     assert (backend.jobs / again / "init_mesh.ply").read_bytes() == (

@@ -54,7 +54,12 @@ def test_a_thousand_jobs_are_listed_and_the_server_lives(tmp_path, context):
             until(lambda heard=heard: heard.append(stranger.hears()) or getattr(heard[-1], "last", False))
             assert listed(heard) == ids
         last = heard[-1].jobs[-1]
-        assert len(last.detail) == 7900
+        assert (last.detail, last.has_detail) == ("", True)
+        stranger.sends(ours.FetchDetail(job=last.job))
+        assert stranger.hears().text == "x" * 7900
+        pages = [message for message in heard if isinstance(message, ours.Jobs)]
+        without_pictures = sum(len(encode(page)[0]) for page in pages)
+        assert without_pictures < 500 * COUNT  # bytes; with details 3.7 MB
         assert heard[-1].jobs[-1].thumbnail is None
         person = Person(backend)
         addon_state = AddonState()

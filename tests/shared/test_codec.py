@@ -84,7 +84,7 @@ BUILDERS = {
     m.SayHello: st.builds(m.SayHello),
     m.Taken: st.builds(m.Taken, order=ids),
     m.Trouble: st.builds(m.Trouble),
-} | {kind: st.builds(kind, job=ids) for kind in (m.Cancel, m.Fetch, m.Forget)}
+} | {kind: st.builds(kind, job=ids) for kind in (m.Cancel, m.Detail, m.Fetch, m.FetchDetail, m.Forget)}
 
 
 def plain(value):

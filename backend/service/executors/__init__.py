@@ -24,6 +24,13 @@ class Stop(Message, frozen=True, kw_only=True):
     job: str
 
 
+class Show(Message, frozen=True, kw_only=True):
+    """Whether somebody watches the job: only then are its splats wanted while it runs."""
+
+    job: str
+    watched: bool
+
+
 class Free(Message, frozen=True, kw_only=True):
     """Give back the memory of models that no task needs."""
 
@@ -61,7 +68,7 @@ class Ended(Message, frozen=True, kw_only=True):
     detail: str = ""
 
 
-Command = Task | Stop | Free
+Command = Task | Stop | Show | Free
 FromWorker = Ready | Begun | Started | Progress | Preview | Splats | Warning | Finishing | Ended
 Event = Started | Progress | Preview | Splats | Warning | Finishing | Ended
 
@@ -81,6 +88,9 @@ class Executor(Protocol):
 
     def kill(self, job: str) -> None:
         """End the job now, without saving."""
+
+    def show(self, job: str, watched: bool) -> None:
+        """Send pictures and splats of a job that is watched, of another one a picture now and then."""
 
     def free_memory(self) -> None:
         """Give back the memory of models; between two tasks."""

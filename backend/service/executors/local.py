@@ -10,7 +10,7 @@ import queue
 import time
 from pathlib import Path
 
-from backend.service.executors import Begun, Ended, Event, Free, FromWorker, Ready, Stop, Task
+from backend.service.executors import Begun, Ended, Event, Free, FromWorker, Ready, Show, Stop, Task
 from backend.service.executors.process import Worker
 from shared.messages import Trouble
 from shared.waker import Waker
@@ -31,7 +31,7 @@ class LocalExecutor:
         self._waker = Waker()
         self._inbox: queue.SimpleQueue[tuple[Worker, FromWorker | None]] = queue.SimpleQueue()
         self._task: Task | None = None
-        self._begun = self._stopped = False  # of the task
+        self._begun = self._stopped = self._watched = False  # of the task
         self._events: list[Event] = []  # not fetched yet
         self._deaths, self._next_start = 0, 0.0  # in a row, of processes that did nothing
         self._worker: Worker | None = None
@@ -39,7 +39,7 @@ class LocalExecutor:
 
     def submit(self, task: Task) -> None:
         """Begin a task; the one before must have ended."""
-        self._task, self._begun, self._stopped = task, False, False
+        self._task, self._begun, self._stopped, self._watched = task, False, False, False
         if self._worker is None and self._deaths < TRIES:
             self._start()
         elif self._worker is not None and not self._worker.killed:
@@ -60,6 +60,13 @@ class LocalExecutor:
         if self._task is not None and self._task.job == job and self._worker is not None:
             self._stopped = True
             self._worker.kill()
+
+    def show(self, job: str, watched: bool) -> None:
+        """Tell the process whether somebody watches the job."""
+        if self._task is not None and self._task.job == job:
+            self._watched = watched
+            if self._worker is not None:
+                self._worker.send(Show(job=job, watched=watched))
 
     def free_memory(self) -> None:
         """Have the process give back the memory of its models; one that is not there has none."""
@@ -98,6 +105,7 @@ class LocalExecutor:
         self._worker = Worker(self.log, self._inbox, self._waker)
         if self._task is not None:
             self._worker.send(self._task)
+            self._worker.send(Show(job=self._task.job, watched=self._watched))
 
     def _listen(self) -> None:
         """Take in what the worker has sent; messages of a replaced one are dropped."""

@@ -9,6 +9,7 @@ from backend.guidance.rules.asd import ASD
 from backend.guidance.rules.asd_async import Asynchronous
 from backend.guidance.rules.consistent3d import Consistent3D
 from backend.guidance.rules.csd import CSD
+from backend.guidance.rules.dreamflow import DreamFlow
 from backend.guidance.rules.ism import ISM
 from backend.guidance.rules.jsd import JSD
 from backend.guidance.rules.lods import LODS
@@ -33,4 +34,5 @@ RULES: dict[str, type[Rule[Any]]] = {
     "vsd": VSD,
     "asd": ASD,
     "lods": LODS,
+    "dreamflow": DreamFlow,
 }

@@ -101,12 +101,10 @@ RECIPES: dict[tuple[str, str], Recipe] = {
     ("vsd", EMBEDDED): replace(
         SMALL, catalogue=WHOLE, options={"guidance_scale": 1.0, "learning_rate": 0.1, "learn_low": 0.1, "learn_high": 0.99},
     ),
-    # As VSD.  The flow's own weight falls by a factor of thousands, and Adam would take no late steps.
+    # As VSD, down the schedule: the twin has to be told the camera.
     ("dreamflow", EMBEDDED): replace(
         SMALL, catalogue=WHOLE, timesteps=Timesteps(low_start=0.98, high_start=0.98, low_end=0.1, high_end=0.1),
-        options={
-            "guidance_scale": 1.0, "flow_step": False, "learning_rate": 0.1, "learn_low": 0.1, "learn_high": 0.99,
-        },
+        options={"guidance_scale": 1.0, "learning_rate": 0.1, "learn_low": 0.1, "learn_high": 0.99},
     ),
     ("asd", EMBEDDED): replace(
         SMALL, catalogue=WHOLE,

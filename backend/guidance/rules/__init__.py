@@ -12,6 +12,7 @@ from backend.guidance.rules.csd import CSD
 from backend.guidance.rules.dreamflow import DreamFlow
 from backend.guidance.rules.ism import ISM
 from backend.guidance.rules.jsd import JSD
+from backend.guidance.rules.lmc import LMC
 from backend.guidance.rules.lods import LODS
 from backend.guidance.rules.nfsd import NFSD
 from backend.guidance.rules.sdi import SDI
@@ -35,4 +36,5 @@ RULES: dict[str, type[Rule[Any]]] = {
     "asd": ASD,
     "lods": LODS,
     "dreamflow": DreamFlow,
+    "lmc": LMC,
 }

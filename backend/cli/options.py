@@ -101,7 +101,7 @@ def _add_train_lmc(all_commands: Subparsers) -> None:
     train.add_argument(
         "--pictures", type=Path, metavar="DIR", help="for an image model: clean pictures, the words of each beside it"
     )
-    train.add_argument("--steps", type=int, default=1000)
+    train.add_argument("--steps", type=int, default=600)
     train.add_argument("--seed", type=int, default=0)
     train.add_argument("--device", default="auto", help="for an image model: auto, cpu, cuda, cuda:1, ..., mps")
     train.add_argument("--out", type=Path, required=True, metavar="FILE", help="to be named in recipe.options.corrective")

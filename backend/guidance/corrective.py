@@ -13,6 +13,7 @@ low levels their share.  f starts at zero: b is then the identity.
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from typing import cast
@@ -27,7 +28,7 @@ from backend.priors.base import Condition, Prior, PriorError, alpha_sigma
 
 SHIPPED = Path(__file__).with_name("corrective.safetensors")  # trained on the kit that ships
 WIDTH, OCTAVES = 24, 5
-KIND = "splatsmith corrective"
+LABEL = "splatsmith_corrective"  # one entry of the file's header, as several come in an order of chance
 HOW = "python -m backend train-lmc --prior PRIOR --out FILE"
 
 
@@ -108,7 +109,8 @@ def loss(network: nn.Module, prior: Prior, x: Tensor, t: Tensor, y: Condition, e
 
 def save(network: Corrective, file: Path, prior: str) -> None:
     """Write the weights, with the name of the prior that they were trained for."""
-    save_file(network.state_dict(), file, {"kind": KIND, "channels": str(network.channels), "prior": prior})
+    label = json.dumps({"channels": network.channels, "prior": prior})
+    save_file(network.state_dict(), file, {LABEL: label})
 
 
 def load(file: Path) -> tuple[Corrective, str]:
@@ -116,14 +118,16 @@ def load(file: Path) -> tuple[Corrective, str]:
     field = f"recipe.options.corrective: {file}"
     try:
         with safe_open(file, "pt") as opened:
-            said, weights = opened.metadata() or {}, {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+            label = (opened.metadata() or {}).get(LABEL)
+            weights = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise PriorError(f"{field} cannot be read: make it with {HOW}.") from error
-    if said.get("kind") != KIND:
+    if label is None:
         raise PriorError(f"{field} is no corrective: make one with {HOW}.")
     try:
-        network = Corrective(int(said["channels"]))
+        said = json.loads(label)
+        network = Corrective(said["channels"])
         network.load_state_dict(weights)
-    except (RuntimeError, ValueError, KeyError) as error:
+    except (RuntimeError, ValueError, TypeError, KeyError) as error:
         raise PriorError(f"{field} is from another version: make it again with {HOW}.") from error
-    return network.eval().requires_grad_(False), said.get("prior", "")
+    return network.eval().requires_grad_(False), str(said.get("prior", ""))

@@ -34,7 +34,7 @@ from backend.terminal import console, say
 RATE = 2e-3  # of Adam, falling to zero by half a cosine
 VIEWS = 4  # of one object, or pictures, in a batch
 OBJECT_STEPS = 10  # with one prompt, before the next is read
-SIDES = (64, 64, 64, 128)  # pixels: those of a run's stages, the coarse ones more often
+SIDES = (*[64] * 9, 128)  # pixels: those of a run's stages, the coarse one more often, as it is quicker
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 MOST = 1_000_000
 

@@ -158,9 +158,11 @@ def written(folder, kind):
     elif kind == "another file":
         save_file({"a": torch.zeros(1)}, file)
     elif kind == "another version":
-        save_file({"a": torch.zeros(1)}, file, {"kind": corrective.KIND, "channels": "1"})
+        save_file({"a": torch.zeros(1)}, file, {corrective.LABEL: '{"channels": 1}'})
     elif kind == "no number":
-        save_file({"a": torch.zeros(1)}, file, {"kind": corrective.KIND, "channels": "one"})
+        save_file({"a": torch.zeros(1)}, file, {corrective.LABEL: '{"channels": "one"}'})
+    elif kind == "no JSON":
+        save_file({"a": torch.zeros(1)}, file, {corrective.LABEL: "one"})
     elif kind == "folder":
         file.mkdir()
     return file
@@ -174,6 +176,7 @@ def written(folder, kind):
         ("folder", "cannot be read: make it with"),
         ("another file", "is no corrective: make one with"),
         ("another version", "is from another version: make it again with"),
+        ("no JSON", "is from another version: make it again with"),
         ("no number", "is from another version: make it again with"),
     ],
 )

@@ -100,11 +100,16 @@ def noise_of(network: nn.Module, prior: Prior, x: Tensor, t: Tensor, eps: Tensor
     return eps - alpha * correction
 
 
-def loss(network: nn.Module, prior: Prior, x: Tensor, t: Tensor, y: Condition, eps: Tensor) -> Tensor:
-    """||eps_b - eps_y||^2, mean over all numbers, on clean pictures x (B,C,h,w) with their own texts y."""
+def losses(
+    network: nn.Module, prior: Prior, x: Tensor, t: Tensor, y: Condition, eps: Tensor
+) -> tuple[Tensor, Tensor]:
+    """||eps_b - eps_y||^2, mean over all numbers, on clean pictures x (B,C,h,w) with their own texts y.
+
+    The second is the same for b = x, ||eps - eps_y||^2: what there is to learn.
+    """
     alpha, sigma = alpha_sigma(prior, t)
     eps_y = prior.predict(alpha * x + sigma * eps, t, y).detach()
-    return F.mse_loss(noise_of(network, prior, x, t, eps), eps_y)
+    return F.mse_loss(noise_of(network, prior, x, t, eps), eps_y), F.mse_loss(eps, eps_y)
 
 
 def save(network: Corrective, file: Path, prior: str) -> None:

@@ -94,7 +94,7 @@ def test_training_finds_the_closed_form(gaussians, seeded):
         x = one_mode.means + STD * torch.randn(32, 1, 4, 4, generator=generator, dtype=torch.float64)
         t = torch.randint(1, 999, (32,), generator=generator)
         adam.zero_grad()
-        corrective.loss(network, one_mode, x, t, y, noise_like(x, generator)).backward()
+        corrective.losses(network, one_mode, x, t, y, noise_like(x, generator))[0].backward()
         adam.step()
     x = one_mode.means + STD * torch.randn(200, 1, 4, 4, generator=generator, dtype=torch.float64)
     share = torch.randint(1, 999, (200,), generator=generator) / 1000

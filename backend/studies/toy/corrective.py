@@ -14,7 +14,7 @@ from backend.priors.base import Prior
 from backend.studies.toy.modes import draw
 from backend.studies.train_lmc import Sample, fit
 
-BATCH, STEPS, SEED = 128, 600, 0
+BATCH, STEPS, SEED = 128, 1500, 0
 
 
 def train_corrective(prior: Prior, name: str, out: Path) -> str:

@@ -23,7 +23,9 @@ def catalogue(tmp_path_factory):
     return small_catalogue(tmp_path_factory.mktemp("kit"), ["Wooden chair"])
 
 
-@pytest.mark.parametrize(("objective", "least"), [("sds", 23.0), ("vdm", 23.0), ("jsd", 22.0), ("dreamflow", 22.0), ("lmc", 23.0)])
+@pytest.mark.parametrize(
+    ("objective", "least"), [("sds", 23.0), ("vdm", 23.0), ("jsd", 22.0), ("dreamflow", 22.0), ("lmc", 23.0)]
+)
 def test_one_object_comes_out_as_itself(objective, least, catalogue):
     job = make_job({"prompt": "a chair", "objective": objective, "quality": "draft", "recipe": {"steps": STEPS}})
     prior = CataloguePrior(catalogue, job.prompt, settings=job.recipe.catalogue)

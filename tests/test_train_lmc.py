@@ -60,7 +60,9 @@ def test_on_points_it_learns_what_the_prior_does():
     assert explained(list(fit(network, points(prior), 300, 0))) > 0.1  # 0.16; 0.41 after the command's 1500
 
 
-@pytest.mark.parametrize(("found", "share"), [([(1.0, 4.0)], 0.75), ([(9.0, 9.0)] * 3 + [(1.0, 2.0)], 0.5), ([(0.0, 0.0)], 0)])
+@pytest.mark.parametrize(
+    ("found", "share"), [([(1.0, 4.0)], 0.75), ([(9.0, 9.0)] * 3 + [(1.0, 2.0)], 0.5), ([(0.0, 0.0)], 0)]
+)
 def test_the_share_is_that_of_the_last_quarter(found, share):
     assert explained(found) == share
 
@@ -82,7 +84,9 @@ def test_a_job_is_told_what_its_corrective_is_worth(kit, model, tmp_path):
     corrective.save(corrective.Corrective.create(4, 0), file, "some/model")
     assert notes(kit) == []
     (missing,) = notes(model)
-    assert missing.startswith("There is no corrective for this prior, so LMC-SDS works as SDS: make one with: python -m ")
+    assert missing.startswith(
+        "There is no corrective for this prior, so LMC-SDS works as SDS: make one with: python -m "
+    )
     (other,) = notes(kit, corrective=str(file))
     assert other.startswith(f"The corrective {file} was trained for some/model; make one with: python -m ")
     corrective.save(corrective.Corrective.create(4, 0), file, str(kit))

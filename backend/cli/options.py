@@ -22,7 +22,17 @@ def build_parser() -> argparse.ArgumentParser:
         prog="python -m backend", description=f"The backend's command line: python -m backend {COMMANDS}."
     )
     all_commands = root.add_subparsers(required=True)
-    for add in (_add_generate, _add_serve, _add_image, _add_evaluate, _add_compare, _add_kit, _add_bench, _add_toy, _add_train_lmc):
+    for add in (
+        _add_generate,
+        _add_serve,
+        _add_image,
+        _add_evaluate,
+        _add_compare,
+        _add_kit,
+        _add_bench,
+        _add_toy,
+        _add_train_lmc,
+    ):
         add(all_commands)
     return root
 
@@ -104,7 +114,9 @@ def _add_train_lmc(all_commands: Subparsers) -> None:
     train.add_argument("--steps", type=int, default=600)
     train.add_argument("--seed", type=int, default=0)
     train.add_argument("--device", default="auto", help="for an image model: auto, cpu, cuda, cuda:1, ..., mps")
-    train.add_argument("--out", type=Path, required=True, metavar="FILE", help="to be named in recipe.options.corrective")
+    train.add_argument(
+        "--out", type=Path, required=True, metavar="FILE", help="to be named in recipe.options.corrective"
+    )
 
 
 def _add_kit(all_commands: Subparsers) -> None:

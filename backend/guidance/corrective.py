@@ -100,9 +100,7 @@ def noise_of(network: nn.Module, prior: Prior, x: Tensor, t: Tensor, eps: Tensor
     return eps - alpha * correction
 
 
-def losses(
-    network: nn.Module, prior: Prior, x: Tensor, t: Tensor, y: Condition, eps: Tensor
-) -> tuple[Tensor, Tensor]:
+def losses(network: nn.Module, prior: Prior, x: Tensor, t: Tensor, y: Condition, eps: Tensor) -> tuple[Tensor, Tensor]:
     """||eps_b - eps_y||^2, mean over all numbers, on clean pictures x (B,C,h,w) with their own texts y.
 
     The second is the same for b = x, ||eps - eps_y||^2: what there is to learn.

@@ -98,7 +98,9 @@ def _samples(name: str, pictures: Path | None, seed: int, device: str) -> Iterat
             raise UserError("pictures: a kit has its own; leave this out.")
         return of_kit(folder, seed)
     if pictures is None:
-        raise UserError("pictures: an image model has none of its own; name a folder of clean ones with --pictures DIR.")
+        raise UserError(
+            "pictures: an image model has none of its own; name a folder of clean ones with --pictures DIR."
+        )
     found = _files(pictures)
     return of_pictures(load_large_prior(name, choose_device(device)), found, seed)
 

@@ -76,7 +76,9 @@ def test_every_level_is_rounded_up_to_the_schedule():
 def test_several_steps_share_a_level(one_mode, x, conditions, seeded):
     """All that lies between two levels is one: the gradient depends on the level of the schedule alone."""
     gradients = [
-        flow(levels=10).gradient(Batch(one_mode, x, torch.full((2,), t), conditions(one_mode, 2), 0.0, seeded())).gradient
+        flow(levels=10)
+        .gradient(Batch(one_mode, x, torch.full((2,), t), conditions(one_mode, 2), 0.0, seeded()))
+        .gradient
         for t in (501, 550, 600)
     ]
     assert torch.equal(gradients[0], gradients[1])

@@ -1,4 +1,4 @@
-"""The backend's command line: python -m backend generate | serve | kit | image | evaluate | compare | toy | train-lmc | bench."""
+"""The backend's command line: python -m backend COMMAND; without one it lists them."""
 
 import sys
 

@@ -29,12 +29,13 @@ from __future__ import annotations
 from typing import Annotated
 
 import torch
+import torch.nn.functional as F
 from msgspec import Meta
 from torch import Tensor
 
 from backend.guidance.base import Batch, Score
-from backend.guidance.lora import LoRAOptions
-from backend.guidance.rules.vsd import VSD
+from backend.guidance.lora import LoRAOptions, LoRARule
+from backend.priors.base import Condition, Prior
 
 
 class DreamFlowOptions(LoRAOptions, frozen=True):
@@ -44,7 +45,7 @@ class DreamFlowOptions(LoRAOptions, frozen=True):
     flow_step: Annotated[bool, Meta(description="Weigh by the schedule's step; off: by the weight below")] = True
 
 
-class DreamFlow(VSD):
+class DreamFlow(LoRARule):
     """Four U-Net calls a step."""
 
     Options = DreamFlowOptions
@@ -59,6 +60,10 @@ class DreamFlow(VSD):
         if not self.options.flow_step:
             return super().weigh(batch)
         return step_length(batch, self.options.levels)
+
+    def loss(self, eps_lora: Tensor, eps: Tensor, prior: Prior, x_t: Tensor, t: Tensor, y: Condition) -> Tensor:
+        """VSD's: ||eps_lora - eps||^2, mean over all numbers."""
+        return F.mse_loss(eps_lora, eps)
 
 
 def scheduled(t: Tensor, levels: int, total: int) -> tuple[Tensor, Tensor]:

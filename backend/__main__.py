@@ -1,4 +1,4 @@
-"""The backend's command line: python -m backend generate | serve | kit | image | evaluate | compare | toy | bench.
+"""The backend's command line: python -m backend COMMAND; without one it lists them.
 
 Also python /where/it/is/backend generate ..., from any folder.
 """

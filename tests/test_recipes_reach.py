@@ -29,6 +29,8 @@ def catalogue(tmp_path_factory):
         ("splats", "sds", 23.0),
         ("splats", "vdm", 23.0),
         ("splats", "jsd", 22.0),
+        ("splats", "dreamflow", 22.0),
+        ("splats", "lmc", 23.0),
         ("field", "sds", 23.0),
         ("field", "vdm", 23.0),
     ],

@@ -106,6 +106,13 @@ def toy(args: argparse.Namespace) -> int:
     return command.toy(args.out, args.seeds, args.steps, args.epochs, args.objective, args.overwrite)
 
 
+def train_lmc(args: argparse.Namespace) -> int:
+    """The corrective of LMC-SDS for a prior."""
+    from backend.studies import train_lmc as training
+
+    return training.train_lmc(args.prior, args.pictures, args.out, args.steps, args.seed, args.device)
+
+
 def bench(args: argparse.Namespace) -> int:
     """Where the time goes."""
     from backend.studies.bench import report

@@ -11,7 +11,7 @@ from backend.guidance.rules import RULES
 from backend.priors.kit import EMBEDDED
 from shared.messages import DEFAULT_PORT
 
-COMMANDS = "generate | serve | kit | models | image | evaluate | compare | toy | bench"
+COMMANDS = "generate | serve | kit | models | image | evaluate | compare | toy | train-lmc | bench"
 MODEL = "a diffusers folder, a .safetensors checkpoint or a hub id"
 Subparsers = Any  # argparse's own class for them is private
 
@@ -32,6 +32,7 @@ def build_parser() -> argparse.ArgumentParser:
         _add_models,
         _add_bench,
         _add_toy,
+        _add_train_lmc,
     ):
         add(all_commands)
     return root
@@ -106,6 +107,21 @@ def _add_toy(all_commands: Subparsers) -> None:
     toy.add_argument("--seeds", type=int, default=1000, help="trajectories from each start, 1000 at most")
     toy.add_argument("--steps", type=int, default=100, help="of each trajectory; the paper's ten are also reported")
     toy.add_argument("--epochs", type=int, default=1000, help="of the network's training")
+
+
+def _add_train_lmc(all_commands: Subparsers) -> None:
+    train = all_commands.add_parser("train-lmc", help="train the corrective that the objective lmc needs for a prior")
+    train.set_defaults(run=commands.train_lmc)
+    train.add_argument("--prior", default=EMBEDDED, help=f"'embedded', the folder of a kit, or an image model: {MODEL}")
+    train.add_argument(
+        "--pictures", type=Path, metavar="DIR", help="for an image model: clean pictures, the words of each beside it"
+    )
+    train.add_argument("--steps", type=int, default=600)
+    train.add_argument("--seed", type=int, default=0)
+    train.add_argument("--device", default="auto", help="for an image model: auto, cpu, cuda, cuda:1, ..., mps")
+    train.add_argument(
+        "--out", type=Path, required=True, metavar="FILE", help="to be named in recipe.options.corrective"
+    )
 
 
 def _add_kit(all_commands: Subparsers) -> None:

@@ -1,4 +1,4 @@
-"""What VSD and ASD share: a LoRA twin of the prior that is trained on the scene's pictures.
+"""What VSD, DreamFlow and ASD share: a LoRA twin of the prior that is trained on the scene's pictures.
 
     g = w(t) (eps_hat(x_t) - eps_lora(x_t)),    x_t = alpha_t x + sigma_t eps
 
@@ -23,7 +23,7 @@ import torch
 from msgspec import Meta
 from torch import Tensor
 
-from backend.guidance.base import Batch, Score
+from backend.guidance.base import Batch, Score, scored, weight
 from backend.guidance.learned import LearnedOptions, LearningRule, training_batch
 from backend.priors.base import Condition, Prior, Twin
 
@@ -53,7 +53,11 @@ class LoRARule(LearningRule[LoRAOptions]):
             eps_hat, _ = batch.guided(x_t, o.guidance_scale)
             eps_lora = twin.predict(x_t, batch.t, batch.conditions.y)
         loss = self._learn(twin, batch)
-        return batch.score(o.weight, eps_hat - eps_lora, eps_hat, eps_lora, lora_loss=loss)
+        return scored(self.weigh(batch) * (eps_hat - eps_lora), eps_hat, eps_lora, lora_loss=loss)
+
+    def weigh(self, batch: Batch) -> Tensor:
+        """w(t), (B,1,1,1)."""
+        return weight(self.options.weight, *batch.scales)
 
     @abstractmethod
     def loss(self, eps_lora: Tensor, eps: Tensor, prior: Prior, x_t: Tensor, t: Tensor, y: Condition) -> Tensor:

@@ -111,6 +111,11 @@ RECIPES: dict[tuple[str, str], Recipe] = {
     ("vsd", EMBEDDED): replace(
         SMALL, catalogue=WHOLE, options={"guidance_scale": 1.0, "learning_rate": 0.1, "learn_low": 0.1, "learn_high": 0.99},
     ),
+    # As VSD, down the schedule: the twin has to be told the camera.
+    ("dreamflow", EMBEDDED): replace(
+        SMALL, catalogue=WHOLE, timesteps=Timesteps(low_start=0.98, high_start=0.98, low_end=0.1, high_end=0.1),
+        options={"guidance_scale": 1.0, "learning_rate": 0.1, "learn_low": 0.1, "learn_high": 0.99},
+    ),
     ("asd", EMBEDDED): replace(
         SMALL, catalogue=WHOLE,
         options={
@@ -125,6 +130,11 @@ RECIPES: dict[tuple[str, str], Recipe] = {
         SMALL, catalogue=WIDE, options={"guidance_scale": 2.0, "learning_rate": 1e-2, "learn_low": 0.1, "learn_high": 0.99},
     ),
     ("asd-async", EMBEDDED): replace(SMALL, catalogue=WHOLE),
+    # The paper's three stages are three sides.
+    ("dreamflow", "large"): replace(
+        LARGE, stages=(Stage(side=128), Stage(start=0.3, side=256), Stage(start=0.6, side=512)),
+        timesteps=Timesteps(low_start=0.98, high_start=0.98, low_end=0.02, high_end=0.02),
+    ),
     ("asd", "large"): replace(
         LARGE, views=2,
         timesteps=Timesteps(low_start=0.02, high_start=0.5, low_end=0.02, high_end=0.5),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import torch
 
+from backend.guidance import corrective
 from backend.guidance.base import Objective
 from backend.guidance.rules import RULES
 from backend.job.job import Job, JobError
@@ -76,7 +77,8 @@ def load_prior(job: Job, device: torch.device) -> tuple[Prior, list[str]]:
     if folder is None:
         large = load_large_prior(job.prior, device, job.loras)
         ignored = [] if job.start == "draft" else ["catalogue"]  # a draft uses it
-        return large, [*large.notes, *unused_settings(job, ignored, "this prior is not a kit of objects")]
+        unused = unused_settings(job, ignored, "this prior is not a kit of objects")
+        return large, [*large.notes, *unused, *corrective_notes(job)]
     settings = job.recipe.catalogue
     if device.type == "mps":  # it lacks operations that a kit's score needs, and a kit is quick enough on the CPU
         device = torch.device("cpu")
@@ -85,7 +87,7 @@ def load_prior(job: Job, device: torch.device) -> tuple[Prior, list[str]]:
     notes = unused_settings(job, ignored, "this prior has its own cameras and no backgrounds")
     if job.loras:
         notes.append("Not used: loras; a kit of objects has no networks that a LoRA could change.")
-    return prior, prior.notes + notes
+    return prior, prior.notes + notes + corrective_notes(job)
 
 
 def unused_settings(job: Job, settings: Sequence[str], why: str) -> list[str]:
@@ -115,6 +117,19 @@ def make_scene(job: Job, start: Start, device: torch.device) -> Scene:
     else:
         grid = as_field(start.splats, side, torch.Generator().manual_seed(job.seed))
     return FieldScene(grid, settings, recipe.steps, place)
+
+
+def corrective_notes(job: Job) -> list[str]:
+    """A sentence where LMC-SDS has no network for the job's prior, or one that was trained for another."""
+    if job.objective != "lmc":
+        return []
+    kit, file = kit_folder(job.prior), job.recipe.options.get("corrective", "")
+    make = f"make one with: python -m backend train-lmc --prior {job.prior} --out FILE"
+    if not file:
+        missing = f"There is no corrective for this prior, so LMC-SDS works as SDS: {make}"
+        return [] if kit is not None else [f"{missing} --pictures DIR, and name it in recipe.options.corrective."]
+    trained = corrective.load(Path(file).expanduser())[1]
+    return [] if trained == job.prior else [f"The corrective {file} was trained for {trained}; {make}."]
 
 
 def start_generator(job: Job, generator: torch.Generator) -> torch.Generator:

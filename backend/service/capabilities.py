@@ -15,7 +15,7 @@ from backend.priors.settings import CatalogueSettings
 from shared import VERSION
 from shared.messages import PROTOCOL_VERSION, Objective, Option, Welcome
 
-KINDS = {"integer": "int", "number": "float", "boolean": "bool"}
+KINDS = {"integer": "int", "number": "float", "boolean": "bool", "string": "text"}
 
 
 def welcome(kits: str = "") -> Welcome:

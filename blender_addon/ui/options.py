@@ -11,7 +11,7 @@ from bpy.props import BoolProperty, FloatProperty, IntProperty, StringProperty
 from ..shared.messages import Option
 from .menus import menu
 
-FIELDS = {"int": "count", "float": "number", "bool": "flag", "choice": "choice"}
+FIELDS = {"int": "count", "float": "number", "bool": "flag", "choice": "choice", "text": "chosen"}
 
 
 def _option_choices(group: "SPLATSMITH_PG_option") -> list[tuple[str, str, str]]:

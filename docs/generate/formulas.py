@@ -55,4 +55,14 @@ FORMULAS: dict[str, tuple[str, ...]] = {
         r"g = w(t)\,(\varepsilon_a + s\,(\varepsilon_y - \varepsilon_a) - \varepsilon), \qquad "
         r"\min_a \lVert \varepsilon_a(x_t) - \varepsilon \rVert^2",
     ),
+    "dreamflow": (
+        r"g = (s_i - s_{i+1})\,(\hat\varepsilon(x_t) - \varepsilon_{lora}(x_t)), \qquad "
+        r"t = t_i, \quad t_1 > t_2 > \dots > t_N",
+        r"s = \frac{\sigma_t}{\alpha_t}, \qquad \min_{lora} \lVert \varepsilon_{lora}(x_t) - \varepsilon \rVert^2",
+    ),
+    "lmc": (
+        r"g = w(t)\,(\hat\varepsilon(x_t) - \varepsilon_b), \qquad "
+        r"\varepsilon_b = \varepsilon + \frac{\alpha_t}{\sigma_t}\,(x - b(x, t))",
+        r"\min_b \lVert b(x, t) - D(x_t) \rVert^2, \qquad D(x_t) = \frac{x_t - \sigma_t\,\varepsilon_y(x_t)}{\alpha_t}",
+    ),
 }

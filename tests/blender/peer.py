@@ -30,6 +30,7 @@ OPTIONS = (
     Option(name="rule", kind="choice", default="paper", description="Which rule", choices=("paper", "released")),
     Option(name="steps", kind="int", default=10, description="How many", low=1, high=50),
     Option(name="guided", kind="bool", default=False, description="With guidance"),
+    Option(name="corrective", kind="text", default="", description="A file"),
 )
 MIX = Option(name="mix", kind="float", default=0.25, description="How much it mixes", low=0, high=1)
 OBJECTS = Option(name="objects", kind="int", default=12, description="How many are drawn", low=0)

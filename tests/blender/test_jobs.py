@@ -88,6 +88,19 @@ def test_the_menus_come_from_the_backend_and_only_what_was_changed_is_sent(peer)
         settings().objective = "none such"
 
 
+def test_a_setting_that_is_a_text_is_sent_as_typed_and_set_back(peer):
+    timer.tick()
+    settings().objective = "vdm"
+    file = settings().option("corrective")
+    assert (file.field, file.value, file.touched) == ("chosen", "", False)
+    file.chosen = "/work/b.safetensors"
+    (job,) = generate(peer)
+    assert job.fields["recipe"] == {"options": {"corrective": "/work/b.safetensors"}}
+    ops.reset_option(name="corrective")
+    (job,) = generate(peer)
+    assert "recipe" not in job.fields
+
+
 def test_variations_get_seeds_and_places_of_their_own(peer):
     jobs = generate(peer, seed=2**31 - 2, variations=3)
     assert [job.fields["seed"] for job in jobs] == [2**31 - 2, 2**31 - 1, 0]

@@ -19,7 +19,7 @@ def compiled():
     if NODE is None:
         pytest.skip("needs node")
     script = ROOT / "tools" / "flamenco" / "splatsmith.js"
-    command = [NODE, Path(__file__).with_name("flamenco_manager.js"), script, json.dumps(SETTINGS)]
+    command = [NODE, str(Path(__file__).with_name("flamenco_manager.js")), str(script), json.dumps(SETTINGS)]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 

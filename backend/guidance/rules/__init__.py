@@ -9,8 +9,10 @@ from backend.guidance.rules.asd import ASD
 from backend.guidance.rules.asd_async import Asynchronous
 from backend.guidance.rules.consistent3d import Consistent3D
 from backend.guidance.rules.csd import CSD
+from backend.guidance.rules.dreamflow import DreamFlow
 from backend.guidance.rules.ism import ISM
 from backend.guidance.rules.jsd import JSD
+from backend.guidance.rules.lmc import LMC
 from backend.guidance.rules.lods import LODS
 from backend.guidance.rules.nfsd import NFSD
 from backend.guidance.rules.sdi import SDI
@@ -33,4 +35,6 @@ RULES: dict[str, type[Rule[Any]]] = {
     "vsd": VSD,
     "asd": ASD,
     "lods": LODS,
+    "dreamflow": DreamFlow,
+    "lmc": LMC,
 }

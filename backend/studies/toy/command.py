@@ -15,6 +15,7 @@ from backend.files import replacing
 from backend.guidance.rules import RULES
 from backend.priors.base import Prior
 from backend.studies.plots import require_matplotlib
+from backend.studies.toy.corrective import train_corrective
 from backend.studies.toy.divergences import divergences
 from backend.studies.toy.experiment import (
     GROUPS,
@@ -58,7 +59,8 @@ def toy(out: Path, seeds: int, steps: int, epochs: int, objectives: Sequence[str
         skipped, record = dict[str, str](), dict[str, Any]()
         priors: dict[str, Prior] = {"trained": Trained(network), "exact": exact_prior()}
         for prior_name, prior in priors.items():
-            rules = _usable(variants(names), prior, skipped)
+            made = train_corrective(prior, prior_name, out) if "lmc" in names else ""
+            rules = _usable(variants(names, made), prior, skipped)
             found = _measure_all(rules, prior, seeds, steps, prior_name, bar)
             table = summary(found)
             record |= table if prior_name == "trained" else {prior_name: table}

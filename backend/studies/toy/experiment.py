@@ -69,9 +69,13 @@ class Walk:
     objective: Objective  # the first group's, with what it has learned
 
 
-def variants(names: tuple[str, ...]) -> list[Variant]:
-    """The named objectives at their defaults with one guidance scale for all; JSD also with its released settings."""
-    found = [Variant(name, name, _same_guidance(RULES[name].Options)) for name in names]
+def variants(names: tuple[str, ...], corrective: str = "") -> list[Variant]:
+    """The named objectives at their defaults with one guidance scale for all; JSD also with its released settings.
+
+    `corrective` is the file that LMC-SDS takes.
+    """
+    own = {"lmc": {"corrective": corrective}}
+    found = [Variant(name, name, _same_guidance(RULES[name].Options) | own.get(name, {})) for name in names]
     if "jsd" in names:
         found.insert(names.index("jsd") + 1, Variant("jsd-released", "jsd", msgspec.to_builtins(RELEASED)))
     return found

@@ -13,14 +13,9 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
 
-import msgspec
 import torch
 from torch import Tensor
 
-from backend.errors import UserError
-from backend.export.mesh import extract_mesh
-from backend.export.texture import bake, unwrap, write_glb
-from backend.export.turntable import turntable_png, turntable_webp
 from backend.job.job import Job
 from backend.priors.choosing import UnknownThingError
 from backend.run.assemble import (
@@ -32,13 +27,13 @@ from backend.run.assemble import (
     plain_start,
     unused_by_scene,
 )
-from backend.run.credits import copyright_of, credits_in, credits_of
 from backend.run.devices import choose_device, scene_device, unused_card
 from backend.run.distill import Run, distill, show
 from backend.run.draft import before_step_0, draft_steps, finished_draft, open_draft
-from backend.run.events import DraftStep, Event, ResultReady, StepDone, Warning
+from backend.run.events import DraftStep, Event, StepDone, Warning
 from backend.run.folder import DIVERGED, JobFolder
 from backend.run.memory import views_that_fit
+from backend.run.results import make_results
 from backend.run.start import check_start, make_start
 from backend.run.threads import use_threads
 from backend.scenes.ply import write_ply
@@ -146,13 +141,13 @@ class Session:
         told = len(self.notes)
         self.folder.take()
         self.folder.fence.remove(DIVERGED)  # it is tried again
-        yield from self._logged(Warning(text) for text in self.notes)
+        yield from self.logged(Warning(text) for text in self.notes)
         if self._started_from:
             self.folder.write_start(self._started_from)
         if self.drafting:
             yield from self._shown(draft_steps(self.run), self.run.recipe.steps, show_seconds, watched)
             self._leave_draft()
-            yield from self._logged(Warning(text) for text in self.notes[told:])
+            yield from self.logged(Warning(text) for text in self.notes[told:])
         yield from self._shown(distill(self.run, until), until, show_seconds, watched)
 
     def _leave_draft(self) -> None:
@@ -169,7 +164,7 @@ class Session:
     ) -> Iterator[Event]:
         """The events of the run, logged, with pictures and splats in between."""
         shown, cost = 0.0, 0.0
-        for event in self._logged(events):
+        for event in self.logged(events):
             yield event
             began, seen = time.monotonic(), watched()
             pause = max(show_seconds if seen else THUMBNAIL_SECONDS, cost / SHOW_COST)
@@ -183,7 +178,7 @@ class Session:
         shown = show(self.run)
         return map(before_step_0, shown) if self.drafting else shown
 
-    def _logged(self, events: Iterator[Event]) -> Iterator[Event]:
+    def logged(self, events: Iterator[Event]) -> Iterator[Event]:
         """Log the events as they pass, and write a checkpoint when one is due by steps or by time."""
         for event in events:
             self.folder.log(event)
@@ -213,7 +208,7 @@ class Session:
     def save_splats(self) -> list[str]:
         """As `save`, without the checkpoint."""
         with self.folder.replacing("splats.ply") as file:
-            write_ply(self.run.scene.splats().placed(self._place()), file)
+            write_ply(self.run.scene.splats().placed(self.place()), file)
             return self.folder.remove_derived()
 
     def rescue(self) -> list[str] | None:
@@ -224,41 +219,13 @@ class Session:
         self.run.scene.drop_gradients()
         return self.save() if self.run.resumable() else None
 
-    def _place(self) -> Tensor:
+    def place(self) -> Tensor:
         """The matrix (4,4) that is applied to results in their files."""
         return torch.eye(4) if self.folder.served else self.to_scene
 
     def results(self) -> Iterator[Event]:
-        """Make everything that is derived from the finished splats, an event each; metrics.json is the last.
-
-        Where no surface can be extracted, there is a warning and no mesh; the job does not fail.
-        """
-        splats = self.run.scene.splats()
-        with self.folder.replacing("turntable.png") as file:
-            turntable_png(splats, file)
-        yield ResultReady("turntable.png")
-        with self.folder.replacing("turntable.webp") as file:
-            turntable_webp(splats, file)
-        yield ResultReady("turntable.webp")
-        credits, started_from = credits_of(self.run.prior.prior, splats), self.folder.started_from()
-        metrics: dict[str, Any] = {"splats": len(splats), "credits": [msgspec.to_builtins(one) for one in credits]}
-        if started_from:
-            metrics["started_from"] = started_from
-        try:
-            surface = extract_mesh(splats)
-            yield ResultReady("surface")
-            textured = bake(unwrap(surface), splats).placed(self._place().numpy())
-            with self.folder.replacing("mesh.glb") as file:
-                write_glb(textured, file, self.job.prompt, copyright_of(credits, credits_in(started_from)))
-            yield ResultReady("mesh.glb")
-            metrics |= {"vertices": len(surface.vertices), "faces": len(surface.faces)}
-            notes = surface.warnings
-        except UserError as error:
-            notes = (f"No mesh was made: {error}",)
-        yield from self._logged(Warning(text) for text in notes)
-        metrics |= {"placed": not self.folder.served, "notes": [*self.notes, *notes]}
-        self.folder.write_metrics(self.summary() | metrics)
-        yield ResultReady("metrics.json")
+        """Make everything that is derived from the finished splats, an event each; metrics.json is the last."""
+        return make_results(self)
 
     def cost(self) -> dict[str, float]:
         """What the run has cost so far, in all sessions."""

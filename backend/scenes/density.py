@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
-from gsplat.cuda._torch_impl import _quat_scale_to_covar_preci
 from gsplat.strategy import DefaultStrategy, MCMCStrategy, ops
 from torch import Tensor
 from torch.nn import Parameter
 
+from backend.scenes.gsplat_twins import use_torch_twins
 from backend.scenes.settings import SplatSettings
 
 Params = dict[str, Parameter]
@@ -49,7 +49,7 @@ class Growth(Protocol):
 def growth(settings: SplatSettings, steps: int, device: torch.device) -> Growth:
     """The growth that the settings ask for, over a run of `steps`."""
     if device.type != "cuda":
-        _use_torch_twins()
+        use_torch_twins()
     if settings.growth == "none":
         return NoGrowth()
     return DefaultGrowth(settings, steps) if settings.growth == "default" else McmcGrowth(settings, steps)
@@ -222,31 +222,3 @@ def _seeded(generator: torch.Generator, device: torch.device) -> Iterator[None]:
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         yield
-
-
-def _use_torch_twins() -> None:
-    """Replace two CUDA-only functions of gsplat by torch functions, which run on every device."""
-    ops.compute_relocation = relocation
-    ops.quat_scale_to_covar_preci = _covariances
-
-
-def relocation(opacities: Tensor, scales: Tensor, ratios: Tensor, binoms: Tensor) -> tuple[Tensor, Tensor]:
-    """Opacities (N,) and scales (N,3) of splats of which `ratios` (N,) are at one place, so that their sum stays.
-
-    Equation 9 of 3DGS-MCMC; binoms (M,M) holds C(n,k), and M bounds the ratios.
-    """
-    most = binoms.shape[0]
-    n = ratios.clamp(1, most).long()
-    shared = 1 - (1 - opacities) ** (1 / n)
-    k = torch.arange(most, device=binoms.device)
-    sums = torch.cat([binoms.new_zeros(1, most), binoms.cumsum(0)])[n]  # Σ_{i<=n} C(i-1,k)
-    terms = sums * (-1.0) ** k / torch.sqrt(k + 1.0) * shared[:, None] ** (k + 1)
-    return shared, (opacities / terms.sum(-1))[:, None] * scales
-
-
-def _covariances(
-    quats: Tensor, scales: Tensor, compute_covar: bool = True, compute_preci: bool = True, triu: bool = False
-) -> tuple[Tensor, Tensor]:
-    quats = torch.nn.functional.normalize(quats, dim=-1)
-    covariances: tuple[Tensor, Tensor] = _quat_scale_to_covar_preci(quats, scales, compute_covar, compute_preci, triu)
-    return covariances

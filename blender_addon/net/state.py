@@ -13,7 +13,6 @@ from typing import Any
 import msgspec
 
 from ..shared.messages import (
-    ENDED,
     Continue,
     Detail,
     FetchDetail,
@@ -21,12 +20,10 @@ from ..shared.messages import (
     Generate,
     Jobs,
     JobState,
-    Mesh,
     Objective,
     Prior,
     Priors,
     Progress,
-    Splats,
     Trouble,
     Watch,
     Welcome,
@@ -35,55 +32,13 @@ from .client import Client, ConnectionStatus
 from .kit_maker import KitMaker
 from .launcher import BackendProcess
 from .model_manager import ModelManager
+from .rows import Delivery, Row
 
 IDENTITY = ((1.0, 0.0, 0.0, 0.0), (0.0, 1.0, 0.0, 0.0), (0.0, 0.0, 1.0, 0.0), (0.0, 0.0, 0.0, 1.0))
 EMBEDDED = "embedded"  # the name of the prior that every backend has
 NO_PRIORS = Priors(priors=(Prior(name=EMBEDDED, title=EMBEDDED, kit=True),))
 NO_TROUBLE = Trouble()
 OFFLINE = ConnectionStatus("unreachable", "The add-on has not tried to reach the backend yet.", None)
-
-
-@dataclass
-class Row:
-    """A job as the list shows it."""
-
-    state: JobState
-    seconds_left: float = 0.0
-    confirmed: bool = True  # the backend has confirmed it
-    stage: str = "run"  # "draft" before the job's own steps
-    stage_step: int = 0
-    stage_of: int = 0
-
-    @property
-    def reached(self) -> tuple[int, int]:
-        """The step that was reached and how many there are, of the draft while there is one."""
-        return (self.stage_step, self.stage_of) if self.stage == "draft" else (self.state.step, self.state.of)
-
-    @property
-    def share(self) -> float:
-        """How much of these is done, from 0 to 1."""
-        step, of = self.reached
-        return min(step / max(of, 1), 1)
-
-    @property
-    def ended(self) -> bool:
-        """Whether the job is neither waiting nor running."""
-        return self.state.state in ENDED
-
-
-@dataclass
-class Delivery:
-    """The results of a job that were requested, as far as they have arrived."""
-
-    expects_mesh: bool
-    splats: Splats | None = None
-    mesh: Mesh | None = None
-    closed: bool = False  # the backend said that nothing more will come
-
-    @property
-    def complete(self) -> bool:
-        """Whether everything that is expected has arrived."""
-        return self.splats is not None and (self.closed or self.mesh is not None or not self.expects_mesh)
 
 
 @dataclass

@@ -8,7 +8,7 @@ from pathlib import Path
 import bpy
 import numpy as np
 
-from ..net.state import Delivery
+from ..net.rows import Delivery
 from ..shared.messages import JobState, Mesh, Splats
 from .blender_types import custom_property, data_of
 from .importers.mesh import MeshFileError, import_mesh

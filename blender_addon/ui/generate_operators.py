@@ -2,7 +2,8 @@
 
 import bpy
 
-from ..net.state import Row, addon_state
+from ..net.rows import Row
+from ..net.state import addon_state
 from ..scene.blender_types import current_scene
 from ..scene.placing import find_object, free_spot, make_place, origin_and_radius, result_offsets
 from ..scene.selected_mesh import SceneMeshError, bounds, selected_mesh

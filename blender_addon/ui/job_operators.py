@@ -2,7 +2,8 @@
 
 import bpy
 
-from ..net.state import Row, addon_state
+from ..net.rows import Row
+from ..net.state import addon_state
 from ..scene.blender_types import window_manager
 from ..scene.placing import find_object, remove_place
 from ..shared.messages import Cancel, Forget

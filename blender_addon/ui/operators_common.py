@@ -8,7 +8,8 @@ from typing import Literal, TypeAlias, cast
 import bpy
 from bpy.props import StringProperty
 
-from ..net.state import Row, addon_state
+from ..net.rows import Row
+from ..net.state import addon_state
 from .job_list import active_job
 
 Context: TypeAlias = bpy.types.Context

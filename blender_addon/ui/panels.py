@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import bpy
 
-from ..net.state import Row, addon_state
+from ..net.rows import Row
+from ..net.state import addon_state
 from ..scene import results
 from ..scene.placing import find_object
 from .drawing import draw_text, duration, layout_of, pictures

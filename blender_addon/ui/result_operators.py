@@ -3,7 +3,8 @@
 import bpy
 from bpy.props import EnumProperty
 
-from ..net.state import Row, addon_state
+from ..net.rows import Row
+from ..net.state import addon_state
 from ..scene import results
 from ..scene.blender_types import current_scene
 from ..scene.importers.mesh import MeshFileError

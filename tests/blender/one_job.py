@@ -5,7 +5,7 @@ import numpy as np
 from mathutils import Vector
 from samples import random_splats
 
-from blender_addon.net.state import Delivery
+from blender_addon.net.rows import Delivery
 from blender_addon.scene.placing import (
     make_place,
 )

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from backend.cameras import orbit
-from backend.scenes.density import FLOOR, growth, relocation
+from backend.scenes.density import FLOOR, growth
+from backend.scenes.gsplat_twins import relocation
 from backend.scenes.initial import point_cloud, sphere
 from backend.scenes.optimised import SplatScene
 from backend.scenes.settings import SplatSettings

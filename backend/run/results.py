@@ -1,0 +1,70 @@
+"""What is made of a run's finished splats: turntables, the textured mesh, and metrics.json."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import msgspec
+from torch import Tensor
+
+from backend.errors import UserError
+from backend.export.mesh import extract_mesh
+from backend.export.texture import bake, unwrap, write_glb
+from backend.export.turntable import turntable_png, turntable_webp
+from backend.job.job import Job
+from backend.run.credits import copyright_of, credits_in, credits_of
+from backend.run.distill import Run
+from backend.run.events import Event, ResultReady, Warning
+from backend.run.folder import JobFolder
+
+
+class Finished(Protocol):
+    """What the results are made of: a session whose steps are done."""
+
+    job: Job
+    run: Run
+    folder: JobFolder
+    notes: list[str]
+
+    def place(self) -> Tensor:
+        """The matrix (4,4) that is applied to results in their files."""
+
+    def logged(self, events: Iterator[Event]) -> Iterator[Event]:
+        """Log the events as they pass."""
+
+    def summary(self) -> dict[str, Any]:
+        """What was run, and what it cost."""
+
+
+def make_results(session: Finished) -> Iterator[Event]:
+    """Make everything that is derived from the finished splats, an event each; metrics.json is the last.
+
+    Where no surface can be extracted, there is a warning and no mesh; the job does not fail.
+    """
+    splats = session.run.scene.splats()
+    with session.folder.replacing("turntable.png") as file:
+        turntable_png(splats, file)
+    yield ResultReady("turntable.png")
+    with session.folder.replacing("turntable.webp") as file:
+        turntable_webp(splats, file)
+    yield ResultReady("turntable.webp")
+    credits, started_from = credits_of(session.run.prior.prior, splats), session.folder.started_from()
+    metrics: dict[str, Any] = {"splats": len(splats), "credits": [msgspec.to_builtins(one) for one in credits]}
+    if started_from:
+        metrics["started_from"] = started_from
+    try:
+        surface = extract_mesh(splats)
+        yield ResultReady("surface")
+        textured = bake(unwrap(surface), splats).placed(session.place().numpy())
+        with session.folder.replacing("mesh.glb") as file:
+            write_glb(textured, file, session.job.prompt, copyright_of(credits, credits_in(started_from)))
+        yield ResultReady("mesh.glb")
+        metrics |= {"vertices": len(surface.vertices), "faces": len(surface.faces)}
+        notes = surface.warnings
+    except UserError as error:
+        notes = (f"No mesh was made: {error}",)
+    yield from session.logged(Warning(text) for text in notes)
+    metrics |= {"placed": not session.folder.served, "notes": [*session.notes, *notes]}
+    session.folder.write_metrics(session.summary() | metrics)
+    yield ResultReady("metrics.json")

@@ -8,8 +8,8 @@ prior's one-step denoising.  That is blurred even for a picture the prior knows 
 needs strong guidance to be seen.  LMC does the same damage to the picture on the other side of the difference, x
 becomes b(x, t), and what is left is the part that the picture itself is to blame for.  With b = x this is SDS.
 
-As we understand the paper, b sees the clean picture and the level, not the noise and not the text, and the gradient is taken
-without the Jacobian of b, as without that of the prior.
+As we understand the paper, b sees the clean picture and the level, not the noise and not the text, and the gradient is
+taken without the Jacobian of b, as without that of the prior.
 
 Sources: the paper's abstract and introduction (its full text was not at hand, and there is no public code); the
 equations are the ones that its words "decompose the loss", "mimicking the time-step dependent frequency bias" and

@@ -43,9 +43,10 @@ def test_a_job_of_the_server(environment, loopback, tmp_path):
 def test_generate_is_stopped_while_it_downloads(environment, loopback, tmp_path):
     loopback.pause = 0.05
     command = ["generate", "--prompt", "a chair", "--prior", MODEL, "--out", str(tmp_path / "out")]
-    with subprocess.Popen(
-        [sys.executable, "-m", "backend", *command], env=environment, cwd=ROOT, stderr=subprocess.PIPE, text=True
-    ) as process:
+    options = {"env": environment, "cwd": ROOT, "stderr": subprocess.PIPE, "text": True}
+    # Where the tests themselves run in the background, Ctrl-C would be ignored in their children too.
+    options["preexec_fn"] = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen([sys.executable, "-m", "backend", *command], **options) as process:
         while loopback.sent < 20_000:
             assert process.poll() is None
         process.send_signal(signal.SIGINT)

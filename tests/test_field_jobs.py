@@ -50,7 +50,7 @@ def test_a_whole_job_leaves_every_file_and_says_what_it_cannot_use(tmp_path, job
     assert main(["generate", "--job", job, *options, "--out", str(out)]) == 0
     assert {path.name for path in out.iterdir()} == {
         "job.json", "events.jsonl", "checkpoint.safetensors", "splats.ply", "mesh.glb", "turntable.png",
-        "turntable.webp", "metrics.json",
+        "turntable.webp", "metrics.json", "writer.json",
     }  # fmt: skip
     written = json.loads((out / "job.json").read_text())
     assert (written["scene"], written["recipe"]["field"]["levels"]) == ("field", [8, 16])
@@ -121,7 +121,7 @@ def test_every_rule_takes_steps_on_it(tmp_path, objective):
     assert session.step == 2
     assert session.run.scene.finite()
     # A twin is the prior itself until it has learned a view: there is no difference to follow yet.
-    assert objective in ("vsd", "asd") or not torch.equal(session.run.scene.grid.detach(), before)
+    assert objective in ("vsd", "asd", "dreamflow") or not torch.equal(session.run.scene.grid.detach(), before)
 
 
 def test_a_snapshot_for_the_live_view_is_splats(tmp_path):

@@ -5,6 +5,7 @@ A job file may leave fields out: they take the recipe that is tuned for its obje
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -27,7 +28,8 @@ STARTS: tuple[str, ...] = get_args(StartKind)
 START_PRIORS = {"draft": EMBEDDED, "shap-e": "openai/shap-e"}
 START_SOURCES = {"mesh": "init_mesh", "job": "start_from"}  # the field that names what is started from
 
-CHOICES = (("objective", tuple(RULES)), ("quality", QUALITIES), ("scene", SCENES), ("start", STARTS))
+# RULES is looked up at each call: whoever studies rules adds one while the program runs.
+CHOICES: dict[str, Collection[str]] = {"objective": RULES, "quality": QUALITIES, "scene": SCENES, "start": STARTS}
 
 
 class JobError(UserError):
@@ -64,7 +66,7 @@ def make_job(fields: dict[str, Any]) -> Job:
     Raises JobError with the field's name: unknown keys, wrong types, values out of range, an empty prompt.
     """
     fields = {name: value for name, value in fields.items() if name != WRITTEN_IN}
-    for name, choices in CHOICES:
+    for name, choices in CHOICES.items():
         if name in fields and fields[name] not in choices:
             raise JobError(f"{name}: {fields[name]!r} is not one of {', '.join(choices)}.")
     given = _convert({key: value for key, value in fields.items() if key != "recipe"})

@@ -68,6 +68,7 @@ def test_the_wheel_has_the_backend_and_its_objects_and_nothing_else(wheel):
     metadata = {name for name in names if ".dist-info/" in name}
     assert names - metadata == code | objects | configs | {
         "backend/py.typed",
+        "backend/guidance/corrective.safetensors",
         "shared/py.typed",
         "backend/render/splats.cu",
     }

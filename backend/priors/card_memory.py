@@ -7,8 +7,6 @@ text encoder on the card.  What the driver, cuDNN and the splats take comes on t
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any, Literal
 
 from backend.priors.base import PriorError
@@ -39,11 +37,6 @@ def family_of(unet: dict[str, Any]) -> Family:
     if unet.get("addition_embed_type") == "text_time":
         return "sdxl"
     return "sd-768" if int(unet.get("sample_size") or 64) >= 96 else "sd-512"
-
-
-def family_in(folder: Path) -> Family:
-    """The family of the model in a folder in diffusers' format."""
-    return family_of(json.loads((folder / "unet" / "config.json").read_text(encoding="utf-8")))
 
 
 def check_room(model: str, family: Family, free: float) -> None:

@@ -174,6 +174,8 @@ def _renderer_fails(device: torch.device) -> str:
         scene = SplatScene(sphere(16, 0.5, torch.Generator()), SplatSettings(), 1, device)
         scene.render(orbit(1), 32, 32, torch.ones(1, 3)).rgb.sum().backward()  # type: ignore[no-untyped-call]
         torch.cuda.synchronize(device)
+    except torch.OutOfMemoryError:
+        return ""  # of that the run itself tells; it says nothing about the renderer
     except Exception as error:  # a missing library, a compiler's message, a driver's refusal
         return f"{type(error).__name__}: {error}".splitlines()[0].rstrip(".")
     return ""

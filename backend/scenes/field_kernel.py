@@ -38,6 +38,10 @@ def sample(
     origins: Array, directions: Array, near: Array, far: Array, coarse: Array, explore: float, jitter: Array,
     distances: Array, lengths: Array,
 ) -> None:  # fmt: skip
+    """Where R rays (R,3), (R,3) are sampled between near and far (R,), by a coarse density (S,S,S) and jitter.
+
+    Fills distances and lengths (R,K); a length of 0 is no sample.
+    """
     side, count = len(coarse), distances.shape[1]
     for ray in numba.prange(len(origins)):
         width = (far[ray] - near[ray]) / BINS
@@ -121,6 +125,11 @@ def forward(
     grid: Array, side: int, origins: Array, directions: Array, distances: Array, lengths: Array, depth: Array,
     values: Array, out: Array,
 ) -> None:  # fmt: skip
+    """The light of R rays through a grid (side^3,4) of log-density and colour logits, at samples (R,K).
+
+    Fills values (R,K,4), density and colour of each sample, and out (R,6): colour, alpha, depth along the view (`depth`
+    (R,) is the cosine), distortion.
+    """
     for ray in numba.prange(len(origins)):
         light, weight, reach, spread, red, green, blue = ONE, ZERO, ZERO, ZERO, ZERO, ZERO, ZERO
         for k in range(distances.shape[1]):
@@ -156,6 +165,10 @@ def backward(
     side: int, origins: Array, directions: Array, distances: Array, lengths: Array, depth: Array, values: Array,
     given: Array, lanes: Array,
 ) -> None:  # fmt: skip
+    """The gradient of the grid, for the gradient `given` (R,6) of `forward`'s out: added up in lanes (L,side^3,4).
+
+    As many lanes as are added in a fixed order afterwards, so that the bits do not depend on the number of threads.
+    """
     count = distances.shape[1]
     for lane in numba.prange(len(lanes)):
         parts, lights, worth = np.zeros(count, f32), np.zeros(count, f32), np.zeros(count, f32)

@@ -142,7 +142,7 @@ def test_what_does_not_fit_is_refused_and_a_smaller_model_named():
     with pytest.raises(PriorError) as error:
         check_room("owner/sdxl", "sdxl", 8 * GIB)
     assert str(error.value) == (
-        'prior "owner/sdxl" needs 10.0 GiB of the graphics card, and 8.0 GiB are free: '
+        'prior "owner/sdxl" needs 10.0 GiB of the graphics card, which has 8.0 GiB free: '
         "close other programs that use the card, or take a smaller model (Stable Diffusion 2.1 fits)"
     )
     with pytest.raises(PriorError, match="take the embedded prior"):

@@ -39,15 +39,19 @@ def family_of(unet: dict[str, Any]) -> Family:
     return "sd-768" if int(unet.get("sample_size") or 64) >= 96 else "sd-512"
 
 
-def check_room(model: str, family: Family, free: float) -> None:
-    """PriorError where not even one view a step of a model fits into so many free bytes of a card."""
+def check_room(model: str, family: Family, room: float, empty: bool = False) -> None:
+    """PriorError where not even one view a step of a model fits into the bytes that a card has free.
+
+    With `empty` these are all that it has, so that nothing is to be gained by closing other programs.
+    """
     needed = peak_bytes(family, 1)
-    if needed > free:
-        smaller = [NAMES[other] for other in NAMES if peak_bytes(other, 1) <= free]
-        other = f"a smaller model ({smaller[-1]} fits)" if smaller else "the embedded prior"
+    if needed > room:
+        smaller = [NAMES[other] for other in NAMES if peak_bytes(other, 1) <= room]
+        other = f"take a smaller model ({smaller[-1]} fits)" if smaller else "take the embedded prior"
+        has = f"{room / GIB:.1f} GiB" if empty else f"{room / GIB:.1f} GiB free"
+        advice = other if empty else f"close other programs that use the card, or {other}"
         raise PriorError(
-            f'prior "{model}" needs {needed / GIB:.1f} GiB of the graphics card, and {free / GIB:.1f} GiB are free: '
-            f"close other programs that use the card, or take {other}"
+            f'prior "{model}" needs {needed / GIB:.1f} GiB of the graphics card, which has {has}: {advice}'
         )
 
 

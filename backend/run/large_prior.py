@@ -49,7 +49,7 @@ def _refuse_what_cannot_fit(name: str, device: torch.device) -> None:
     """PriorError where a model that we know is too large for the whole card."""
     family = next((CARD_FAMILIES[one.family] for one in SUGGESTED if one.name == name), None)
     if family is not None and device.type == "cuda":
-        check_room(name, family, torch.cuda.get_device_properties(device).total_memory)
+        check_room(name, family, torch.cuda.get_device_properties(device).total_memory, empty=True)
 
 
 def load_large_prior(name: str, device: torch.device, loras: tuple[LoRAFile, ...] = ()) -> StableDiffusion:

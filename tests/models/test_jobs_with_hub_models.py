@@ -62,6 +62,6 @@ def test_what_cannot_fit_the_card_is_not_downloaded(hub, monkeypatch):
     monkeypatch.setattr(large_prior, "choose_device", lambda _: torch.device("cuda"))
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: card)
     job = make_job({"prompt": "a chair", "prior": "stabilityai/stable-diffusion-xl-base-1.0"})
-    with pytest.raises(PriorError, match=r"needs 10\.0 GiB of the graphics card, and 8\.0 GiB are free"):
+    with pytest.raises(PriorError, match=r"needs 10\.0 GiB of the graphics card, which has 8\.0 GiB: take a smaller"):
         next(iter(large_prior.fetch_prior(job)))
     assert hub.log == []

@@ -23,6 +23,7 @@ BESIDE = Path(__file__).resolve().parents[1]  # the repository's root, or site-p
 # Where we run from the repository, its root: only there is the add-on beside us.  None where pip installed us.
 CHECKOUT = BESIDE if (BESIDE / "blender_addon").is_dir() else None
 COMMAND = "splatsmith"  # what pip makes; pyproject.toml has its name too
+LINE_SECONDS = 10.0  # between two plain lines of progress, where there is no terminal to draw a bar in
 STOPPED = 130  # exit code after Ctrl-C
 UNQUOTED = re.compile(r"[\w./:\\+=@,-]+", re.ASCII)  # needs no quotes in cmd and PowerShell
 

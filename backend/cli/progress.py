@@ -10,9 +10,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from backend.run.events import DraftStep, StepDone
 from backend.run.session import Session
-from backend.terminal import console, say
+from backend.terminal import LINE_SECONDS, console, say
 
-LINE_SECONDS = 10.0  # between two plain lines
 Step = StepDone | DraftStep
 ShowStep = Callable[[Step], None]
 

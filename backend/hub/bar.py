@@ -1,7 +1,8 @@
-"""A download as a bar in the terminal."""
+"""How far a download is: a bar in a terminal, elsewhere (a log) a plain line now and then."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Protocol
 from rich.progress import BarColumn, Progress, TextColumn
 
 from backend.hub.progress import time_text
-from backend.terminal import console
+from backend.terminal import LINE_SECONDS, console, say
 from shared.models import DownloadProgress, size_text
 
 
@@ -22,7 +23,29 @@ class Show(Protocol):
 
 @contextmanager
 def bar(model: str) -> Iterator[Show]:
-    """A bar with bytes, speed and the time left."""
+    """Yields what shows the bytes, the speed and the time left."""
+    if not console.is_terminal:
+        yield plain_lines(model)
+        return
+    with _drawn(model) as show:
+        yield show
+
+
+def plain_lines(model: str) -> Show:
+    """Prints how far it is as soon as the size is known, and then every LINE_SECONDS."""
+    last = float("-inf")
+
+    def show(progress: DownloadProgress) -> None:
+        nonlocal last
+        if progress.total and time.monotonic() - last >= LINE_SECONDS:
+            last = time.monotonic()
+            say(f"{model}: {text(progress)}")
+
+    return show
+
+
+@contextmanager
+def _drawn(model: str) -> Iterator[Show]:
     name, numbers = TextColumn("{task.description}", markup=False), TextColumn("{task.fields[numbers]}")
     with Progress(name, BarColumn(20), numbers, console=console) as drawn:
         task = drawn.add_task(model, total=None, numbers="asking the hub")

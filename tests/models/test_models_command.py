@@ -1,6 +1,7 @@
 """`python -m backend models` as a process: what it prints, how it ends, how it is stopped, and what is kept."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -106,6 +107,14 @@ def test_failures_are_a_sentence(environment, loopback):
     assert (ended.returncode, ended.stdout) == (2, "")
     assert "HF_HUB_OFFLINE says to stay offline" in ended.stderr.splitlines()[-1]
     assert loopback.asked() == []
+
+
+def test_in_a_log_it_prints_plain_lines_now_and_then(environment, loopback):
+    loopback.pause = 0.05
+    ended = run(environment, "download", MODEL)
+    first, last = ended.stderr.splitlines()  # it takes no ten seconds
+    assert re.fullmatch(rf"{MODEL}: [\d.]+ MB of [\d.]+ MB, [\d.]+ MB/s, .+", first)
+    assert last == f"{MODEL} is here: use it with --prior {MODEL}"
 
 
 def test_through_a_socks_proxy(environment, loopback):

@@ -2,6 +2,7 @@
 
 import ast
 import graphlib
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -182,3 +183,15 @@ def test_a_violation_is_caught(module, source):
 )
 def test_what_is_allowed_passes(module, source):
     assert violations(module, imports(source, module)) == []
+
+
+def test_who_uses_a_kit_does_not_wait_for_diffusers():
+    """Its import takes longer than torch's; it is imported once a model needs it."""
+    code = """
+import sys
+import backend.cli.generate, backend.models.listing, backend.service.worker
+backend.service.worker._warm_up()
+print([name for name in ("diffusers", "transformers", "peft") if name in sys.modules])
+"""
+    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ended.stdout == "[]\n"

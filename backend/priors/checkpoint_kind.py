@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from diffusers.loaders.single_file_utils import infer_diffusers_model_type
 from safetensors import safe_open
 
 from backend.priors.base import PriorError
@@ -138,6 +137,8 @@ def _stranger(header: Header) -> str:
     for fits, what in STRANGERS:
         if fits(header):
             return what
+    from diffusers.loaders.single_file_utils import infer_diffusers_model_type  # takes seconds; most files do without
+
     try:
         name = infer_diffusers_model_type(header.on_meta())
     except (IndexError, KeyError, NameError, RuntimeError, ValueError):  # it expects whole models

@@ -17,7 +17,6 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from diffusers import DDPMScheduler, UNet2DConditionModel
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
@@ -148,6 +147,8 @@ def load_denoiser(folder: Path, dtype: torch.dtype, device: torch.device) -> Den
     Raises:
         PriorError: files missing or damaged, or a scheduler without betas.
     """
+    from diffusers import DDPMScheduler, UNet2DConditionModel  # takes seconds, and a kit does without
+
     config = read_config(DDPMScheduler, folder / "scheduler")
     if "beta_schedule" not in config and config.get("trained_betas") is None:
         name = config.get("_class_name", "the scheduler")

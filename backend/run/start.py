@@ -18,7 +18,6 @@ from backend.job.job import START_SOURCES, Job, JobError, is_complete
 from backend.priors.catalogue import CataloguePrior
 from backend.priors.kit import EMBEDDED, kit_folder
 from backend.priors.model_folder import check_model
-from backend.priors.shap_e import check_shap_e, shap_e_mesh
 from backend.run.assemble import Start, load_prior, open_kit, plain_start, start_generator
 from backend.run.credits import credits_of
 from backend.run.devices import choose_device
@@ -51,6 +50,8 @@ def check_start(job: Job, out: Path) -> None:
         if kit_folder(job.prior) is None:
             check_model(job.prior)  # it is loaded once the draft is done
     if job.start == "shap-e":
+        from backend.priors.shap_e import check_shap_e  # brings diffusers, which takes seconds
+
         check_shap_e(job.start_prior)
     if job.start_from is not None:
         source = Path(job.start_from)
@@ -123,6 +124,8 @@ def _credits(source: Job, folder: JobFolder) -> list[dict[str, Any]]:
 
 def _from_shap_e(job: Job, device: torch.device, warn: Warn) -> tuple[Start, dict[str, Any]]:
     """Discs on the mesh that Shap-E makes of the prompt; a grey ball where it makes none."""
+    from backend.priors.shap_e import shap_e_mesh
+
     settings, generator = job.recipe.splats, torch.Generator().manual_seed(job.seed)
     drawn = start_generator(job, generator)
     mesh = shap_e_mesh(job.start_prior, job.prompt, drawn.initial_seed(), device)

@@ -80,7 +80,7 @@ def dreammapping_judges(given: Given, samples: bool) -> DreamMappingJudges:
         for column, (name, path) in named.items()
         if (judge := _judge(column, path, clip_judge, column, name, "PATH")) is not None
     }
-    inception = _inception(given, "the distance") if samples else None
+    inception = _inception(given, "The distance is") if samples else None
     if inception is None:
         return DreamMappingJudges(clips, Judge().features, NAME, OTHER_FID)
     return DreamMappingJudges(clips, inception, weights_mark(str(given.inception)), FID)
@@ -90,7 +90,7 @@ def diversedream_judges(given: Given) -> DiverseDreamJudges:
     """DINO, and Inception or the judge that ships."""
     dino = _judge("DINO", given.dino, dino_judge, "cosine", "dino", "PATH")
     known = None if dino is None else (dino, weights_mark(str(given.dino)))
-    inception = _inception(given, "IV and IQ")
+    inception = _inception(given, "IV and IQ are")
     if inception is not None:
         return DiverseDreamJudges((inception.probabilities, weights_mark(str(given.inception))), "", known)
     shipped = Judge()
@@ -116,7 +116,7 @@ def _judge(name: str, path: Any, load: Callable[[Any], Any], gives: str, field: 
 def _inception(given: Given, gives: str) -> Inception | None:
     """The judge, None and a sentence where the one that ships takes its place."""
     if given.inception is None:
-        note(f"{gives} is by {NAME}, which no paper has; give Inception with {option('inception')} FILE.")
+        note(f"{gives} by {NAME}, which no paper has; give Inception with {option('inception')} FILE.")
     found: Inception | None = loaded("Inception", given.inception, Inception)
     return found
 

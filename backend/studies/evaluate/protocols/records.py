@@ -60,7 +60,8 @@ class Record:
         found = compute()
         self.file.parent.mkdir(parents=True, exist_ok=True)
         with replacing(file) as new, new.open("wb") as stream:
-            np.savez(stream, **{name: values.cpu().numpy() for name, values in found.items()})
+            whole: dict[str, Any] = {name: values.cpu().numpy() for name, values in found.items()}
+            np.savez(stream, **whole)
         self.put(part, mark, file.name)
         return found
 

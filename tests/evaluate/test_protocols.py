@@ -17,8 +17,10 @@ from tiny_judges import save_blip, save_clip, save_dino, save_image_reward, save
 from tiny_pipelines import save_stable_diffusion
 
 from backend.cli.main import main
+from backend.job.job import make_job
 from backend.run.assemble import load_prior
 from backend.run.folder import JobFolder
+from backend.studies.compare import run
 from backend.studies.evaluate.diversity import diversity
 from backend.studies.evaluate.image_reward import image_reward
 from backend.studies.evaluate.judge import Judge
@@ -45,6 +47,17 @@ def weights(tmp_path_factory):
     save_image_reward(root / "reward")
     save_inception(root / "inception.pt")
     save_stable_diffusion(root / "sd")
+    return root
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory, kit):
+    """Two seeds of one job and one of another, a few steps each, as `compare` makes them: without a mesh."""
+    root = tmp_path_factory.mktemp("plain-runs")
+    for name in NAMES:
+        objective, seed = name.split("-")
+        job = {"prompt": "a red apple", "objective": objective, "seed": int(seed), "prior": kit, "quality": "draft"}
+        run(make_job(job | {"recipe": {"steps": 2, "views": 1}}), JobFolder(root / name))
     return root
 
 

@@ -93,9 +93,10 @@ def _evaluate_protocol(args: argparse.Namespace) -> int:
     from dataclasses import fields
 
     from backend.studies.evaluate.protocols.command import evaluate_protocol
-    from backend.studies.evaluate.protocols.judges import Given
+    from backend.studies.evaluate.protocols.judges import Given, tell_unused
     from backend.studies.evaluate.protocols.rows import Plan
 
+    tell_unused([name for name, value in vars(args).items() if value not in (None, False)], args.protocol)
     given = Given(**{field.name: getattr(args, field.name) for field in fields(Given)})
     sizes = {name: value for name in ("side", "views") if (value := getattr(args, name)) is not None}
     plan = Plan(args.out / args.protocol, samples=not args.no_samples, prompts=args.prompts, **sizes)

@@ -39,7 +39,10 @@ def test_a_question_is_asked_as_openai_has_it_and_the_key_goes_along():
     with llm(lambda number, question: f"{number} {question}") as server:
         model = LLM(server.url + "/", "tiny", key="secret")
         assert model.ask("why?") == "1 why?"
-        assert LLM(f"{server.url}/chat/completions?a=b", "tiny").ask("and?") == "2 and?"
+        other = LLM(f"{server.url}/chat/completions?api-key=secret", "tiny")
+        assert other.ask("and?") == "2 and?"
+        assert other.name == model.name == f"{server.url}/chat/completions"
+    assert server.asked[1]["path"] == "/v1/chat/completions?api-key=secret"
     assert server.keys == ["Bearer secret", None]
     assert server.asked[0] == {
         "path": "/v1/chat/completions",
@@ -86,6 +89,7 @@ def test_an_answer_in_between_starts_the_count_again():
         ("localhost:80", "", "is not an address"),
         ("file:///etc/passwd", "", "is not an address"),
         ("http://", "", "is not an address"),
+        ("http://me:secret@127.0.0.1/v1", "", "leave name and password out of the address"),
         ("http://models.example/v1", "secret", "would go to models.example unencrypted"),
     ],
 )

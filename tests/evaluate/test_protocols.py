@@ -1,7 +1,9 @@
 """`evaluate --protocol` end to end on tiny models, as a process where it is killed."""
 
+import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -13,6 +15,7 @@ import pytest
 import torch
 import trimesh
 from loopback_llm import Raw, llm, until
+from rich.console import Console
 from tiny_judges import save_blip, save_clip, save_dino, save_image_reward, save_inception
 from tiny_pipelines import save_stable_diffusion
 
@@ -26,7 +29,10 @@ from backend.studies.evaluate.image_reward import image_reward
 from backend.studies.evaluate.judge import Judge
 from backend.studies.evaluate.measures import fid, inception_variance, t3_score
 from backend.studies.evaluate.optional_judges import Inception, clip_judge, clip_scores, dino_judge
+from backend.studies.evaluate.protocols import table
 from backend.studies.evaluate.protocols.mesh_pictures import view_of
+from backend.studies.evaluate.protocols.published import PUBLISHED
+from backend.studies.evaluate.protocols.rows import Row
 from backend.studies.evaluate.protocols.subjects import circle, seen, subjects
 from backend.studies.evaluate.references import own_views, with_all_objects
 from backend.studies.evaluate.sphere import sphere_cameras
@@ -191,9 +197,9 @@ def test_dreammapping(runs, weights, tmp_path, capsys):
         {"clip": weights / "clip", "clip_bigg": weights / "clip-bigg", "views": 10},
     )
     command = evaluate("dreammapping", folders, tmp_path, inception=weights / "inception.pt", **options)
-    assert main([*command, "--dino", "x"]) == 0
+    assert main([*command, "--dino", "x", "--prompts", "y"]) == 0
     said = printed(capsys)
-    assert "Not used by dreammapping: --dino." in said
+    assert "Not used by dreammapping: --dino, --prompts." in said
     rows, inception = result(tmp_path, "dreammapping"), Inception(weights / "inception.pt")
     mine = [subject for subject in subjects(folders) if subject.method == "sds"]
     cameras = circle(10, 0.0, 3.5, 31.51268)
@@ -279,6 +285,32 @@ def test_options_that_cannot_be_used_are_refused_before_anything_is_done(words, 
     assert code == 2
     assert said in printed(capsys)
     assert not (tmp_path / "out").exists()
+
+
+def test_another_model_in_place_of_blip_is_told(jobs, weights, tmp_path, capsys):
+    with llm(good) as server:
+        command = evaluate("t3bench", jobs, tmp_path / "out", blip=weights / "clip", llm=server.url)
+        assert main([*command, "--views=3", "--no-samples"]) == 2
+    said = printed(capsys)
+    assert re.search("Skipped: BLIP, as .*clip cannot be loaded as its weights", said)
+    assert "Not used by t3bench: --no-samples, --views." in said
+    assert server.asked == []
+
+
+def test_a_single_view_gives_no_distance(runs, weights, tmp_path):
+    options = {"clip": weights / "clip", "inception": weights / "inception.pt", "views": 1}
+    assert main(evaluate("dreammapping", [runs / "csd-0"], tmp_path, **options)) == 0
+    assert list(result(tmp_path, "dreammapping")["csd"]["values"]) == ["CLIP ViT-L/14"]
+
+
+def test_a_terminal_gets_a_drawn_table(monkeypatch):
+    drawn = Console(file=io.StringIO(), force_terminal=True, width=120, color_system=None)
+    monkeypatch.setattr(table, "console", drawn)
+    rows = [Row("sds", {"3D-FID": 151.26}, "3 prompts", ours=True), *PUBLISHED["dreammapping"]]
+    table.show(rows, ["3D-FID"], ["A note."])
+    lines = [" ".join(line.split()) for line in drawn.file.getvalue().splitlines()]
+    assert "(ours) sds 151.26 3 prompts" in lines
+    assert "DreamMapping 139.03 Cai et al., 2409.05099, as noted; the table was not read" in lines
 
 
 def test_protocol_options_without_a_protocol_are_told(runs, tmp_path, capsys):

@@ -16,7 +16,6 @@ from backend.studies.evaluate.protocols.judges import (
     dreammapping_judges,
     language_model,
     t3_judges,
-    tell_unused,
 )
 from backend.studies.evaluate.protocols.llm import LLM
 from backend.studies.evaluate.protocols.prompt_sets import Sets, read_sets
@@ -34,9 +33,6 @@ def evaluate_protocol(protocol: str, folders: Sequence[Path], out: Path, given: 
 
     Raises JobError or UserError before anything is computed where an option cannot be used.
     """
-    tell_unused(given, protocol)
-    if plan.prompts is not None and protocol != "t3bench":
-        note(f"Not used by {protocol}: --prompts.")
     sets = read_sets(plan.prompts if protocol == "t3bench" else None)
     llm = language_model(given)
     jobs = subjects(folders)

@@ -156,7 +156,8 @@ def _row(
     if drawn := [subject for subject in members if subject in features]:
         one = torch.cat([features[subject] for subject in drawn])
         other = torch.cat([*{own.key(subject): _there(own.of(subject)) for subject in drawn}.values()])
-        values[distance] = fid(one, other)
+        if min(len(one), len(other)) > 1:
+            values[distance] = fid(one, other)
         about += f", {len(one)} views against {counted(len(other), 'picture')}"
         if min(len(one), len(other)) <= one.shape[1]:
             about += f" (few for {one.shape[1]} features: the distance is too large)"

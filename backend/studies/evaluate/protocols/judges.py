@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,16 +40,16 @@ class Given:
 
 
 USED = {
-    "t3bench": ("clip", "image_reward", "blip", "llm", "llm_model", "llm_timeout"),
-    "dreammapping": ("clip", "clip_bigg", "inception"),
-    "diversedream": ("dino", "inception"),
+    "t3bench": ("clip", "image_reward", "blip", "llm", "llm_model", "llm_timeout", "prompts"),
+    "dreammapping": ("clip", "clip_bigg", "inception", "views", "no_samples"),
+    "diversedream": ("dino", "inception", "views"),
 }
 
 
-def tell_unused(given: Given, protocol: str) -> None:
-    """A sentence for the options that a protocol does not use."""
-    set_ones = [field.name for field in fields(given) if getattr(given, field.name) is not None]
-    if unused := [option(name) for name in set_ones if name not in USED[protocol]]:
+def tell_unused(chosen: Sequence[str], protocol: str) -> None:
+    """A sentence for those of the chosen options that a protocol does not use."""
+    known = set().union(*USED.values())
+    if unused := [option(name) for name in chosen if name in known and name not in USED[protocol]]:
         note(f"Not used by {protocol}: {', '.join(unused)}.")
 
 

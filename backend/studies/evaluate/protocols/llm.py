@@ -44,12 +44,14 @@ class LLM:
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise UserError(f"llm: {self.url!r} is not an address; give one such as http://localhost:11434/v1.")
         self.local = _is_local(parts.hostname)
+        if parts.username or parts.password:
+            raise UserError(f"llm: leave name and password out of the address; a key is read from {KEY}.")
         if self.key and parts.scheme == "http" and not self.local:
             raise UserError(f"llm: the key would go to {parts.hostname} unencrypted; use https, or unset {KEY}.")
         path = parts.path.rstrip("/")
-        self.endpoint = parts._replace(
-            path=path if path.endswith("/chat/completions") else f"{path}/chat/completions"
-        ).geturl()
+        whole = parts._replace(path=path if path.endswith("/chat/completions") else f"{path}/chat/completions")
+        self.endpoint = whole.geturl()
+        self.name = whole._replace(query="", fragment="").geturl()  # to be shown and kept: a query may hold a key
 
     @property
     def gone(self) -> bool:
@@ -64,7 +66,7 @@ class LLM:
         except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError) as error:
             self.silent += 1
             why = f"within {self.timeout:g} s" if _is_timeout(error) else f"({reason(error)})"
-            raise LLMError(f"the LLM at {self.endpoint} did not answer {why}.") from error
+            raise LLMError(f"the LLM at {self.name} did not answer {why}.") from error
         self.silent = 0
         if status != httpx2.codes.OK:
             raise LLMError(self._refusal(status, content))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,7 @@ from rich.progress import track
 
 from backend.errors import UserError
 from backend.studies.evaluate.protocols.subjects import Subject
-from backend.terminal import console, skipped
+from backend.terminal import LINE_SECONDS, console, say, skipped
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,15 @@ class Plan:
 
 
 def each(subjects: Sequence[Subject], evaluate: Callable[[Subject], None], what: str) -> None:
-    """Evaluate them one by one, with a progress bar; one that cannot be evaluated is reported and left out."""
-    for subject in track(subjects, what, console=console, transient=True):
+    """Evaluate them one by one, with a progress bar or, without a terminal, a line now and then.
+
+    One that cannot be evaluated is reported and left out.
+    """
+    said = time.monotonic()
+    for number, subject in enumerate(track(subjects, what, console=console, transient=True)):
+        if not console.is_terminal and time.monotonic() > said + LINE_SECONDS:
+            say(f"{what}: {number} of {len(subjects)}")
+            said = time.monotonic()
         try:
             evaluate(subject)
         except UserError as error:

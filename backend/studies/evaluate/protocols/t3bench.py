@@ -125,7 +125,7 @@ def _grade(
         return describe(view(sphere_cameras(0, DISTANCE**2, FIELDS[0]), side))
 
     texts = record.part("captions", mark, captions)
-    model = f"{mark}-{llm.endpoint}-{llm.model}"
+    model = f"{mark}-{llm.name}-{llm.model}"
     if (kept := record.get(ALIGNMENT, model)) is not None:
         return int(kept["grade"])
     if llm.gone:

@@ -62,7 +62,7 @@ def show(rows: Sequence[Row], columns: Sequence[str], notes: Sequence[str]) -> N
 
 
 def _cells(row: Row, columns: Sequence[str]) -> list[str]:
-    figures = (f"{row.values[column]:.4g}" if column in row.values else "" for column in columns)
+    figures = (f"{row.values[column]:.5g}" if column in row.values else "" for column in columns)
     return [f"{OURS if row.ours else ''}{row.method}", *figures, row.source]
 
 

@@ -74,20 +74,41 @@ def image(args: argparse.Namespace) -> int:
 
 
 def evaluate(args: argparse.Namespace) -> int:
-    """Judge finished jobs."""
+    """Judge finished jobs, in our way or by a paper's protocol."""
     from backend.studies.evaluate import command
     from backend.studies.evaluate.optional_judges import OptionalJudges
+    from backend.terminal import note
 
     _tell_of_unused_card()
+    if args.protocol:
+        return _evaluate_protocol(args)
+    for name in ("prompts", "clip_bigg", "blip", "llm", "llm_model", "llm_timeout", "side", "views"):
+        if getattr(args, name) is not None:
+            note(f"Not used without --protocol: --{name.replace('_', '-')}.")
     others = OptionalJudges.load(args.clip, args.dino, args.inception, args.image_reward)
     return command.evaluate(args.folders, args.out, others, not args.no_samples)
+
+
+def _evaluate_protocol(args: argparse.Namespace) -> int:
+    from dataclasses import fields
+
+    from backend.studies.evaluate.protocols.command import evaluate_protocol
+    from backend.studies.evaluate.protocols.judges import Given, tell_unused
+    from backend.studies.evaluate.protocols.rows import Plan
+
+    tell_unused([name for name, value in vars(args).items() if value not in (None, False)], args.protocol)
+    given = Given(**{field.name: getattr(args, field.name) for field in fields(Given)})
+    sizes = {name: value for name in ("side", "views") if (value := getattr(args, name)) is not None}
+    plan = Plan(args.out / args.protocol, samples=not args.no_samples, prompts=args.prompts, **sizes)
+    return evaluate_protocol(args.protocol, args.folders, args.out, given, plan)
 
 
 def compare(args: argparse.Namespace) -> int:
     """Rules, or variants of them, at one budget."""
     from backend.guidance.rules import RULES
-    from backend.studies.compare import PROMPTS, one_start, read_prompts, read_variants
+    from backend.studies.compare import PROMPTS, one_start, read_variants
     from backend.studies.compare import compare as compare_all
+    from backend.studies.prompts import read_prompts
 
     prompts = read_prompts(args.prompts) if args.prompts else PROMPTS
     chosen = read_variants(args.variants) if args.variants else {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from shared.messages import DEFAULT_PORT
 
 COMMANDS = "generate | serve | kit | models | image | evaluate | compare | toy | train-lmc | bench"
 MODEL = "a diffusers folder, a .safetensors checkpoint or a hub id"
+MOST = 100_000  # of pixels, views, seconds
 Subparsers = Any  # argparse's own class for them is private
 
 
@@ -188,3 +190,36 @@ def _add_evaluate(all_commands: Subparsers) -> None:
         "--inception", type=Path, metavar="FILE", help="Inception as TorchScript, as StyleGAN's metrics use"
     )
     evaluate.add_argument("--image-reward", metavar="DIR", help="ImageReward.pt with bert-base-uncased's vocab.txt")
+    _add_protocols(evaluate)
+
+
+def _add_protocols(evaluate: argparse.ArgumentParser) -> None:
+    papers = evaluate.add_argument_group("by the protocol of a paper, beside its published figures")
+    papers.add_argument("--protocol", choices=("t3bench", "dreammapping", "diversedream"))
+    papers.add_argument(
+        "--prompts", type=Path, metavar="PATH", help="t3bench: the folder data of its repository, or a file of prompts"
+    )
+    papers.add_argument("--clip-bigg", metavar="PATH", help="dreammapping: CLIP ViT-bigG-14, beside ViT-L/14 as --clip")
+    papers.add_argument("--blip", metavar="DIR", help="t3bench: BLIP or BLIP-2 in transformers' format")
+    papers.add_argument(
+        "--llm",
+        metavar="URL",
+        help="t3bench: an OpenAI-like address; its key is in SPLATSMITH_LLM_KEY, if it needs one",
+    )
+    papers.add_argument("--llm-model", metavar="NAME", help="by default gpt-4, as T3Bench has it")
+    papers.add_argument("--llm-timeout", type=positive(float), metavar="SECONDS", help="for an answer; by default 60")
+    papers.add_argument("--side", type=positive(int), metavar="PIXELS", help="of the pictures, by default 512")
+    papers.add_argument("--views", type=positive(int), help="dreammapping, diversedream: on a circle, by default 120")
+
+
+def positive(kind: type[float] | type[int]) -> Callable[[str], float]:
+    """A type of argparse: a finite number above 0."""
+
+    def read(text: str) -> float:
+        value = kind(text)
+        if not 0 < value < MOST:
+            raise ValueError
+        return value
+
+    read.__name__ = "number above 0"  # argparse's message says "invalid number above 0 value"
+    return read

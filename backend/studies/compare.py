@@ -75,18 +75,6 @@ def compare(
     return evaluate(folders, out, OptionalJudges(), with_references)
 
 
-def read_prompts(file: Path) -> list[str]:
-    """The prompts in a text file, one per line; reports and skips blank and repeated lines.  JobError: not text."""
-    try:
-        lines = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise JobError(f"prompts: {file} cannot be read as text ({error}).") from error
-    kept = {line: number for number, line in reversed([*enumerate(lines, 1)]) if line}
-    if ignored := [str(number) for number, line in enumerate(lines, 1) if kept.get(line) != number]:
-        skipped(f"blank or repeated lines of {file}: {', '.join(ignored)}.")
-    return [*dict.fromkeys(line for line in lines if line)]
-
-
 def _understood(prompt: str, prior: str) -> bool:
     """Whether a kit has objects for the prompt; reported if not.  Other priors accept every prompt."""
     folder = kit_folder(prior)

@@ -5,14 +5,8 @@ import json
 import numpy as np
 import pytest
 import torch
-from transformers import (
-    CLIPConfig,
-    CLIPImageProcessorPil,
-    CLIPModel,
-    CLIPTokenizer,
-    Dinov2Config,
-    Dinov2Model,
-)
+from tiny_judges import save_clip, save_dino, save_inception
+from transformers import CLIPImageProcessorPil, Dinov2Model
 
 from backend.cameras import orbit
 from backend.cli.main import main
@@ -24,32 +18,13 @@ from backend.studies.evaluate.optional_judges import OptionalJudges
 
 @pytest.fixture
 def tiny_clip(tmp_path):
-    words = {token: i for i, token in enumerate([*"abcdefghijklmnopqrstuvwxyz", *(f"{c}</w>" for c in "abcdeplr")])}
-    words |= {"<|startoftext|>": len(words), "<|endoftext|>": len(words) + 1}
-    (tmp_path / "vocab.json").write_text(json.dumps(words))
-    (tmp_path / "merges.txt").write_text("#version: 0.2\n")
-    CLIPTokenizer(str(tmp_path / "vocab.json"), str(tmp_path / "merges.txt")).save_pretrained(tmp_path / "clip")
-    small = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
-    text = small | {"vocab_size": len(words), "max_position_embeddings": 77, "eos_token_id": len(words) - 1}
-    vision = small | {"image_size": 32, "patch_size": 16}
-    CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=8)).save_pretrained(tmp_path / "clip")
-    CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size=32).save_pretrained(tmp_path / "clip")
-    Dinov2Model(
-        Dinov2Config(**{k: v for k, v in small.items() if k != "intermediate_size"}, image_size=32)
-    ).save_pretrained(tmp_path / "dino")
-    CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size=32).save_pretrained(tmp_path / "dino")
+    save_clip(tmp_path / "clip")
+    save_dino(tmp_path / "dino")
     return tmp_path
 
 
-class Pooled(torch.nn.Module):
-    """As the TorchScript Inception is called."""
-
-    def forward(self, x: torch.Tensor, return_features: bool = False) -> torch.Tensor:
-        return x.float().mean((2, 3)) if return_features else x.float()
-
-
 def test_judges_given_by_path(runs, tiny_clip, image_reward_folder):
-    torch.jit.script(Pooled()).save(str(tiny_clip / "inception.pt"))
+    save_inception(tiny_clip / "inception.pt")
     paths = (str(tiny_clip / "clip"), str(tiny_clip / "dino"), tiny_clip / "inception.pt", str(image_reward_folder))
     others = OptionalJudges.load(*paths)
     members = [finished_job.evaluate_job(runs / f"sds-{seed}", finished_job.Judge()) for seed in (0, 1)]

@@ -11,7 +11,6 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import torch
-import trimesh
 from torch import Tensor
 
 from backend.cameras import Cameras, orbit
@@ -32,6 +31,7 @@ from backend.studies.evaluate.judge import Judge
 from backend.studies.evaluate.measures import inception_quality, t3_score
 from backend.studies.evaluate.nearest import Likeness, likeness
 from backend.studies.evaluate.references import ELEVATION, prior_checksum
+from backend.studies.evaluate.sphere import sphere_cameras
 from backend.terminal import with_command
 
 VIEWS, SIDE, GREY = 48, 128, 0.5
@@ -84,6 +84,19 @@ def evaluate_job(folder: Path, judge: Judge) -> EvaluatedJob:
 
     Raises EvaluationError where it is not the folder of a job, or the job has not finished.
     """
+    job = finished_job(folder)
+    try:
+        cost = msgspec.json.decode((folder / "metrics.json").read_bytes(), type=Cost)
+        mark = _checksum(folder, job)
+        if (old := _read(folder, mark)) is not None:
+            return EvaluatedJob(folder, job, *old)
+        return _evaluate(folder, job, cost, mark, judge)
+    except (ValueError, OSError) as error:  # a MsgspecError is a ValueError
+        raise damaged(folder, error) from error
+
+
+def finished_job(folder: Path) -> Job:
+    """The job of a folder whose results are there.  Raises EvaluationError as `evaluate_job` does."""
     if not (folder / "job.json").exists():
         raise EvaluationError(f"{folder}: has no job.json, so it is not the folder of a job.")
     if not all((folder / name).exists() for name in ("splats.ply", "metrics.json")):
@@ -91,14 +104,15 @@ def evaluate_job(folder: Path, judge: Judge) -> EvaluatedJob:
         raise EvaluationError(f"{folder}: its job has not finished. Continue it{command}")
     try:
         job = make_job(read_job(folder / "job.json"))
-        cost = msgspec.json.decode((folder / "metrics.json").read_bytes(), type=Cost)
         make_objective(job.objective, job.recipe.options)  # refuses options of older versions
-        mark = _checksum(folder, job)
-        if (old := _read(folder, mark)) is not None:
-            return EvaluatedJob(folder, job, *old)
-        return _evaluate(folder, job, cost, mark, judge)
     except (ValueError, OSError) as error:  # a MsgspecError is a ValueError
-        raise EvaluationError(f"{folder}: one of its files is damaged or cannot be read ({error}).") from error
+        raise damaged(folder, error) from error
+    return job
+
+
+def damaged(folder: Path, error: Exception) -> EvaluationError:
+    """The error for a job of which a file cannot be read."""
+    return EvaluationError(f"{folder}: one of its files is damaged or cannot be read ({error}).")
 
 
 def _checksum(folder: Path, job: Job) -> str:
@@ -154,12 +168,8 @@ def top5(probabilities: Tensor, classes: list[int]) -> float | None:
 def _t3(splats: Splats, judge: Judge, classes: list[int]) -> float | None:
     if not classes:
         return None
-    corners = torch.from_numpy(np.array(trimesh.creation.icosphere(subdivisions=2).vertices)).float()
-    flat = corners[:, :2].norm(dim=-1)
-    azimuth = torch.rad2deg(torch.atan2(corners[:, 0], -corners[:, 1]))
-    elevation = torch.rad2deg(torch.atan2(corners[:, 2], flat)).clamp(-89.9, 89.9)
     front = orbit(1)
-    cameras = Cameras(azimuth, elevation, front.distance.expand(len(corners)), front.fov.expand(len(corners)))
+    cameras = sphere_cameras(2, float(front.distance), float(front.fov))
     seen = judge.probabilities(judge.features(_pictures(splats, cameras)))
     return t3_score(seen[:, classes].sum(-1))
 

@@ -32,25 +32,26 @@ VIEWS, SIDE, GREY = 8, 224, 0.5
 # Raised on loading files of other kinds, and by other models on their first picture.
 UNLOADABLE = (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, ImportError, SafetensorError)
 Features = Callable[[Tensor], Tensor]  # pictures (B,H,W,3) in [0,1] -> (B,D)
+CLIP = tuple[Features, Callable[[str], Tensor]]  # of pictures, of a text
 
 
 @dataclass
 class OptionalJudges:
     """The judges whose weights were given; each is loaded and tried at once, so that wrong paths are reported first."""
 
-    clip: tuple[Features, Callable[[str], Tensor]] | None = None
+    clip: CLIP | None = None
     dino: Features | None = None
-    inception: Features | None = None
+    inception: Inception | None = None
     reward: Reward | None = None
 
     @staticmethod
     def load(clip: str | None, dino: str | None, inception: Path | None, reward: str | None = None) -> OptionalJudges:
         """Load the judges; those that cannot be loaded are reported and skipped."""
         return OptionalJudges(
-            clip=_loaded("CLIP", clip, _clip),
-            dino=_loaded("DINO", dino, _dino),
-            inception=_loaded("Inception", inception, _inception),
-            reward=_loaded("ImageReward", reward, image_reward),
+            clip=loaded("CLIP", clip, clip_judge),
+            dino=loaded("DINO", dino, dino_judge),
+            inception=loaded("Inception", inception, Inception),
+            reward=loaded("ImageReward", reward, image_reward),
         )
 
     def figures(self, members: list[EvaluatedJob]) -> dict[str, Any]:
@@ -61,9 +62,8 @@ class OptionalJudges:
         found: dict[str, Any] = {}
         features = {"dino": self.dino, "inception": self.inception}
         if self.clip is not None:
-            features["clip"], text = self.clip
-            text_features = F.normalize(text(members[0].job.prompt), dim=-1)
-            found["clip"] = [100 * float((F.normalize(self.clip[0](x), dim=-1) @ text_features.T).mean()) for x in seen]
+            features["clip"], _ = self.clip
+            found["clip"] = [float(clip_scores(self.clip, x, members[0].job.prompt).mean()) for x in seen]
         if self.reward is not None:
             found["image_reward"] = [float(self.reward(x, members[0].job.prompt).mean()) for x in seen]
         if len(members) > 1:
@@ -73,6 +73,13 @@ class OptionalJudges:
         return found
 
 
+def clip_scores(clip: CLIP, pictures: Tensor, prompt: str) -> Tensor:
+    """100 x cosine of the prompt and each picture (B,H,W,3): (B,)."""
+    image, text = clip
+    scores: Tensor = 100 * F.normalize(image(pictures), dim=-1) @ F.normalize(text(prompt), dim=-1)[0]
+    return scores
+
+
 def _views(member: EvaluatedJob) -> Tensor:
     splats = JobFolder(member.folder).splats()
     return torch.from_numpy(photograph(splats, orbit(VIEWS, elevation=ELEVATION), SIDE, background=GREY).rgb).clamp(
@@ -80,8 +87,11 @@ def _views(member: EvaluatedJob) -> Tensor:
     )
 
 
-def _loaded(name: str, path: Any, load: Callable[[Any], Any]) -> Any:
-    """The judge, after a test with a grey picture: weights of another model may load and only fail then."""
+def loaded(name: str, path: Any, load: Callable[[Any], Any]) -> Any:
+    """The judge of a path, or None where there is none; one that cannot be loaded is reported.
+
+    It is tried with a grey picture: weights of another model may load and only fail then.
+    """
     if path is None:
         return None
     grey = torch.full((1, SIDE, SIDE, 3), GREY)
@@ -100,7 +110,8 @@ def _parts(judge: Any, grey: Tensor) -> list[tuple[Callable[[Any], Tensor], Any]
     return [*zip(judge, (grey, "a chair"), strict=True)] if isinstance(judge, tuple) else [(judge, grey)]
 
 
-def _clip(path: str) -> tuple[Features, Callable[[str], Tensor]]:
+def clip_judge(path: str) -> CLIP:
+    """Features of pictures, and of a text."""
     model, tokenizer = AutoModel.from_pretrained(path).eval(), AutoTokenizer.from_pretrained(path)
     pixels = _pixels(path)
 
@@ -115,7 +126,8 @@ def _clip(path: str) -> tuple[Features, Callable[[str], Tensor]]:
     return image, text
 
 
-def _dino(path: str) -> Features:
+def dino_judge(path: str) -> Features:
+    """The features of the class token."""
     model, pixels = AutoModel.from_pretrained(path).eval(), _pixels(path)
 
     @torch.no_grad()
@@ -126,15 +138,27 @@ def _dino(path: str) -> Features:
     return image
 
 
-def _inception(path: Path) -> Features:
-    network = torch.jit.load(str(path)).eval()  # type: ignore[no-untyped-call]
+class Inception:
+    """The TorchScript file: features (B,2048) when called, and the probabilities of its classes."""
+
+    def __init__(self, path: Path) -> None:
+        self.network = torch.jit.load(str(path)).eval()  # type: ignore[no-untyped-call]
 
     @torch.no_grad()
-    def image(pictures: Tensor) -> Tensor:
-        features: Tensor = network((pictures * 255).round().byte().movedim(-1, 1), return_features=True)
+    def __call__(self, pictures: Tensor) -> Tensor:
+        features: Tensor = self.network(_bytes(pictures), return_features=True)
         return features
 
-    return image
+    @torch.no_grad()
+    def probabilities(self, pictures: Tensor) -> Tensor:
+        """Pictures (B,H,W,3) -> p(class) (B,K)."""
+        found: Tensor = self.network(_bytes(pictures)).double()
+        sums_to_one = bool((found >= 0).all()) and bool(((found.sum(-1) - 1).abs() < 1e-2).all())
+        return found / found.sum(-1, keepdim=True) if sums_to_one else found.softmax(-1)  # else they are logits
+
+
+def _bytes(pictures: Tensor) -> Tensor:
+    return (pictures * 255).round().byte().movedim(-1, 1)
 
 
 def _pixels(path: str) -> Features:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,8 @@ from backend.priors.settings import LoRAFile
 
 SIDES, EACH, STEPS, SCALE, ELEVATION = 8, 4, 50, 7.5, 15.0
 MOST = 30  # objects of a kit
+# prior, noise, its levels, conditions, steps, guidance scale -> clean samples
+Sampler = Callable[[Prior, Tensor, Tensor, Conditions, int, float], Tensor]
 
 
 def with_all_objects(job: Job) -> Job:
@@ -89,7 +92,15 @@ def prior_checksum(name: str, loras: tuple[LoRAFile, ...] = ()) -> str:
     return f"{mark:08x}"
 
 
-def draw(prior: Prior, prompt: str, cameras: Cameras, seed: int, steps: int = STEPS, scale: float = SCALE) -> Tensor:
+def draw(
+    prior: Prior,
+    prompt: str,
+    cameras: Cameras,
+    seed: int,
+    steps: int = STEPS,
+    scale: float = SCALE,
+    sampler: Sampler = ddim_sample,
+) -> Tensor:
     """Sample the prompt for each camera, all from one noise: (B,H,W,3) in [0,1], on the CPU.
 
     Starts at the last level but one, as the last may have no signal to divide by.
@@ -99,7 +110,7 @@ def draw(prior: Prior, prompt: str, cameras: Cameras, seed: int, steps: int = ST
     noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(seed)).to(clean)
     t = torch.full((len(cameras),), len(prior.alphas_cumprod) - 2, device=prior.device)
     conditions = Conditions(view_condition(prior, prompt, cameras), prior.condition([""] * len(cameras)))
-    sample = ddim_sample(prior, noise.repeat(len(cameras), 1, 1, 1), t, conditions, steps, scale)
+    sample = sampler(prior, noise.repeat(len(cameras), 1, 1, 1), t, conditions, steps, scale)
     # One by one: a large prior's decoder needs gigabytes for each.
     return torch.cat([prior.decode(one).clamp(0, 1).float().cpu() for one in torch.split(sample, 1)])
 

@@ -29,9 +29,7 @@ class FarmFolderError(Exception):
 def new_folder(parent: Path, prompt: str) -> Path:
     """A new, empty folder for one job, named after the prompt and the time.  FarmFolderError."""
     if not parent.is_dir():
-        raise FarmFolderError(
-            f"There is no folder {parent}: choose a Farm Folder on the storage that workers share."
-        )
+        raise FarmFolderError(f"There is no folder {parent}: choose a Farm Folder on the storage that workers share.")
     slug = re.sub(r"[\W_]+", "-", prompt.casefold()).strip("-")[:NAME_LENGTH].strip("-") or "job"
     name = f"{slug}-{time.strftime('%Y%m%d-%H%M%S')}"
     for number in range(1, 1000):

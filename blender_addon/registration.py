@@ -10,6 +10,7 @@ from . import timer
 from .ui import (
     backend_operators,
     drawing,
+    farm,
     generate_operators,
     job_operators,
     kit_operators,
@@ -40,6 +41,7 @@ MODULES = (
     models_operators,
     panels,
     kit_panel,
+    farm,
 )
 _factory: Any = bpy.utils.register_classes_factory  # in the stubs it returns nothing
 _register_classes, _unregister_classes = _factory([cls for module in MODULES for cls in module.CLASSES])

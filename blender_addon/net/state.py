@@ -62,6 +62,7 @@ class AddonState:
     copying: str = ""  # the job whose traceback is to be copied once it has come
     kit: KitMaker[Any] | None = None  # the kit that is being made, or was made last
     models: ModelManager | None = None  # once the preferences have shown them
+    submitted: str = ""  # what was last submitted to the farm, and where its results will be
 
     @property
     def status(self) -> ConnectionStatus:

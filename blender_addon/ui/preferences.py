@@ -58,6 +58,12 @@ class SPLATSMITH_AP_preferences(bpy.types.AddonPreferences):
         name="Start the Backend with Blender",
         description="Start the backend on this computer when Blender starts, if none answers",
     )
+    farm_folder: StringProperty(
+        name="Farm Folder",
+        description="Where jobs for Flamenco are put, on the storage that workers share; empty for the storage that "
+        "Flamenco's manager names",
+        subtype="DIR_PATH",
+    )
 
     show_models: BoolProperty(
         name="Models",

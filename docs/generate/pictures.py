@@ -11,7 +11,7 @@ from backend.guidance.rules import RULES
 
 DOCS = Path(__file__).parents[1]
 # The rows of comparison.png, from above, as the sheet has them.  Those of image.png are in the order of the rules.
-COMPARED = "nfsd sds ssd consistent3d csd ism jsd sdi vdm asd asd-async lods vsd dreamflow lmc".split()
+COMPARED = [*"nfsd sds ssd consistent3d csd ism jsd sdi vdm asd asd-async lods vsd dreamflow lmc".split(), "sds, field"]
 NAMES, LABEL, GAP = 92, 20, 6  # pixels of `backend.studies.evaluate.sheet.table_sheet`
 PROMPTS, SEEDS, SMALL = 8, 4, 64
 PLAIN, LARGE = 2, 96

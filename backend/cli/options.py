@@ -90,7 +90,9 @@ def _add_view(all_commands: Subparsers) -> None:
     )
     view.add_argument("--key", default="", metavar="LINE|FILE", help="of a server: the line that `serve` printed")
     view.add_argument("--port", type=int, help="of the page; by default the first free one from 47880 on")
-    view.add_argument("--host", default="127.0.0.1", help="of the page; another one opens it to other machines, unsafely")
+    view.add_argument(
+        "--host", default="127.0.0.1", help="of the page; another one opens it to other machines, unsafely"
+    )
     view.add_argument("--no-browser", dest="browser", action="store_false", help="only print the page's address")
 
 

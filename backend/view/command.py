@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from backend.errors import UserError
 from backend.terminal import note
-from backend.view.page import OPEN_TO_OTHERS, address_of, is_loopback, open_page
+from backend.view.page import OPEN_TO_OTHERS, address_of, close_page, is_loopback, open_page
 from shared.address import AddressError, parse_address
 
 PAUSE = 0.1  # seconds between two updates
@@ -58,7 +58,7 @@ def view(target: str, key: str, host: str, port: int | None, browser: bool) -> i
             webbrowser.open(address)
         while not stopping.wait(PAUSE):
             page.update()
-        server.stop()
+        close_page(server)
     finally:
         page.close()
     return 0

@@ -58,7 +58,9 @@ class JobOnDisk:
         if self.moments:
             return ""
         finished = (self.folder / "metrics.json").exists() or not (self.folder / "job.json").exists()
-        missing = f"view: {self.path / SPLATS} is missing: make it again with `generate --continue`." if finished else ""
+        missing = (
+            f"view: {self.path / SPLATS} is missing: make it again with `generate --continue`." if finished else ""
+        )
         return next(iter(self.problems.values()), missing)
 
     def moment(self, step: int) -> int | None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import io
 import ipaddress
 import socket
 import sys
+from contextlib import redirect_stdout
 from html import escape
 from typing import Any
 
@@ -29,13 +31,22 @@ def open_page(host: str, port: int | None, title: str) -> Any:
         import viser
     except ImportError as error:
         command = pasteable([sys.executable or "python", "-m", "pip", "install", VISER])
-        raise UserError(f"view: the package viser, which draws the page, is missing; install it with: {command}") from error
-    server = viser.ViserServer(host, _free_port(host, port), label=title, verbose=False)
+        raise UserError(
+            f"view: the package viser, which draws the page, is missing; install it with: {command}"
+        ) from error
+    with redirect_stdout(io.StringIO()):  # viser prints a table of addresses
+        server = viser.ViserServer(host, _free_port(host, port), label=title, verbose=False)
     # Nobody may publish the page through viser's own host: neither by the button nor by a message.
     setattr(server, "request_share_url", lambda *_, **__: None)  # noqa: B010
     server.gui.configure_theme(control_width="large", show_logo=False, show_share_button=False)
     server.gui.main_panel.dock_right()
     return server
+
+
+def close_page(server: Any) -> None:
+    """Stop the server and its threads."""
+    with redirect_stdout(io.StringIO()):
+        server.stop()
 
 
 def is_loopback(host: str) -> bool:

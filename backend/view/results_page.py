@@ -135,7 +135,9 @@ def _about(job: JobOnDisk, step: int) -> str:
     said = [str(job.fields[key]) for key in ("objective", "prior") if job.fields.get(key)]
     said += [f"seed {job.fields.get('seed', 0)}"] if job.fields else []
     metrics = job.steps.get(step, {})
-    rows = "".join(f"<tr><td>{escape(name.replace('_', ' '))}</td><td>{value:.4g}</td></tr>" for name, value in metrics.items())
+    rows = "".join(
+        f"<tr><td>{escape(name.replace('_', ' '))}</td><td>{value:.4g}</td></tr>" for name, value in metrics.items()
+    )
     table = f'<table style="margin:0.3em 0.6em;font-size:0.9em;border-spacing:1em 0">{rows}</table>' if rows else ""
     ready = f"Step {step} of {max(job.of, job.last)}" if job.steps else "Before the first step"
     return line(", ".join(said)) + line(ready, strong=True) + line(_where(job, step).capitalize()) + table

@@ -13,6 +13,7 @@ APART = 2.3  # between two results, each of which fills the unit ball
 LONGEST_ROW = 4
 ABOVE = 1.12  # the name's height
 FLOOR = -1.02
+FIELD_OF_VIEW = 0.75  # radians, up and down
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class Stage:
         """The camera of whoever opens the page next, and of those who have it open: from the front, a little above."""
         position, look_at = camera_for(self._seen)
         for camera in (self.server.initial_camera, *(one.camera for one in self.server.get_clients().values())):
-            camera.position, camera.look_at = position, look_at
+            camera.fov, camera.position, camera.look_at = FIELD_OF_VIEW, position, look_at
 
 
 def places(count: int) -> list[tuple[float, float, float]]:
@@ -103,7 +104,7 @@ def camera_for(count: int) -> tuple[tuple[float, float, float], tuple[float, flo
     wide = APART + 2 * max((x for x, _, _ in all_), default=0.0)
     near = min((y for _, y, _ in all_), default=0.0)
     distance = max(3.2, 0.95 * wide + 0.6)
-    return (0.25 * distance, near - distance, 0.35 * distance), (0.0, 0.0, 0.0)
+    return (0.25 * distance, near - distance, 0.3 * distance), (0.0, 0.0, 0.0)
 
 
 def _remove(drawn: _Drawn) -> None:

@@ -28,8 +28,8 @@ SPLATS, BASES = "backend.scenes.splats", ("backend.guidance.base", "backend.prio
 # Nothing in a room imports from a room after it.  The first are single files.
 BACKEND = (
     "errors", "files", "cards", "cameras", "state", "tensors", "terminal",
-    "hub", "render", "scenes", "priors", "models", "guidance", "job", "export", "kits", "run", "service", "view", "studies",
-    "cli",
+    "hub", "render", "scenes", "priors", "models", "guidance", "job", "export", "kits", "run", "service", "view",
+    "studies", "cli",
 )  # fmt: skip
 BLENDER = ("bpy", "mathutils", "gpu", "bpy_extras", "gpu_extras", "addon_utils")
 NET = ("blender_addon.shared", "blender_addon.net")

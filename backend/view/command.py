@@ -42,12 +42,11 @@ def view(target: str, key: str, host: str, port: int | None, browser: bool) -> i
 
     Raises UserError where there is nothing to show, or the page cannot be made.
     """
-    stopping = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopping.set())
-    page = choose_page(target, key)
+    page, stopping = choose_page(target, key), threading.Event()
     try:
         server = open_page(host, port, page.title)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: stopping.set())
         if not is_loopback(host):
             note(OPEN_TO_OTHERS.format(host))
         page.open(server)

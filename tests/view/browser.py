@@ -11,7 +11,7 @@ from urllib.request import urlopen
 
 from websockets.sync.client import connect
 
-PATIENCE = 120.0  # seconds; WebGL on a busy machine without a graphics card takes a while
+PATIENCE = 60.0  # seconds; WebGL on a busy machine without a graphics card takes a while
 OPTIONS = (
     *("--headless=new", "--no-sandbox", "--no-first-run", "--disable-background-networking", "--hide-scrollbars"),
     *("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--disable-dev-shm-usage"),
@@ -67,12 +67,12 @@ class Browser:
         raise AssertionError(f"{pattern} is not on the page: {self.text()}")
 
     def clicks(self, text, number=0):
-        """Click the button with this text."""
+        """Click one of the buttons with this text, or of the boxes to tick where the text is "checkbox"."""
         script = f"""(() => {{
-            const all = [...document.querySelectorAll('button, input[type=checkbox]')];
-            const named = all.filter(one => (one.innerText || one.labels?.[0]?.innerText || '').trim() === {text!r});
-            named[{number}]?.click(); return named.length; }})()"""
-        assert self.value(script), f"no button {text}"
+            const all = {text!r} === 'checkbox' ? [...document.querySelectorAll('input[type=checkbox]')]
+                : [...document.querySelectorAll('button')].filter(one => one.innerText.trim() === {text!r});
+            all[{number}]?.click(); return all.length; }})()"""
+        assert (self.value(script) or 0) > number, f"no button {text}"
 
     def picture(self, path):
         """A picture of the page, as a file."""

@@ -69,7 +69,10 @@ class Stage:
             drawn.version = exhibit.version
             if (new := exhibit.gaussians()) is not None:
                 parts = (new.centers, new.covariances, new.rgbs, new.opacities)
-                drawn.splats = scene.add_gaussian_splats(f"{drawn.name}/splats", *parts, position=place)
+                if drawn.splats is None:
+                    drawn.splats = scene.add_gaussian_splats(f"{drawn.name}/splats", *parts, position=place)
+                else:  # in its place, as a new one flickers
+                    drawn.splats.set_gaussians(*parts)
         x, y, z = place
         if drawn.label is None or (drawn.label.text, drawn.place) != (exhibit.label, place):
             drawn.label = scene.add_label(

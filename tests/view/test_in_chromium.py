@@ -5,10 +5,9 @@ import time
 import pytest
 from browser import browser, chromium
 from PIL import Image
-from viewing import job, viewing
+from viewing import job, shown_here
 
 pytestmark = pytest.mark.skipif(chromium() is None, reason="no Chromium on this machine (Debian: apt install chromium)")
-RED, GREEN = (1.0, -1.0, -1.0), (-1.0, 1.0, -1.0)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +33,7 @@ def seen_red(window, path, low, high=1.0):
 
 def test_the_splats_are_seen_and_the_text_beside_them(window, tmp_path):
     job(tmp_path / "ball")
-    with viewing(tmp_path / "ball") as address:
+    with shown_here(tmp_path / "ball") as address:
         window.wanted.clear()
         window.goes_to(address)
         window.reads("Step 40 of 40")
@@ -47,7 +46,7 @@ def test_the_splats_are_seen_and_the_text_beside_them(window, tmp_path):
 def test_of_two_seeds_one_can_be_hidden(window, tmp_path):
     for seed in (1, 2):
         job(tmp_path / f"seed-{seed}", seed)
-    with viewing(tmp_path) as address:
+    with shown_here(tmp_path) as address:
         window.goes_to(address)
         window.reads(r"seed 2: splats of step 40")
         both = seen_red(window, tmp_path / "two.png", 0.02)

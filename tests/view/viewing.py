@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,8 @@ from backend.run.folder import JobFolder
 from backend.run.history import History
 from backend.scenes.ply import write_ply
 from backend.scenes.splats import Splats
+from backend.view.page import address_of, close_page, open_page
+from backend.view.results_page import ResultsPage
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 60.0  # seconds; the machine may be busy
@@ -44,6 +47,27 @@ def viewing(*what, command=("-m", "backend"), port="0"):
     finally:
         process.kill()
         process.communicate()
+
+
+@contextmanager
+def shown_here(root):
+    """The page of results in this process, which is quicker; yields its address."""
+    page, stopping = ResultsPage(root), threading.Event()
+    server = open_page("127.0.0.1", 0, page.title)
+    page.open(server)
+
+    def update():
+        while not stopping.wait(0.1):
+            page.update()
+
+    thread = threading.Thread(target=update)
+    thread.start()
+    try:
+        yield address_of("127.0.0.1", server.get_port())
+    finally:
+        stopping.set()
+        thread.join()
+        close_page(server)
 
 
 class Page:
@@ -72,18 +96,15 @@ class Page:
 
     def splats(self, count):
         """Wait for so many splats; how many bytes they are."""
-        return self.listens(
-            lambda message: message["type"] == "GaussianSplatsMessage" and message["size"] == 32 * count and message
-        )
+        return self.listens(lambda message: message["size"] == 32 * count and message)
 
     def _take(self, frame):
         self.bytes += len(frame)
         packed = int.from_bytes(frame[8:16], "little")
         decoded = msgspec.msgpack.decode(zstandard.ZstdDecompressor().decompress(frame[16 : 16 + packed]))
         for message in decoded["messages"]:
-            if message["type"] == "GaussianSplatsMessage":
-                number = message["props"]["buffer"]["__binary_index"]
-                message["size"] = decoded["binaryBufferLengths"][number]
+            buffer = message.get("props", message.get("updates", {})).get("buffer")
+            message["size"] = decoded["binaryBufferLengths"][buffer["__binary_index"]] if buffer else 0
             self.messages.append(message)
 
 

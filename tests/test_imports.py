@@ -29,8 +29,8 @@ SPLATS, BASES = "backend.scenes.splats", ("backend.guidance.base", "backend.prio
 # Nothing in a room imports from a room after it.  The first are single files.
 BACKEND = (
     "errors", "files", "cards", "cameras", "state", "tensors", "terminal",
-    "hub", "render", "scenes", "priors", "models", "guidance", "job", "export", "kits", "run", "service", "studies",
-    "cli",
+    "hub", "render", "scenes", "priors", "models", "guidance", "job", "export", "kits", "run", "service", "view",
+    "studies", "cli",
 )  # fmt: skip
 BLENDER = ("bpy", "mathutils", "gpu", "bpy_extras", "gpu_extras", "addon_utils")
 NET = ("blender_addon.shared", "blender_addon.net")
@@ -51,7 +51,17 @@ RULES = (
         but=("backend.guidance", "backend.priors.base", "backend.state", "backend.tensors"),
     ),
     Rule("backend.run.distill", ("backend.guidance", "backend.priors", "backend.scenes"), but=BASES),
-    Rule("backend", ("zmq",), others=("backend.service.keys", "backend.service.serve", "backend.service.server")),
+    Rule("backend.view", ("backend.service",)),
+    Rule(
+        "backend",
+        ("zmq",),
+        others=(
+            "backend.service.keys",
+            "backend.service.serve",
+            "backend.service.server",
+            "backend.view.connection",
+        ),
+    ),
     Rule("blender_addon", ("torch", "diffusers", "backend", "tools", "prior_data", "tests")),
     # The add-on's rooms, the lowest first: none imports from one above it, and `net` and `ply` work without Blender.
     Rule("blender_addon.net", BLENDER),

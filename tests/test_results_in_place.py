@@ -98,7 +98,8 @@ def test_results_of_earlier_splats_are_removed(done, capsys):
         pass
     assert session.save() == ["scene.blend belongs to earlier splats; it was kept as scene-1.blend."]
     names = {path.name for path in done.path.iterdir()}
-    assert names == {"job.json", "events.jsonl", "checkpoint.safetensors", "splats.ply", "scene-1.blend", "writer.json"}
+    made = {"job.json", "events.jsonl", "checkpoint.safetensors", "history.safetensors", "splats.ply"}
+    assert names == made | {"scene-1.blend", "writer.json"}
     assert (done / "scene-1.blend").read_bytes() == b"a day's work"
     assert torch.equal(read_ply(done / "splats.ply").means, session.run.scene.splats().means)
     # What was left out is made by the same command, and only once.

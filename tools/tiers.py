@@ -30,6 +30,7 @@ SLOW = (
     "tests/test_trouble.py",
     "tests/tools",
     "tests/toy",
+    "tests/view",
 )
 SLOW_TESTS = ("tests/scenes/test_obj_colours.py::test_a_run_reports_missing_pictures",)
 QUICK = (*(f"--ignore={path}" for path in SLOW), *(f"--deselect={test}" for test in SLOW_TESTS))

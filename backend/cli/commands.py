@@ -38,6 +38,13 @@ def serve(args: argparse.Namespace) -> int:
     return service.serve(args.listen or f"127.0.0.1:{args.port}", args.jobs, tuple(args.prior), args.kits)
 
 
+def view(args: argparse.Namespace) -> int:
+    """Results, or a server's jobs, in a browser."""
+    from backend.view import command
+
+    return command.view(args.what, args.key, args.host, args.port, args.browser)
+
+
 def kit(args: argparse.Namespace) -> int:
     """A kit: a prior of the user's own objects."""
     from backend.job.job import JobError

@@ -12,7 +12,7 @@ from backend.guidance.rules import RULES
 from backend.priors.kit import EMBEDDED
 from shared.messages import DEFAULT_PORT
 
-COMMANDS = "generate | serve | kit | models | image | evaluate | compare | toy | train-lmc | bench"
+COMMANDS = "generate | serve | view | kit | models | image | evaluate | compare | toy | train-lmc | bench"
 MODEL = "a diffusers folder, a .safetensors checkpoint or a hub id"
 MOST = 100_000  # of pixels, views, seconds
 Subparsers = Any  # argparse's own class for them is private
@@ -27,6 +27,7 @@ def build_parser() -> argparse.ArgumentParser:
     for add in (
         _add_generate,
         _add_serve,
+        _add_view,
         _add_image,
         _add_evaluate,
         _add_compare,
@@ -81,6 +82,20 @@ def _add_serve(all_commands: Subparsers) -> None:
         "--kits", type=Path, metavar="DIR", help="folder whose kits are offered; by default the user's own"
     )
     serve.add_argument("--prior", action="append", default=[], help=f"also offer this image model: {MODEL}")
+
+
+def _add_view(all_commands: Subparsers) -> None:
+    view = all_commands.add_parser("view", help="show results, or the jobs of a server, in a browser")
+    view.set_defaults(run=commands.view, out=None)
+    view.add_argument(
+        "what", metavar="JOB|FOLDER|SERVER", help="a job's folder, a folder of several, or tcp://HOST:PORT of a server"
+    )
+    view.add_argument("--key", default="", metavar="LINE|FILE", help="of a server: the line that `serve` printed")
+    view.add_argument("--port", type=int, help="of the page; by default the first free one from 47880 on")
+    view.add_argument(
+        "--host", default="127.0.0.1", help="of the page; another one opens it to other machines, unsafely"
+    )
+    view.add_argument("--no-browser", dest="browser", action="store_false", help="only print the page's address")
 
 
 def _add_image(all_commands: Subparsers) -> None:

@@ -1,6 +1,7 @@
 """A job's folder: everything that is known of a run, on disk.
 
     job.json  events.jsonl  checkpoint.safetensors  start.json          while it runs
+    history.safetensors                                                 some earlier steps' splats, for `view`
     writer.json                                                         which process may write here, see `fence`
     splats.ply  mesh.glb  turntable.png  turntable.webp  metrics.json   when it is done
     diverged.json                                                       when it cannot go on
@@ -36,11 +37,12 @@ from backend.scenes.splats import Splats
 from shared.existing_files import rename_existing
 
 CHECKPOINT = "checkpoint.safetensors"
+HISTORY = "history.safetensors"
 DERIVED = ("mesh.glb", "turntable.png", "turntable.webp", "metrics.json")  # from the splats
 DIVERGED = "diverged.json"  # a sentence: why the run cannot go on
 EVALUATION = ("evaluation.json", "evaluation.npz")  # written by `evaluate`
 START = "start.json"  # what the run started from, where that was neither a grey ball nor a mesh
-FILES = ("job.json", "events.jsonl", CHECKPOINT, START, DIVERGED, "splats.ply", *DERIVED, *EVALUATION)
+FILES = ("job.json", "events.jsonl", CHECKPOINT, HISTORY, START, DIVERGED, "splats.ply", *DERIVED, *EVALUATION)
 SCENE = "scene.blend"  # the user may have edited it
 SERVER_STATE = "state.json"  # only in the folders of a server's jobs
 KINDS: dict[type, str] = {StepDone: "progress", DraftStep: "draft", Warning: "warning"}  # of the events that are logged
@@ -155,9 +157,9 @@ class JobFolder:
             row = {"event": kind, "time": round(time.time(), 3), **asdict(event)}
             self.fence.append("events.jsonl", json.dumps(row))
 
-    def save(self, state: dict[str, Tensor]) -> None:
-        """Write the checkpoint."""
-        with self.replacing(CHECKPOINT) as file:
+    def save(self, state: dict[str, Tensor], name: str = CHECKPOINT) -> None:
+        """Write the checkpoint, or another file of tensors."""
+        with self.replacing(name) as file:
             try:
                 save_file({key: value.contiguous() for key, value in state.items()}, file)
             except SafetensorError as error:  # safetensors reports a full disk as one of its own errors

@@ -32,6 +32,7 @@ from backend.run.distill import Run, distill, show
 from backend.run.draft import before_step_0, draft_steps, finished_draft, open_draft
 from backend.run.events import DraftStep, Event, StepDone, Warning
 from backend.run.folder import DIVERGED, JobFolder
+from backend.run.history import History
 from backend.run.memory import views_that_fit
 from backend.run.results import make_results
 from backend.run.start import check_start, make_start
@@ -64,7 +65,7 @@ class Session:
         self.last: dict[str, float] = {}
         self.spent: dict[str, float] = {"prior_calls": 0, "prior_rows": 0, "seconds": 0.0}  # before this session
         self.drafting, self._started_from = False, dict[str, Any]()
-        self._saved = time.monotonic()
+        self._saved, self._history = time.monotonic(), History(folder)
         if resume:
             folder.take()  # before the checkpoint is read, so that no other process writes a later one
         state = folder.load() if resume else {}
@@ -179,7 +180,10 @@ class Session:
         return map(before_step_0, shown) if self.drafting else shown
 
     def logged(self, events: Iterator[Event]) -> Iterator[Event]:
-        """Log the events as they pass, and write a checkpoint when one is due by steps or by time."""
+        """Log the events as they pass, and write a checkpoint when one is due by steps or by time.
+
+        Of some steps the splats are kept, see `history`.
+        """
         for event in events:
             self.folder.log(event)
             if isinstance(event, StepDone | DraftStep):
@@ -187,6 +191,8 @@ class Session:
                 overdue = time.monotonic() - self._saved > CHECKPOINT_SECONDS
                 if overdue or event.step % self.job.recipe.checkpoint_every == 0:
                     self.checkpoint()
+            if isinstance(event, StepDone) and self._history.due(event):
+                self._history.keep(event.step, self.run.scene)
             yield event
 
     def checkpoint(self) -> None:

@@ -86,10 +86,25 @@ def bake(shape: Unwrapped, splats: Splats, size: int = 1024) -> TexturedMesh:
     colours[~visible] = splat_colours(splats, points[~visible])
     picture = np.zeros((size, size, 3), np.float32)
     picture[inside] = colours
-    # Gutters: filtering across an island's border, or in mipmaps, finds the same colour there.
+    return TexturedMesh(shape, _with_gutters(picture, inside), float(visible.mean()))
+
+
+def repainted(mesh: TexturedMesh, vertices: Array, origin: NDArray[np.int64], picture: Array) -> TexturedMesh:
+    """The mesh with other colours (S,S,3) in [0,1], and its vertices moved to those of the surface before it was cut.
+
+    vertices (N,3), of which vertex i of the unwrapped mesh is number `origin[i]`.
+    """
+    inside, _, _ = texel_points(mesh.shape, len(picture))
+    whole = trimesh.Trimesh(vertices, origin[mesh.shape.faces], process=False)
+    shape = replace(mesh.shape, vertices=vertices[origin], normals=whole.vertex_normals[origin].astype(np.float32))
+    return replace(mesh, shape=shape, texture=_with_gutters(picture, inside))
+
+
+def _with_gutters(picture: Array, inside: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """The space between islands in the nearest colour: filtering across a border, or in mipmaps, finds that there."""
     nearest = distance_transform_edt(~inside, return_distances=False, return_indices=True)
-    texture = np.rint(255 * picture[tuple(nearest)].clip(0, 1)).astype(np.uint8)
-    return TexturedMesh(shape, texture, float(visible.mean()))
+    texture: NDArray[np.uint8] = np.rint(255 * picture[tuple(nearest)].clip(0, 1)).astype(np.uint8)
+    return texture
 
 
 def texel_points(shape: Unwrapped, size: int) -> tuple[NDArray[np.bool_], Array, Array]:

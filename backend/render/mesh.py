@@ -30,24 +30,24 @@ class MeshTopology:
 
 def draw_mesh(
     vertices: Tensor, topology: MeshTopology, texture: Tensor, viewmats: Tensor, intrinsics: Tensor, width: int,
-    height: int,
+    height: int, tints: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     """Pictures of a mesh from B cameras, with gradient to vertices and texture; nothing is lit.
 
     vertices (V,3) in metres, texture (S,S,3) with the top row at v = 1, viewmats (B,4,4) world to camera, intrinsics
-    (B,3,3) in pixels; all of one type.  Faces nearer than NEAR, behind the camera, or with numbers that are not finite
-    are not drawn; both sides of a face are.
+    (B,3,3) in pixels; all of one type.  tints (V,3) are added to the texture's colours, interpolated on the faces.
+    Faces nearer than NEAR, behind the camera, or with numbers that are not finite are not drawn; both sides of a face
+    are.
 
     Returns rgb (B,H,W,3) times alpha, alpha (B,H,W,1), and z (B,H,W,1) times alpha.
     """
     points = vertices @ viewmats[:, :3, :3].mT + viewmats[:, None, :3, 3]
     with torch.no_grad():
-        seen, (xs, ys) = seen_from(points, topology.faces, intrinsics, width, height), pixel_rays(
-            intrinsics, width, height
-        )
+        seen = seen_from(points, topology.faces, intrinsics, width, height)
+        xs, ys = pixel_rays(intrinsics, width, height)
         faces, z = visible(seen, xs, ys)
         edges = silhouettes(seen, topology.neighbours, xs, ys, faces, z)
-    pixels = _shaded(points, topology, texture, intrinsics, (xs, ys), faces)
+    pixels = _shaded(points, topology, texture, intrinsics, (xs, ys), faces, tints)
     smooth = _antialiased(pixels, points, topology.faces, (xs, ys), z, edges)
     return smooth[..., :3], smooth[..., 3:4], smooth[..., 4:]
 
@@ -56,8 +56,9 @@ Rays = tuple[Tensor, Tensor]
 
 
 def _shaded(
-    points: Tensor, topology: MeshTopology, texture: Tensor, intrinsics: Tensor, rays: Rays, faces: Tensor
-) -> Tensor:
+    points: Tensor, topology: MeshTopology, texture: Tensor, intrinsics: Tensor, rays: Rays, faces: Tensor,
+    tints: Tensor | None,
+) -> Tensor:  # fmt: skip
     """Colour, 1 and z (B,H,W,5) of what the pixels see; 0 where they see nothing."""
     camera, i, j = torch.nonzero(faces >= 0, as_tuple=True)
     face = faces[camera, i, j]
@@ -67,6 +68,8 @@ def _shaded(
     z = (weights * corners[..., 2]).sum(1)
     focal = intrinsics[camera, 0, 0] * intrinsics[camera, 1, 1]
     colours = fetch(texture, uvs, _footprint(corners.detach(), topology.uvs[face], focal, len(texture)))
+    if tints is not None:
+        colours = colours + (weights[..., None] * tints[topology.faces[face]]).sum(1)
     flat = torch.cat([colours, torch.ones_like(z)[:, None], z[:, None]], -1)
     empty = torch.zeros(*faces.shape, 5, dtype=points.dtype, device=points.device)
     return empty.index_put((camera, i, j), flat)
@@ -90,7 +93,10 @@ def _footprint(corners: Tensor, uvs: Tensor, focal_squared: Tensor, size: int) -
 
 
 def _antialiased(pixels: Tensor, points: Tensor, faces: Tensor, rays: Rays, z: Tensor, edges: Tensor) -> Tensor:
-    """Pixels (B,H,W,C) with those beside a silhouette blended by how much of them it leaves (Laine et al., 3.6)."""
+    """Pixels (B,H,W,C) with those beside a silhouette blended by how much of them it leaves (Laine et al., 3.6).
+
+    Steep edges blend pixels side by side, flat ones those above each other: both would blend twice what is slanted.
+    """
     camera, below, i, j = torch.nonzero(edges >= 0, as_tuple=True)
     height, width = pixels.shape[1:3]
     k, m = i + below, j + 1 - below
@@ -103,7 +109,10 @@ def _antialiased(pixels: Tensor, points: Tensor, faces: Tensor, rays: Rays, z: T
     reach = here / (here - there)  # from the nearer pixel's centre to the edge, as a share of the way to the other
     flat, one, other = pixels.flatten(0, 2), (camera * height + i) * width + j, (camera * height + k) * width + m
     nearer, farther = torch.where(front, one, other), torch.where(front, other, one)
-    change = (reach - 0.5)[:, None] * (flat.index_select(0, nearer) - flat.index_select(0, farther))
+    blends = (plane[:, 0].abs() >= plane[:, 1].abs()) == (below == 0)
+    change = torch.where(blends, reach - 0.5, 0)[:, None] * (
+        flat.index_select(0, nearer) - flat.index_select(0, farther)
+    )
     return flat.index_add(0, torch.where(reach > 0.5, farther, nearer), change).view(pixels.shape)
 
 

@@ -71,7 +71,7 @@ def pixel_rays(intrinsics: Tensor, width: int, height: int) -> tuple[Tensor, Ten
 
 
 def neighbours_of(faces: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The face (F,3) beyond each edge, edge k from corner k to the next one; -1 where there is none or more than one."""
+    """The face (F,3) beyond each edge, edge k from corner k to the next one; -1 where there is not exactly one."""
     halves = np.stack([faces, np.roll(faces, -1, axis=1)], -1).reshape(-1, 2)
     _, edge, counts = np.unique(np.sort(halves, 1), axis=0, return_inverse=True, return_counts=True)
     edge = edge.ravel()

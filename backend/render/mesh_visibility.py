@@ -52,7 +52,7 @@ def silhouettes_by_numba(
 
 @torch.no_grad()
 def visible_by_torch(seen: FacesSeen, xs: Tensor, ys: Tensor) -> tuple[Tensor, Tensor]:
-    """On any device: every face with every pixel of its box, the nearest by one minimum of depth and number together."""
+    """On any device: every face with every pixel of its box, the nearest by a minimum of depth and number in one."""
     cameras, count = seen.dets.shape
     height, width = ys.shape[1], xs.shape[1]
     boxes = seen.boxes.reshape(-1, 4).long()

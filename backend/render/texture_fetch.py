@@ -1,4 +1,4 @@
-"""Reads a texture at places on a mesh: bilinear, from the fitting level of a pyramid of halved pictures (Williams 1983).
+"""Reads a texture at places on a mesh: bilinear, from a fitting level of its pyramid of halved pictures (Williams 1983).
 
 Without the pyramid a pixel would read four of the dozens of texels that it covers, and only those four would learn.
 """
@@ -43,8 +43,8 @@ def _bilinear(flat: Tensor, uvs: Tensor, side: Tensor, start: Tensor) -> Tensor:
     x, y = uvs[:, 0] * side - 0.5, (1 - uvs[:, 1]) * side - 0.5
     left, top = x.detach().floor(), y.detach().floor()
     across, down = (x - left)[:, None], (y - top)[:, None]
-    columns, rows = (((first.long() + k).clamp(min=0).minimum(side - 1) for k in (0, 1)) for first in (left, top))
-    (a, b), (c, d) = columns, (start + row * side for row in rows)
+    a, b = ((left.long() + k).clamp(min=0).minimum(side - 1) for k in (0, 1))
+    c, d = (start + side * (top.long() + k).clamp(min=0).minimum(side - 1) for k in (0, 1))
     upper = (1 - across) * flat.index_select(0, c + a) + across * flat.index_select(0, c + b)
     lower = (1 - across) * flat.index_select(0, d + a) + across * flat.index_select(0, d + b)
     return (1 - down) * upper + down * lower

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import closing
 from typing import Protocol
 
@@ -24,7 +24,7 @@ from backend.job.recipe import Recipe
 from backend.run.devices import scene_device
 from backend.run.distill import DivergedError, Run, distill
 from backend.run.events import Event, MeshStep, Preview, StepDone, Warning
-from backend.run.folder import REFINEMENT, JobFolder
+from backend.run.folder import JobFolder
 from backend.run.memory import is_out_of_memory
 from backend.scenes.textured_mesh import MeshScene
 from backend.state import below
@@ -84,7 +84,7 @@ class Refinement:
         for name in ("prior_calls", "prior_rows"):
             self.session.spent[name] += int(state[f"spent.{name}"])
 
-    def events(self) -> Iterator[Event]:
+    def events(self) -> Generator[Event, None, None]:
         """Take the steps that are left; raises DivergedError as `distill` does."""
         for event in distill(self.run, self.first + self.steps):
             if isinstance(event, StepDone):
@@ -107,8 +107,8 @@ class Refinement:
 
     def result(self) -> TexturedMesh:
         """The mesh as it is now."""
-        vertices, texture = self.scene.mesh()
-        return repainted(self.mesh, vertices, self.origin, texture)
+        vertices, texture, tints = self.scene.mesh()
+        return repainted(self.mesh, vertices, self.origin, texture, tints)
 
     def close(self) -> None:
         """Give the rule its state of before back, so that the run can go on."""
@@ -132,7 +132,7 @@ def fingerprint(mesh: TexturedMesh) -> Tensor:
     return torch.frombuffer(bytearray(digest.digest()), dtype=torch.uint8)
 
 
-def refine(session: Finished, mesh: TexturedMesh, keep: Callable[[TexturedMesh], None]) -> Iterator[Event]:
+def refine(session: Finished, mesh: TexturedMesh, keep: Callable[[TexturedMesh], None]) -> Generator[Event, None, None]:
     """Refine a mesh in the unit ball by the steps that are left, with a picture now and then.
 
     `keep` gets the mesh as it is at the end, also where the caller stops in between.  What ends it early is a warning.
@@ -160,10 +160,10 @@ def refine(session: Finished, mesh: TexturedMesh, keep: Callable[[TexturedMesh],
         keep(refinement.result())
 
 
-def _watched(refinement: Refinement) -> Iterator[Event]:
+def _watched(refinement: Refinement) -> Generator[Event, None, None]:
     """The events, a checkpoint and a picture now and then, and a picture at the end."""
     saved = shown = time.monotonic()
-    with closing(refinement.events()) as events:  # type: ignore[type-var]
+    with closing(refinement.events()) as events:
         for event in events:
             now = time.monotonic()
             if isinstance(event, MeshStep) and now - saved > CHECKPOINT_SECONDS:

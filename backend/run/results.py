@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any, Protocol
 
 import msgspec
@@ -42,7 +42,7 @@ class Finished(Protocol):
         """What was run, and what it cost."""
 
 
-def make_results(session: Finished) -> Iterator[Event]:
+def make_results(session: Finished) -> Generator[Event, None, None]:
     """Make everything that is derived from the finished splats, an event each; metrics.json is the last.
 
     Where no surface can be extracted, there is a warning and no mesh; the job does not fail.
@@ -58,7 +58,11 @@ def make_results(session: Finished) -> Iterator[Event]:
     metrics: dict[str, Any] = {"splats": len(splats), "credits": [msgspec.to_builtins(one) for one in credits]}
     if started_from:
         metrics["started_from"] = started_from
-    name, copyright, place = session.job.prompt, copyright_of(credits, credits_in(started_from)), session.place().numpy()
+    name, copyright, place = (
+        session.job.prompt,
+        copyright_of(credits, credits_in(started_from)),
+        session.place().numpy(),
+    )
 
     def write(mesh: TexturedMesh, file_name: str = "mesh.glb") -> None:
         with session.folder.replacing(file_name) as file:

@@ -99,7 +99,8 @@ class MeshSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     refine_steps: Annotated[int, Meta(ge=0, le=100_000, description="Steps that refine the mesh, 0 for none")] = 0
     lr_vertices: Annotated[Rate, Meta(description="Learning rate of vertices at the start")] = 5e-4
-    lr_texture: Annotated[Rate, Meta(description="Learning rate of the texture's colours at the start")] = 0.01
+    lr_colour: Annotated[Rate, Meta(description="Learning rate of colours around each vertex at the start")] = 0.005
+    lr_texture: Annotated[Rate, Meta(description="Learning rate of each texel's colour at the start")] = 5e-4
     lr_end_factor: Annotated[Rate, Meta(description="What is left of the rates at the end")] = 0.1
     smoothing: Annotated[
         int, Meta(ge=0, le=100, description="How often a vertex's move is averaged with those of its neighbours")

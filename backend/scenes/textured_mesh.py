@@ -3,6 +3,9 @@
 Vertices move by offsets that are smoothed over the surface, so that a step moves a patch and not single vertices, as in
 "Large steps in inverse rendering of geometry" (Nicolet et al. 2021), with some averagings in place of the inverse of
 their matrix.
+
+Colours learn twice: slowly in every texel, and quickly as tints of the vertices.  A rule's gradient has noise in every
+pixel, and texels, which are smaller than pixels, would keep it as speckles.
 """
 
 from __future__ import annotations
@@ -38,6 +41,7 @@ from backend.state import below, moments, set_moments
 from backend.tensors import onto
 
 Array = NDArray[Any]
+TINT_SMOOTHING = 2  # averagings of a tint with those of its neighbours
 FINE_SIDE = 256  # pixels: smaller pictures are drawn so large and averaged, as a pixel of theirs would cover too much
 
 
@@ -66,7 +70,8 @@ class MeshScene:
         self.normals = face_normals(self.start, self.topology.faces)
         self.length = float(np.linalg.norm(vertices[faces] - vertices[np.roll(faces, 1, 1)], axis=-1).mean())
         self.pairs = torch.from_numpy(_pairs(neighbours)).to(self.device)
-        self._adopt({"offsets": torch.zeros(len(vertices), 3), "texture": torch.from_numpy(np.ascontiguousarray(texture))})
+        none, painted = torch.zeros(len(vertices), 3), torch.from_numpy(np.ascontiguousarray(texture))
+        self._adopt({"offsets": none, "tints": none, "texture": painted})
 
     def _adopt(self, tensors: dict[str, Tensor]) -> None:
         """Make the tensors parameters, with a new optimiser."""
@@ -84,12 +89,17 @@ class MeshScene:
         """The vertices (V,3), with gradient."""
         return self.start + self.moves
 
+    @property
+    def tints(self) -> Tensor:
+        """What is added (V,3) to the colours of the texture around each vertex, with gradient."""
+        return self.around.smoothed(self.params["tints"], TINT_SMOOTHING)
+
     def render(self, cameras: Cameras, width: int, height: int, backgrounds: Tensor) -> Render:
         """Pictures with gradient; backgrounds (B,3)."""
         times, vertices = max(1, -(-FINE_SIDE // min(width, height))), self.vertices
         size = width * times, height * times
         placed = (onto(value, self.device) for value in (cameras.viewmats, cameras.intrinsics(*size)))
-        drawn = torch.cat(draw_mesh(vertices, self.topology, self.params["texture"], *placed, *size), -1)
+        drawn = torch.cat(draw_mesh(vertices, self.topology, self.params["texture"], *placed, *size, self.tints), -1)
         if times > 1:
             drawn = F.avg_pool2d(drawn.movedim(-1, 1), times).movedim(1, -1)
         rgb, alpha, depth = drawn[..., :3], drawn[..., 3:4], drawn[..., 4:]
@@ -134,8 +144,8 @@ class MeshScene:
     def rate(self, name: str) -> float:
         """Learning rate of a parameter now: exponential from its start to its end, then constant."""
         s = self.settings
-        start = s.lr_texture if name == "texture" else s.lr_vertices
-        return float(start * s.lr_end_factor ** min(1.0, self.taken / self.steps))
+        starts = {"offsets": s.lr_vertices, "tints": s.lr_colour, "texture": s.lr_texture}
+        return float(starts[name] * s.lr_end_factor ** min(1.0, self.taken / self.steps))
 
     def finite(self) -> bool:
         """Whether all parameters and gradients are finite."""
@@ -150,10 +160,11 @@ class MeshScene:
         """Whether parameters and moments are finite."""
         return all(bool(torch.isfinite(value).all()) for value in self.state_dict().values())
 
-    def mesh(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """The vertices (V,3) and the texture (S,S,3) as they are now."""
+    def mesh(self) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        """The vertices (V,3), the texture (S,S,3), and the tints (V,3) that are not in it, as they are now."""
         with torch.no_grad():
-            return self.vertices.cpu().numpy(), self.params["texture"].detach().cpu().numpy().copy()
+            parts = (self.vertices, self.params["texture"].detach().clone(), self.tints)
+            return tuple(part.cpu().numpy() for part in parts)  # type: ignore[return-value]
 
     def splats(self) -> Splats:
         """A disc on every face, in its colour, on the CPU."""
@@ -161,8 +172,9 @@ class MeshScene:
             corners = self.vertices[self.topology.faces].cpu()
             uvs = self.topology.uvs.mean(1).cpu()
             colours = fetch(self.params["texture"].detach().cpu(), uvs, torch.ones(len(uvs)))
+            colours += self.tints[self.topology.faces].mean(1).cpu()
             normals = F.normalize(face_normals(corners.view(-1, 3), torch.arange(len(corners) * 3).view(-1, 3)), dim=-1)
-            return discs(corners.mean(1), normals, colours)
+            return discs(corners.mean(1), normals, colours.clamp(0, 1))
 
     def state_dict(self) -> dict[str, Tensor]:
         """Parameters, Adam's moments and the number of steps taken: flat, contiguous, on the CPU."""

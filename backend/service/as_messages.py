@@ -39,6 +39,10 @@ def event_message(event: events.Event, job: str, to_scene: messages.Matrix) -> m
             return messages.Progress(
                 job=job, stage="draft", step=step, of=of, seconds_left=seconds_left, metrics=metrics
             )
+        case events.MeshStep(step, of, seconds_left, metrics):
+            return messages.Progress(
+                job=job, stage="mesh", step=step, of=of, seconds_left=seconds_left, metrics=metrics
+            )
         case events.Preview(step, image):
             return messages.Preview(job=job, step=step, image=np.ascontiguousarray(image))
         case events.Snapshot(step, splats):

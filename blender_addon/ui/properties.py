@@ -103,6 +103,9 @@ class SPLATSMITH_PG_settings(bpy.types.PropertyGroup):
     more_steps: IntProperty(
         name="More Steps", description="How many steps Continue adds", default=200, min=1, max=100_000
     )
+    refine_steps: IntProperty(
+        name="Refine Mesh", description="Steps that refine the finished mesh; 0 leaves it as it is", min=0, max=100_000
+    )
     auto_import: BoolProperty(
         name="Import When Done", description="Put the result into the scene as soon as it is there", default=True
     )
@@ -220,7 +223,9 @@ def job_fields(settings: SPLATSMITH_PG_settings, seed: int) -> dict[str, Any]:
         fields["loras"] = [{"file": file, "weight": round(settings.lora_weight, 4)}]
     if settings.scene != "SPLATS":
         fields["scene"] = settings.scene.lower()
-    recipe = changed_options(settings)
+    recipe = changed_options(settings) | (
+        {"mesh": {"refine_steps": settings.refine_steps}} if settings.refine_steps else {}
+    )
     return fields | ({"recipe": recipe} if recipe else {})
 
 

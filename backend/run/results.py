@@ -58,15 +58,11 @@ def make_results(session: Finished) -> Generator[Event, None, None]:
     metrics: dict[str, Any] = {"splats": len(splats), "credits": [msgspec.to_builtins(one) for one in credits]}
     if started_from:
         metrics["started_from"] = started_from
-    name, copyright, place = (
-        session.job.prompt,
-        copyright_of(credits, credits_in(started_from)),
-        session.place().numpy(),
-    )
+    copyright, place = copyright_of(credits, credits_in(started_from)), session.place().numpy()
 
     def write(mesh: TexturedMesh, file_name: str = "mesh.glb") -> None:
         with session.folder.replacing(file_name) as file:
-            write_glb(mesh.placed(place), file, name, copyright)
+            write_glb(mesh.placed(place), file, session.job.prompt, copyright)
 
     notes, mesh = list[str](), None
     try:

@@ -216,16 +216,14 @@ def job_fields(settings: SPLATSMITH_PG_settings, seed: int) -> dict[str, Any]:
     }
     if settings.start in WITH_SHAPE:
         fields["keep_shape"] = round(settings.keep_shape, 4)
-    if settings.start in START_NAMES:
-        fields["start"] = START_NAMES[settings.start]
+    fields |= {"start": START_NAMES[settings.start]} if settings.start in START_NAMES else {}
     if settings.lora.strip() and not is_kit(settings):
         file = bpy.path.abspath(settings.lora.strip())
         fields["loras"] = [{"file": file, "weight": round(settings.lora_weight, 4)}]
     if settings.scene != "SPLATS":
         fields["scene"] = settings.scene.lower()
-    recipe = changed_options(settings) | (
-        {"mesh": {"refine_steps": settings.refine_steps}} if settings.refine_steps else {}
-    )
+    mesh = {"mesh": {"refine_steps": settings.refine_steps}} if settings.refine_steps else {}
+    recipe = changed_options(settings) | mesh
     return fields | ({"recipe": recipe} if recipe else {})
 
 

@@ -74,7 +74,7 @@ def test_the_coverage_of_upright_edges_is_exact():
 
 
 def test_sub_pixel_faces_have_the_outline_of_large_ones():
-    """A square of two faces, and of 5,000 that are a third of a pixel wide: a walk over the surface finds the outline."""
+    """A square of two faces, and of 5,000 a third of a pixel wide: a walk over the surface finds the outline."""
     x, y = np.meshgrid(np.linspace(12.3, 29.6, 51), np.linspace(14.1, 31.2, 51))
     points = at(*zip(x.ravel().tolist(), y.ravel().tolist(), strict=True))
     cell = (np.arange(50)[:, None] * 51 + np.arange(50)).ravel()

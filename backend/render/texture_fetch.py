@@ -1,4 +1,4 @@
-"""Reads a texture at places on a mesh: bilinear, from a fitting level of its pyramid of halved pictures (Williams 1983).
+"""Reads a texture at places on a mesh: bilinear, from a fitting level of a pyramid of halved pictures (Williams 1983).
 
 Without the pyramid a pixel would read four of the dozens of texels that it covers, and only those four would learn.
 """

@@ -136,8 +136,8 @@ class MeshScene:
             turned = turned_over(self.vertices, faces, self.normals)
             if not bool(turned.any()):
                 return
-            near = torch.zeros_like(offsets[:, :1])
-            near[faces[turned].flatten()] = 1
+            corners = turned[:, None].expand_as(faces).reshape(-1, 1).to(offsets.dtype)
+            near = torch.zeros_like(offsets[:, :1]).index_add(0, faces.flatten(), corners)
             near = self.around.smoothed(near, 2 * self.settings.smoothing + attempt)
             offsets.copy_(torch.where((near > 0) | (attempt == ATTEMPTS), before, offsets))
 

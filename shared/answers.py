@@ -146,10 +146,11 @@ class Progress(Message, frozen=True, kw_only=True):
     """How far a job is, after each step; sent to every client.
 
     A job that starts from a draft is in the stage "draft" first, with steps of its own; its step stays 0 until then.
+    One whose mesh is refined is in the stage "mesh" at last, while it is finishing.
     """
 
     job: JobId
-    stage: Literal["draft", "run"] = "run"
+    stage: Literal["draft", "run", "mesh"] = "run"
     step: int
     of: int
     seconds_left: float

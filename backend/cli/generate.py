@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from pathlib import Path
 
-from backend.cli.progress import ShowStep, progress
+from backend.cli.progress import ShowStep, mesh_progress, progress
 from backend.job.job import Job, JobError
 from backend.run import events
 from backend.run.distill import DivergedError
@@ -76,15 +77,24 @@ def _after(session: Session) -> str:
 
 
 def _results(session: Session, until: int, stopped: list[float]) -> int:
-    for event in session.results():
-        _show(event)
-        if isinstance(event, events.ResultReady) and not console.is_terminal:
-            say(f"made: {event.what}")
-        if stopped and event != LAST:
-            say(f"Stopped; the splats are saved. Make the other results{_continue_hint(session, until)}")
-            return STOPPED
+    # Closed at once where it stops: the mesh is written then, as far as it is refined.
+    with mesh_progress(session) as bar, closing(session.results()) as results:
+        for event in results:
+            _show(event, bar)
+            if isinstance(event, events.ResultReady) and not console.is_terminal:
+                say(f"made: {event.what}")
+            if stopped and event != LAST:
+                break
+    if event != LAST:
+        say(f"Stopped; {_kept(event)} saved. Make the other results{_continue_hint(session, until)}")
+        return STOPPED
     say(f"Done in {time.time() - session.began:.0f} s: {session.folder.path}")
     return 0
+
+
+def _kept(last: events.Event) -> str:
+    refined = isinstance(last, events.MeshStep)
+    return f"the splats and the mesh, refined for {last.step} of {last.of} steps, are" if refined else "the splats are"
 
 
 def _stopped_by_error(session: Session, why: str) -> int:
@@ -111,5 +121,5 @@ def _continue_hint(session: Session, until: int) -> str:
 def _show(event: events.Event, bar: ShowStep | None = None) -> None:
     if isinstance(event, events.Warning):
         note(event.text)
-    elif isinstance(event, events.StepDone | events.DraftStep) and bar:
+    elif isinstance(event, events.StepDone | events.DraftStep | events.MeshStep) and bar:
         bar(event)

@@ -33,6 +33,8 @@ def layered(args: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     recipe: dict[str, Any] = {} if args.steps is None else {"steps": args.steps}
     if args.mix is not None:
         recipe["catalogue"] = {"mix": args.mix}
+    if args.refine_mesh is not None:
+        recipe["mesh"] = {"refine_steps": args.refine_mesh}
     if recipe:
         later["recipe"] = recipe
     fields, notes = over(read_job(args.job) if args.job else {}, later)
@@ -54,7 +56,7 @@ def lora_field(text: str) -> dict[str, Any]:
 
 def refuse_beside_continue(args: argparse.Namespace) -> None:
     """JobError where an option was given that --continue cannot use."""
-    names = (*OPTIONS, *PATHS, "lora", "mix", "job", "out", "overwrite", "resume")
+    names = (*OPTIONS, *PATHS, "lora", "mix", "refine_mesh", "job", "out", "overwrite", "resume")
     # Compared with `is`: a given 0 equals False.
     given = [name for name in names if getattr(args, name) is not None and getattr(args, name) is not False]
     if given:

@@ -62,6 +62,12 @@ def _add_generate(all_commands: Subparsers) -> None:
     generate.add_argument("--start-from", type=Path, metavar="DIR", help="start from the splats of this job's folder")
     generate.add_argument("--init-mesh", type=Path, help="start from this mesh file")
     generate.add_argument("--keep-shape", type=float, help="0 to 1: how closely to keep to what it starts from")
+    generate.add_argument(
+        "--refine-mesh",
+        type=int,
+        metavar="STEPS",
+        help="refine the finished mesh's vertices and colours by the same rule; mesh_unrefined.glb is as it was before",
+    )
     generate.add_argument("--job", type=Path, help="a job.json; the other options override it")
     generate.add_argument("--out", type=Path, help="folder for the results")
     generate.add_argument("--overwrite", action="store_true", help="replace the results in a folder that is not empty")

@@ -8,11 +8,12 @@ from contextlib import contextmanager
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from backend.run.events import DraftStep, StepDone
+from backend.run.events import DraftStep, MeshStep, StepDone
 from backend.run.session import Session
 from backend.terminal import LINE_SECONDS, console, say
 
-Step = StepDone | DraftStep
+Step = StepDone | DraftStep | MeshStep
+NAMES: dict[type, str] = {DraftStep: "draft", MeshStep: "mesh"}  # of steps that are not the objective's own
 ShowStep = Callable[[Step], None]
 
 
@@ -35,7 +36,20 @@ def progress(session: Session, until: int) -> Iterator[ShowStep]:
     if not console.is_terminal:
         yield plain_lines(session.job.objective)
         return
-    with _bar(session, until) as show:
+    bars: list[Bar] = [(StepDone, session.job.objective, session.step, until)]
+    if session.drafting:
+        bars.insert(0, (DraftStep, NAMES[DraftStep], session.run.step, session.run.recipe.steps))
+    with _bars(bars) as show:
+        yield show
+
+
+@contextmanager
+def mesh_progress(session: Session) -> Iterator[ShowStep]:
+    """Yields what shows a step that refines the mesh."""
+    if not console.is_terminal or not session.job.recipe.mesh.refine_steps:
+        yield plain_lines(session.job.objective)
+        return
+    with _bars([(MeshStep, NAMES[MeshStep], 0, session.job.recipe.mesh.refine_steps)]) as show:
         yield show
 
 
@@ -48,22 +62,22 @@ def plain_lines(objective: str) -> ShowStep:
         if event.step < event.of and now - told.get(kind, float("-inf")) < LINE_SECONDS:
             return
         told[kind] = now
-        name = "draft" if kind is DraftStep else objective
+        name = NAMES.get(kind, objective)
         left = f", {event.seconds_left:.0f} s left" if event.step < event.of else ""
         say(f"{name}: step {event.step} of {event.of}{left}")
 
     return show
 
 
+Bar = tuple[type[Step], str, int, int]  # what it counts, its name, where it begins and ends
+
+
 @contextmanager
-def _bar(session: Session, until: int) -> Iterator[ShowStep]:
-    """A bar with steps per second, time left, and the metrics of the step; one for the draft above it."""
+def _bars(bars: list[Bar]) -> Iterator[ShowStep]:
+    """Bars with steps per second, time left, and the metrics of the step, one above the other."""
     columns = (TextColumn("{task.description}"), BarColumn(20), TextColumn("{task.completed}/{task.total}"))
     numbers = (TextColumn("{task.fields[rate]}"), TimeRemainingColumn(), TextColumn("{task.fields[numbers]}"))
     with Progress(*columns, *numbers, console=console) as shown:
-        bars: list[tuple[type[Step], str, int, int]] = [(StepDone, session.job.objective, session.step, until)]
-        if session.drafting:
-            bars.insert(0, (DraftStep, "draft", session.run.step, session.run.recipe.steps))
         tasks = {
             kind: shown.add_task(name, total=last, completed=first, rate="", numbers="")
             for kind, name, first, last in bars

@@ -86,21 +86,48 @@ def bake(shape: Unwrapped, splats: Splats, size: int = 1024) -> TexturedMesh:
     colours[~visible] = splat_colours(splats, points[~visible])
     picture = np.zeros((size, size, 3), np.float32)
     picture[inside] = colours
-    # Gutters: filtering across an island's border, or in mipmaps, finds the same colour there.
+    return TexturedMesh(shape, _with_gutters(picture, inside), float(visible.mean()))
+
+
+def repainted(
+    mesh: TexturedMesh, vertices: Array, origin: NDArray[np.int64], picture: Array, tints: Array
+) -> TexturedMesh:
+    """The mesh with other colours (S,S,3) in [0,1], and its vertices moved to those of the surface before it was cut.
+
+    vertices (N,3), of which vertex i of the unwrapped mesh is number `origin[i]`; tints (N,3) are added to the colours
+    around them.
+    """
+    faces, weights = texel_faces(mesh.shape, len(picture))
+    inside = faces >= 0
+    picture = picture.copy()
+    picture[inside] += (tints[origin][mesh.shape.faces[faces[inside]]] * weights[inside][..., None]).sum(1)
+    whole = trimesh.Trimesh(vertices, origin[mesh.shape.faces], process=False)
+    shape = replace(mesh.shape, vertices=vertices[origin], normals=whole.vertex_normals[origin].astype(np.float32))
+    return replace(mesh, shape=shape, texture=_with_gutters(picture, inside))
+
+
+def _with_gutters(picture: Array, inside: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """The space between islands in the nearest colour: filtering across a border, or in mipmaps, finds that there."""
     nearest = distance_transform_edt(~inside, return_distances=False, return_indices=True)
-    texture = np.rint(255 * picture[tuple(nearest)].clip(0, 1)).astype(np.uint8)
-    return TexturedMesh(shape, texture, float(visible.mean()))
+    texture: NDArray[np.uint8] = np.rint(255 * picture[tuple(nearest)].clip(0, 1)).astype(np.uint8)
+    return texture
 
 
 def texel_points(shape: Unwrapped, size: int) -> tuple[NDArray[np.bool_], Array, Array]:
     """Which texels (size,size) are on an island, and their points (T,3) and unit normals (T,3) on the surface."""
-    uvs = shape.uvs[shape.faces]
-    flat = np.stack([uvs[..., 0] * size, (1 - uvs[..., 1]) * size, np.ones_like(uvs[..., 0])], -1)
-    faces, weights, _ = rasterise(flat.astype(np.float32), size, size)
+    faces, weights = texel_faces(shape, size)
     inside = faces >= 0
     corners, shares = shape.faces[faces[inside]], weights[inside][..., None]
     points, normals = (shape.vertices[corners] * shares).sum(1), (shape.normals[corners] * shares).sum(1)
     return inside, points, normals / np.linalg.norm(normals, axis=1, keepdims=True).clip(1e-6)
+
+
+def texel_faces(shape: Unwrapped, size: int) -> tuple[NDArray[np.int32], Array]:
+    """The face (size,size) that each texel lies on, -1 for none, and its barycentric weights (size,size,3) there."""
+    uvs = shape.uvs[shape.faces]
+    flat = np.stack([uvs[..., 0] * size, (1 - uvs[..., 1]) * size, np.ones_like(uvs[..., 0])], -1)
+    faces, weights, _ = rasterise(flat.astype(np.float32), size, size)
+    return faces, weights
 
 
 def _blended(shape: Unwrapped, splats: Splats, points: Array, normals: Array) -> Array:

@@ -10,7 +10,7 @@ from msgspec import Meta
 from backend.cameras import CameraRange
 from backend.job.timesteps import Timesteps
 from backend.priors.settings import CatalogueSettings
-from backend.scenes.settings import FieldSettings, SplatSettings
+from backend.scenes.settings import FieldSettings, MeshSettings, SplatSettings
 
 MOST_STEPS = 100_000
 
@@ -51,6 +51,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     options: dict[str, Any] = {}  # of the objective; missing ones take its defaults
     splats: SplatSettings = SplatSettings()  # of a scene of splats
     field: FieldSettings = FieldSettings()  # of a radiance field
+    mesh: MeshSettings = MeshSettings()  # of the finished mesh
     catalogue: CatalogueSettings = CatalogueSettings()
     # Seeds the initial splats in place of the job's seed: runs of several seeds then differ only in their noise.
     start_seed: Annotated[int, Meta(ge=0, lt=2**62)] | None = None

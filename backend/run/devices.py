@@ -63,13 +63,13 @@ def splats_device(device: torch.device) -> tuple[torch.device, list[str]]:
 
 
 def scene_device(scene: str, device: torch.device) -> tuple[torch.device, list[str]]:
-    """Where a scene, "splats" or "field", is drawn beside a prior on a device; a sentence where that is elsewhere."""
+    """Where "splats", a "field" or a "mesh" is drawn beside a prior on a device; a sentence where that is elsewhere."""
     if scene == "splats":
         return splats_device(device)
     if device.type in ("cpu", "cuda"):
         return device, []
     why = "torch lacks what it needs on this kind of card"
-    return torch.device("cpu"), [f"The field is drawn on the CPU, only the prior works on the card: {why}."]
+    return torch.device("cpu"), [f"The {scene} is drawn on the CPU, only the prior works on the card: {why}."]
 
 
 def renderer(device: torch.device) -> str:

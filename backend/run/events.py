@@ -31,6 +31,16 @@ class DraftStep:
 
 
 @dataclass(frozen=True)
+class MeshStep:
+    """After each step that refines the finished mesh; the steps of the run itself came before."""
+
+    step: int
+    of: int
+    seconds_left: float
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Preview:
     """A picture (H,W,3) uint8 of the object at this step."""
 
@@ -60,4 +70,4 @@ class ResultReady:
     what: str
 
 
-Event = StepDone | DraftStep | Preview | Snapshot | Warning | ResultReady
+Event = StepDone | DraftStep | MeshStep | Preview | Snapshot | Warning | ResultReady

@@ -4,6 +4,7 @@
     history.safetensors                                                 some earlier steps' splats, for `view`
     writer.json                                                         which process may write here, see `fence`
     splats.ply  mesh.glb  turntable.png  turntable.webp  metrics.json   when it is done
+    refinement.safetensors  mesh_unrefined.glb                          where the mesh was refined, see `refine`
     diverged.json                                                       when it cannot go on
 
 Splats and mesh are placed where the initial mesh was, in Blender's axes; those of a server's job are in the unit ball.
@@ -30,7 +31,7 @@ from torch import Tensor
 
 from backend.job.job import Job, JobError, make_job, read_job, read_object
 from backend.job.paths import as_seen_from
-from backend.run.events import DraftStep, Event, StepDone, Warning
+from backend.run.events import DraftStep, Event, MeshStep, StepDone, Warning
 from backend.run.fence import Fence
 from backend.scenes.ply import read_ply
 from backend.scenes.splats import Splats
@@ -39,13 +40,19 @@ from shared.existing_files import rename_existing
 CHECKPOINT = "checkpoint.safetensors"
 HISTORY = "history.safetensors"
 DERIVED = ("mesh.glb", "turntable.png", "turntable.webp", "metrics.json")  # from the splats
+UNREFINED = "mesh_unrefined.glb"  # the mesh as it was before it was refined, where it was
+REFINEMENT = "refinement.safetensors"  # how far that is; it says of which mesh, and stays when the others are removed
 DIVERGED = "diverged.json"  # a sentence: why the run cannot go on
 EVALUATION = ("evaluation.json", "evaluation.npz")  # written by `evaluate`
 START = "start.json"  # what the run started from, where that was neither a grey ball nor a mesh
-FILES = ("job.json", "events.jsonl", CHECKPOINT, HISTORY, START, DIVERGED, "splats.ply", *DERIVED, *EVALUATION)
+FILES = (
+    *("job.json", "events.jsonl", CHECKPOINT, HISTORY, REFINEMENT, START, DIVERGED),
+    *("splats.ply", *DERIVED, UNREFINED, *EVALUATION),
+)
 SCENE = "scene.blend"  # the user may have edited it
 SERVER_STATE = "state.json"  # only in the folders of a server's jobs
-KINDS: dict[type, str] = {StepDone: "progress", DraftStep: "draft", Warning: "warning"}  # of the events that are logged
+# Of the events that are logged.
+KINDS: dict[type, str] = {StepDone: "progress", DraftStep: "draft", MeshStep: "mesh", Warning: "warning"}
 
 
 class Placing(msgspec.Struct, frozen=True):
@@ -122,7 +129,7 @@ class JobFolder:
 
     def remove_derived(self) -> list[str]:
         """Remove what was made from earlier splats; returns sentences as `begin` does."""
-        self.fence.remove(*DERIVED, *EVALUATION)
+        self.fence.remove(*DERIVED, UNREFINED, *EVALUATION)
         return self._scene_aside()
 
     def _scene_aside(self) -> list[str]:
@@ -156,6 +163,13 @@ class JobFolder:
         if (kind := KINDS.get(type(event))) is not None:
             row = {"event": kind, "time": round(time.time(), 3), **asdict(event)}
             self.fence.append("events.jsonl", json.dumps(row))
+
+    def refinement(self) -> dict[str, Tensor] | None:
+        """How far the mesh is refined; None where that is not known, and it is begun again."""
+        try:
+            return load_file(self / REFINEMENT)
+        except (SafetensorError, OSError):
+            return None
 
     def save(self, state: dict[str, Tensor], name: str = CHECKPOINT) -> None:
         """Write the checkpoint, or another file of tensors."""

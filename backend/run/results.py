@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any, Protocol
 
 import msgspec
+import torch
 from torch import Tensor
 
 from backend.errors import UserError
 from backend.export.mesh import extract_mesh
-from backend.export.texture import bake, unwrap, write_glb
+from backend.export.texture import TexturedMesh, bake, unwrap, write_glb
 from backend.export.turntable import turntable_png, turntable_webp
 from backend.job.job import Job
 from backend.run.credits import copyright_of, credits_in, credits_of
 from backend.run.distill import Run
 from backend.run.events import Event, ResultReady, Warning
-from backend.run.folder import JobFolder
+from backend.run.folder import REFINEMENT, UNREFINED, JobFolder
+from backend.run.refine import refine
 
 
 class Finished(Protocol):
@@ -26,6 +28,9 @@ class Finished(Protocol):
     run: Run
     folder: JobFolder
     notes: list[str]
+
+    device: torch.device
+    spent: dict[str, float]
 
     def place(self) -> Tensor:
         """The matrix (4,4) that is applied to results in their files."""
@@ -37,7 +42,7 @@ class Finished(Protocol):
         """What was run, and what it cost."""
 
 
-def make_results(session: Finished) -> Iterator[Event]:
+def make_results(session: Finished) -> Generator[Event, None, None]:
     """Make everything that is derived from the finished splats, an event each; metrics.json is the last.
 
     Where no surface can be extracted, there is a warning and no mesh; the job does not fail.
@@ -53,18 +58,31 @@ def make_results(session: Finished) -> Iterator[Event]:
     metrics: dict[str, Any] = {"splats": len(splats), "credits": [msgspec.to_builtins(one) for one in credits]}
     if started_from:
         metrics["started_from"] = started_from
+    copyright, place = copyright_of(credits, credits_in(started_from)), session.place().numpy()
+
+    def write(mesh: TexturedMesh, file_name: str = "mesh.glb") -> None:
+        with session.folder.replacing(file_name) as file:
+            write_glb(mesh.placed(place), file, session.job.prompt, copyright)
+
+    notes, mesh = list[str](), None
     try:
         surface = extract_mesh(splats)
         yield ResultReady("surface")
-        textured = bake(unwrap(surface), splats).placed(session.place().numpy())
-        with session.folder.replacing("mesh.glb") as file:
-            write_glb(textured, file, session.job.prompt, copyright_of(credits, credits_in(started_from)))
+        mesh = bake(unwrap(surface), splats)
+        write(mesh)
         yield ResultReady("mesh.glb")
         metrics |= {"vertices": len(surface.vertices), "faces": len(surface.faces)}
-        notes = surface.warnings
+        notes += surface.warnings
     except UserError as error:
-        notes = (f"No mesh was made: {error}",)
+        notes.append(f"No mesh was made: {error}")
     yield from session.logged(Warning(text) for text in notes)
+    if mesh is not None and session.job.recipe.mesh.refine_steps:
+        write(mesh, UNREFINED)
+        for event in session.logged(refine(session, mesh, write)):
+            notes += [event.text] if isinstance(event, Warning) else []
+            yield event
+        metrics["refine_steps"] = session.job.recipe.mesh.refine_steps
     metrics |= {"placed": not session.folder.served, "notes": [*session.notes, *notes]}
     session.folder.write_metrics(session.summary() | metrics)
+    session.folder.fence.remove(REFINEMENT)  # large, and of no more use
     yield ResultReady("metrics.json")

@@ -9,7 +9,7 @@ A job that starts from a draft takes the draft's steps before its own step 0, an
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from itertools import islice
 from typing import Any
 
@@ -229,8 +229,11 @@ class Session:
         """The matrix (4,4) that is applied to results in their files."""
         return torch.eye(4) if self.folder.served else self.to_scene
 
-    def results(self) -> Iterator[Event]:
-        """Make everything that is derived from the finished splats, an event each; metrics.json is the last."""
+    def results(self) -> Generator[Event, None, None]:
+        """Make everything that is derived from the finished splats, an event each; metrics.json is the last.
+
+        Whoever stops before that closes it, which keeps the mesh as far as it is refined.
+        """
         return make_results(self)
 
     def cost(self) -> dict[str, float]:

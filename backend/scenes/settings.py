@@ -1,4 +1,4 @@
-"""The settings of a run's scene: splats, or a radiance field.
+"""The settings of a run's scene: splats, or a radiance field; and of the mesh that is made of it in the end.
 
 The splats' defaults are those of DreamGaussian (2309.16653), whose learning rates suit runs of some hundred steps, with
 the regularisers of LucidDreamer (2311.11284) and the growth thresholds of gsplat's strategies.
@@ -92,3 +92,18 @@ class FieldSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     def __post_init__(self) -> None:
         if any(low >= high for low, high in itertools.pairwise(self.levels)):
             raise ValueError(f"levels must rise, not {', '.join(map(str, self.levels))}.")
+
+
+class MeshSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How the finished mesh is refined by the same rule, with the recipe's views a step.  In metres."""
+
+    refine_steps: Annotated[int, Meta(ge=0, le=100_000, description="Steps that refine the mesh, 0 for none")] = 0
+    lr_vertices: Annotated[Rate, Meta(description="Learning rate of vertices at the start")] = 5e-4
+    lr_colour: Annotated[Rate, Meta(description="Learning rate of colours around each vertex at the start")] = 0.005
+    lr_texture: Annotated[Rate, Meta(description="Learning rate of each texel's colour at the start")] = 5e-4
+    lr_end_factor: Annotated[Rate, Meta(description="What is left of the rates at the end")] = 0.1
+    smoothing: Annotated[
+        int, Meta(ge=0, le=100, description="How often a vertex's move is averaged with those of its neighbours")
+    ] = 8
+    laplacian_weight: Annotated[Weight, Meta(description="Penalty on moves that differ from the neighbours'")] = 1.0
+    normal_weight: Annotated[Weight, Meta(description="Penalty on angles between neighbouring faces")] = 0.01

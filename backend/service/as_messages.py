@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 import numpy as np
 import torch
@@ -10,6 +12,12 @@ from torch import Tensor
 from backend.run import events
 from backend.scenes.splats import Splats
 from shared import messages
+
+STAGES: dict[type, Literal["draft", "run", "mesh"]] = {
+    events.DraftStep: "draft",
+    events.StepDone: "run",
+    events.MeshStep: "mesh",
+}
 
 
 def matrix(values: Tensor) -> messages.Matrix:
@@ -33,12 +41,8 @@ def splats_message(
 def event_message(event: events.Event, job: str, to_scene: messages.Matrix) -> messages.FromServer | None:
     """The message to clients for an event; None for events that they are not sent."""
     match event:
-        case events.StepDone(step, of, seconds_left, metrics):
-            return messages.Progress(job=job, step=step, of=of, seconds_left=seconds_left, metrics=metrics)
-        case events.DraftStep(step, of, seconds_left, metrics):
-            return messages.Progress(
-                job=job, stage="draft", step=step, of=of, seconds_left=seconds_left, metrics=metrics
-            )
+        case events.StepDone() | events.DraftStep() | events.MeshStep():
+            return messages.Progress(job=job, stage=STAGES[type(event)], **vars(event))
         case events.Preview(step, image):
             return messages.Preview(job=job, step=step, image=np.ascontiguousarray(image))
         case events.Snapshot(step, splats):

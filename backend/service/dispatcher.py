@@ -210,7 +210,8 @@ class Dispatcher:
             return
         match event:
             case Progress():
-                entry.set_step(0 if event.stage == "draft" else event.step)
+                if event.stage != "mesh":  # the job's own steps are all taken then
+                    entry.set_step(0 if event.stage == "draft" else event.step)
                 self.sender.progress(event)
             case Preview() | Splats():
                 self._show(entry, event)

@@ -14,7 +14,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import IO, Literal
 
@@ -176,7 +176,8 @@ def _work(task: Task, commands: Commands, send: Send) -> Outcome:
             send_event(event)
         return "stopped"
     send(Finishing(job=task.job))
-    return "done" if send_all(session.results()) else "stopped"
+    with closing(session.results()) as results:  # stopped in between, it keeps the mesh as far as it is refined
+        return "done" if send_all(results) else "stopped"
 
 
 def _fetch(job: Job, task: Task, commands: Commands, send: Send) -> bool:

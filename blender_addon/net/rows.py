@@ -14,20 +14,26 @@ class Row:
     state: JobState
     seconds_left: float = 0.0
     confirmed: bool = True  # the backend has confirmed it
-    stage: str = "run"  # "draft" before the job's own steps
+    stage: str = "run"  # "draft" before the job's own steps, "mesh" after them
     stage_step: int = 0
     stage_of: int = 0
 
     @property
     def reached(self) -> tuple[int, int]:
-        """The step that was reached and how many there are, of the draft while there is one."""
-        return (self.stage_step, self.stage_of) if self.stage == "draft" else (self.state.step, self.state.of)
+        """The step that was reached and how many there are, of the draft or the mesh while there is one."""
+        return (self.state.step, self.state.of) if self.stage == "run" else (self.stage_step, self.stage_of)
 
     @property
     def share(self) -> float:
         """How much of these is done, from 0 to 1."""
         step, of = self.reached
         return min(step / max(of, 1), 1)
+
+    @property
+    def taking_steps(self) -> bool:
+        """Whether it is known how much is left: steps are taken, those of the job or of the mesh."""
+        working = self.state.state == "running" or (self.state.state == "finishing" and self.stage == "mesh")
+        return working and bool(self.reached[1])
 
     @property
     def ended(self) -> bool:

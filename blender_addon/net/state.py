@@ -174,7 +174,7 @@ class AddonState:
         """Take news of how far a job is."""
         if (row := self.rows.get(news.job)) is not None:
             row.stage, row.seconds_left = news.stage, news.seconds_left
-            if news.stage == "draft":
+            if news.stage != "run":
                 row.stage_step, row.stage_of = news.step, news.of
             else:
                 row.state = msgspec.structs.replace(row.state, step=news.step, of=news.of)

@@ -91,7 +91,7 @@ class SPLATSMITH_PT_more(Sidebar, bpy.types.Panel):
         """Draw it."""
         settings, column = scene_settings(context), layout_of(self).column()
         column.use_property_split, column.use_property_decorate = True, False
-        for name in ("negative_prompt", "scene", "more_steps", "auto_import", "show_live"):
+        for name in ("negative_prompt", "scene", "refine_steps", "more_steps", "auto_import", "show_live"):
             column.prop(settings, name)
         if not is_kit(settings):
             column.prop(settings, "lora")
@@ -167,7 +167,7 @@ class SPLATSMITH_UL_jobs(bpy.types.UIList):
         picture = pictures().icon(item.name)
         name = f"{row.state.prompt} · {row.state.seed}"
         line.label(text=name, icon_value=picture) if picture else line.label(text=name, icon=icon)
-        if row.state.state == "running" and row.state.of:
+        if row.taking_steps:
             line.progress(factor=row.share, text=duration(row.seconds_left))
         else:
             line.label(text=title, icon=icon)
@@ -184,8 +184,8 @@ def draw_job(layout: Layout, context: Context, row: Row) -> None:
     line.label(text=title, icon=icon)
     if state.of:
         step, of = row.reached
-        line.label(text=f"{'draft ' if row.stage == 'draft' else ''}step {step} of {of}")
-    if state.state == "running" and state.of:
+        line.label(text=f"{'' if row.stage == 'run' else row.stage + ' '}step {step} of {of}")
+    if row.taking_steps:
         layout.progress(factor=row.share, text=f"{duration(row.seconds_left)} left")
     if state.text:
         draw_text(layout, context, state.text, "ERROR" if state.state == "failed" else "INFO")

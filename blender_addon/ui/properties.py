@@ -103,6 +103,9 @@ class SPLATSMITH_PG_settings(bpy.types.PropertyGroup):
     more_steps: IntProperty(
         name="More Steps", description="How many steps Continue adds", default=200, min=1, max=100_000
     )
+    refine_steps: IntProperty(
+        name="Refine Mesh", description="Steps that refine the finished mesh; 0 leaves it as it is", min=0, max=100_000
+    )
     auto_import: BoolProperty(
         name="Import When Done", description="Put the result into the scene as soon as it is there", default=True
     )
@@ -213,14 +216,14 @@ def job_fields(settings: SPLATSMITH_PG_settings, seed: int) -> dict[str, Any]:
     }
     if settings.start in WITH_SHAPE:
         fields["keep_shape"] = round(settings.keep_shape, 4)
-    if settings.start in START_NAMES:
-        fields["start"] = START_NAMES[settings.start]
+    fields |= {"start": START_NAMES[settings.start]} if settings.start in START_NAMES else {}
     if settings.lora.strip() and not is_kit(settings):
         file = bpy.path.abspath(settings.lora.strip())
         fields["loras"] = [{"file": file, "weight": round(settings.lora_weight, 4)}]
     if settings.scene != "SPLATS":
         fields["scene"] = settings.scene.lower()
-    recipe = changed_options(settings)
+    mesh = {"mesh": {"refine_steps": settings.refine_steps}} if settings.refine_steps else {}
+    recipe = changed_options(settings) | mesh
     return fields | ({"recipe": recipe} if recipe else {})
 
 

@@ -41,6 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
 def _add_generate(all_commands: Subparsers) -> None:
     generate = all_commands.add_parser("generate", help="make splats and a textured mesh from a prompt")
     generate.set_defaults(run=commands.generate)
+    together = ", ".join(name for name, rule in RULES.items() if rule.particles)
     generate.add_argument("--prompt")
     generate.add_argument("--negative-prompt")
     generate.add_argument("--objective", help=", ".join(RULES))
@@ -54,6 +55,7 @@ def _add_generate(all_commands: Subparsers) -> None:
     generate.add_argument("--steps", type=int, help="number of steps; with --continue: how many more")
     generate.add_argument("--device", help="auto, cpu, cuda, cuda:1, ..., mps")
     generate.add_argument("--scene", help="splats, or field: a radiance field, which becomes splats at the end")
+    generate.add_argument("--particles", type=int, metavar="N", help=f"scenes optimised together; for {together}")
     generate.add_argument("--start", help="sphere, draft (a short run on a kit, on which the prior goes on), or shap-e")
     generate.add_argument("--start-prior", help="of the draft: 'embedded' or a kit; of shap-e: a folder or hub id")
     generate.add_argument("--start-from", type=Path, metavar="DIR", help="start from the splats of this job's folder")

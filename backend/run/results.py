@@ -1,4 +1,4 @@
-"""What is made of a run's finished splats: turntables, the textured mesh, and metrics.json."""
+"""What is made of a run's finished splats: turntables, the textured mesh, and metrics.json; of each particle's."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from backend.run.credits import copyright_of, credits_in, credits_of
 from backend.run.distill import Run
 from backend.run.events import Event, ResultReady, Warning
 from backend.run.folder import JobFolder
+from backend.scenes.splats import Splats
 
 
 class Finished(Protocol):
@@ -30,23 +31,30 @@ class Finished(Protocol):
     def place(self) -> Tensor:
         """The matrix (4,4) that is applied to results in their files."""
 
-    def logged(self, events: Iterator[Event]) -> Iterator[Event]:
-        """Log the events as they pass."""
-
     def summary(self) -> dict[str, Any]:
         """What was run, and what it cost."""
 
 
 def make_results(session: Finished) -> Iterator[Event]:
-    """Make everything that is derived from the finished splats, an event each; metrics.json is the last.
+    """Make everything that is derived from the finished splats, an event each; the job's metrics.json is the last.
 
     Where no surface can be extracted, there is a warning and no mesh; the job does not fail.
     """
-    splats = session.run.scene.splats()
-    with session.folder.replacing("turntable.png") as file:
+    numbered = list(enumerate(session.run.particles, 1))
+    for number, scene in reversed(numbered):  # the first one's are in the job's own folder
+        folder = session.folder.particle(number)
+        for event in _results(session, scene.splats(), folder):
+            yield (
+                event if number == 1 or isinstance(event, Warning) else ResultReady(f"{folder.path.name}/{event.what}")
+            )
+
+
+def _results(session: Finished, splats: Splats, folder: JobFolder) -> Iterator[ResultReady | Warning]:
+    """The results of one particle, into its folder."""
+    with folder.replacing("turntable.png") as file:
         turntable_png(splats, file)
     yield ResultReady("turntable.png")
-    with session.folder.replacing("turntable.webp") as file:
+    with folder.replacing("turntable.webp") as file:
         turntable_webp(splats, file)
     yield ResultReady("turntable.webp")
     credits, started_from = credits_of(session.run.prior.prior, splats), session.folder.started_from()
@@ -57,14 +65,16 @@ def make_results(session: Finished) -> Iterator[Event]:
         surface = extract_mesh(splats)
         yield ResultReady("surface")
         textured = bake(unwrap(surface), splats).placed(session.place().numpy())
-        with session.folder.replacing("mesh.glb") as file:
+        with folder.replacing("mesh.glb") as file:
             write_glb(textured, file, session.job.prompt, copyright_of(credits, credits_in(started_from)))
         yield ResultReady("mesh.glb")
         metrics |= {"vertices": len(surface.vertices), "faces": len(surface.faces)}
         notes = surface.warnings
     except UserError as error:
         notes = (f"No mesh was made: {error}",)
-    yield from session.logged(Warning(text) for text in notes)
+    for text in notes:
+        session.folder.log(Warning(text))
+        yield Warning(text)
     metrics |= {"placed": not session.folder.served, "notes": [*session.notes, *notes]}
-    session.folder.write_metrics(session.summary() | metrics)
+    folder.write_metrics(session.summary() | metrics)
     yield ResultReady("metrics.json")

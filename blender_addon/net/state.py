@@ -144,13 +144,15 @@ class AddonState:
         self.rows = waiting | listed
 
     def update(self, state: JobState) -> bool:
-        """Take news of a job.  Returns whether it has just become done."""
+        """Take news of a job.  Returns whether it has just become done, or is a particle with a new result."""
         before = self.rows.get(state.job)
         row = self._row(state)
         if before is None:
             self.rows = {state.job: row, **self.rows}
         else:
             self.rows[state.job] = row
+        if state.part_of is not None:
+            return state.has_splats and (before is None or before.state.step < state.step)
         return state.state == "done" and before is not None and before.state.state != "done"
 
     def fetch_detail(self, job: str) -> bool:

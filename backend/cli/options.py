@@ -8,6 +8,7 @@ from typing import Any
 
 from backend.cli import commands
 from backend.guidance.rules import RULES
+from backend.job.tuning import QUALITIES
 from backend.priors.kit import EMBEDDED
 from shared.messages import DEFAULT_PORT
 
@@ -50,7 +51,7 @@ def _add_generate(all_commands: Subparsers) -> None:
         "--lora", action="append", metavar="FILE[:WEIGHT]", help="add this LoRA to the image model; may be repeated"
     )
     generate.add_argument("--mix", type=float, help="0: objects of the kit as they are, 1: new ones from their parts")
-    generate.add_argument("--quality", help="draft, normal or high")
+    generate.add_argument("--quality", help=", ".join(QUALITIES))
     generate.add_argument("--seed", type=int)
     generate.add_argument("--steps", type=int, help="number of steps; with --continue: how many more")
     generate.add_argument("--device", help="auto, cpu, cuda, cuda:1, ..., mps")

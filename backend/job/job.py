@@ -82,6 +82,8 @@ def make_job(fields: dict[str, Any]) -> Job:
     _check_prompt("prompt", job.prompt)
     if job.negative_prompt:
         _check_prompt("negative_prompt", job.negative_prompt)
+    if job.scene == "field" and job.quality == "two-stage":
+        raise JobError("quality: two-stage is for splats; for a radiance field use draft, normal or high.")
     if job.particles > 1 and not RULES[job.objective].particles:
         raise JobError(_without_particles(job.objective))
     return job

@@ -110,7 +110,7 @@ def make_scene(job: Job, start: Start, device: torch.device) -> Scene:
     """What is optimised, at its start, beside a prior on a device."""
     recipe, place = job.recipe, scene_device(job.scene, device)[0]
     if job.scene == "splats":
-        return SplatScene(start.splats, recipe.splats, recipe.steps, place)
+        return SplatScene(start.splats, recipe.splats, recipe.steps, place, recipe.splats_max)
     settings, side = recipe.field, recipe.field.levels[-1]
     if start.plain:
         grid = blob(side, settings.initial_radius, settings.initial_density)

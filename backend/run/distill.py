@@ -100,6 +100,12 @@ class Run:
         """All scenes that are optimised together."""
         return (self.scene, *self.others)
 
+    @property
+    def part(self) -> Metrics:
+        """Which part of the run the next step is in, if there are several; to report."""
+        number, of = self.recipe.part(min(self.step / self.recipe.steps, 1.0))
+        return {"stage": float(number)} if of > 1 else {}
+
     def _named(self) -> dict[str, Scene]:
         """The particles by what the names of their state begin with."""
         return {f"particle-{i}." if i > 1 else "scene.": scene for i, scene in enumerate(self.particles, 1)}
@@ -169,7 +175,7 @@ def distill(run: Run, until: int, show_every: int = 0) -> Iterator[Event]:
             run.drop_gradients()
             yield from skipped(run.step)
             continue
-        metrics = take_step(run, taken)
+        metrics = take_step(run, taken) | run.part
         run.timings.record("optimiser")
         run.step += 1
         left = (time.monotonic() - began) / (run.step - start) * (until - run.step)
@@ -198,7 +204,8 @@ def take_gradient(run: Run, scene: Scene) -> tuple[Render, Metrics]:
     timings.record("render")
     x = run.prior.encode(onto(render.picture(run.prior.channels), run.prior.device))
     timings.record("encode")
-    t = sample_t(recipe.timesteps, progress, len(run.prior.alphas_cumprod), run.views, run.generator)
+    window, passed = recipe.levels(progress)
+    t = sample_t(window, passed, len(run.prior.alphas_cumprod), run.views, run.generator)
     conditions = run.prompts.conditions(cameras)
     score = run.objective.gradient(Batch(run.prior, x.detach(), onto(t, x.device), conditions, progress, run.generator))
     timings.record("objective")

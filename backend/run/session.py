@@ -77,6 +77,9 @@ class Session:
             self._begin_start()
         if resume and self.drafting == in_draft:  # a kit that has changed may know the prompt no longer
             self._restore(state)
+            number, of = self.run.recipe.part(min(self.run.step / self.run.recipe.steps, 1.0))
+            if of > 1:
+                self.notes.append(f"Goes on at step {self.run.step}, in stage {number} of {of}.")
 
     def _begin_start(self) -> None:
         """The draft at its beginning, or else the run at its start."""

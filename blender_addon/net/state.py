@@ -175,6 +175,7 @@ class AddonState:
         """Take news of how far a job is."""
         if (row := self.rows.get(news.job)) is not None:
             row.stage, row.seconds_left = news.stage, news.seconds_left
+            row.part = int(news.metrics.get("stage", 0))
             if news.stage == "draft":
                 row.stage_step, row.stage_of = news.step, news.of
             else:
@@ -212,7 +213,7 @@ class AddonState:
         if before is None:
             return Row(state)
         stage = before.stage if state.state == "running" else "run"
-        return Row(state, before.seconds_left, True, stage, before.stage_step, before.stage_of)
+        return Row(state, before.seconds_left, True, stage, before.stage_step, before.stage_of, before.part)
 
 
 addon_state = AddonState()

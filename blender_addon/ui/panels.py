@@ -188,7 +188,8 @@ def draw_job(layout: Layout, context: Context, row: Row) -> None:
     line.label(text=title, icon=icon)
     if state.of:
         step, of = row.reached
-        line.label(text=f"{'draft ' if row.stage == 'draft' else ''}step {step} of {of}")
+        part = f"stage {row.part}, " if row.part else ""
+        line.label(text=f"{'draft ' if row.stage == 'draft' else part}step {step} of {of}")
     if state.state == "running" and state.of:
         layout.progress(factor=row.share, text=f"{duration(row.seconds_left)} left")
     if state.text:

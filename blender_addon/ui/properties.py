@@ -31,7 +31,7 @@ from .starts import SCENES, STARTS
 SEEDS = 2**31 - 1
 IN_MAIN_PANEL = 3  # the first options of an objective are in the main panel, the others under More Settings
 KIT_SETTINGS = "catalogue"  # what a recipe calls the settings of a prior that is a kit
-QUALITIES = ("draft", "normal", "high")  # until the backend has named its own
+QUALITIES = ("draft", "normal", "high", "two-stage")  # until the backend has named its own
 
 Group: TypeAlias = bpy.types.PropertyGroup
 

@@ -1,5 +1,7 @@
 """Several particles: scenes that are optimised together, above all VSD's n > 1."""
 
+import shutil
+
 import pytest
 import torch
 
@@ -17,6 +19,7 @@ from backend.run.distill import Run, distill, draw_backgrounds, draw_cameras
 from backend.run.events import StepDone, Warning
 from backend.run.folder import JobFolder
 from backend.run.prompts import Prompts
+from backend.run.session import Session
 from backend.scenes.image import ImageScene
 from backend.scenes.initial import sphere
 from backend.scenes.optimised import SplatScene
@@ -213,6 +216,16 @@ def test_a_new_run_removes_the_particles_of_an_earlier_one(tmp_path):
     folder.begin(make_job(JOB))
     assert {path.name for path in folder.path.iterdir()} == {"job.json", "writer.json", "particle-2"}
     assert [path.name for path in (folder / "particle-2").iterdir()] == ["notes.txt"]
+
+
+def test_a_particle_that_was_removed_comes_back_with_the_next_results(tmp_path):
+    recipe = {"steps": 1, "views": 1, "splats": {"initial_count": 60, "growth": "none"}}
+    session = Session.begin(make_job({**JOB, "particles": 2, "recipe": recipe}), JobFolder(tmp_path / "out"))
+    shutil.rmtree(tmp_path / "out/particle-2")
+    list(session.steps(1))
+    session.save()
+    assert JobFolder(tmp_path / "out/particle-2").job().particles == 2
+    assert len(JobFolder(tmp_path / "out/particle-2").splats()) == 60
 
 
 def test_whoever_is_taken_over_writes_no_particles_either(tmp_path):

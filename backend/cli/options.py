@@ -167,7 +167,7 @@ def _add_compare(all_commands: Subparsers) -> None:
     compare.add_argument("--seeds", type=int, default=4)
     compare.add_argument("--budget", type=int, default=1200, help="pictures through the prior per run")
     compare.add_argument("--prior", default=EMBEDDED, help="unless a variant sets it: 'embedded', a kit, a model")
-    compare.add_argument("--quality", default="normal", help="draft, normal or high, unless a variant sets it")
+    compare.add_argument("--quality", default="normal", help="unless a variant sets it: " + ", ".join(QUALITIES))
     compare.add_argument(
         "--one-start", action="store_true", help="the same initial splats and all matching objects for every seed"
     )

@@ -134,16 +134,23 @@ class JobFolder:
         notes = list[str]()
         for number in sorted({*other_particles(self.path), *range(2, job.particles + 1)}):
             other = self.particle(number)
-            other.path.mkdir(exist_ok=True)
             other.fence.remove(*FILES, SERVER_STATE)
             notes += other._scene_aside()
             if number <= job.particles:
-                other._write_job(job)
-                with other.replacing(PARTICLE) as file:
-                    file.write_bytes(msgspec.json.encode(Particle(number, job.particles)) + b"\n")
+                self.with_particle(number, job)
             elif not any(other.path.iterdir()):
                 other.path.rmdir()
         return notes
+
+    def with_particle(self, number: int, job: Job) -> JobFolder:
+        """As `particle`, made again if somebody has removed it."""
+        one = self.particle(number)
+        if number > 1 and particle_in(one.path) is None:
+            one.path.mkdir(exist_ok=True)
+            one._write_job(job)
+            with one.replacing(PARTICLE) as file:
+                file.write_bytes(msgspec.json.encode(Particle(number, job.particles)) + b"\n")
+        return one
 
     def take(self) -> None:
         """Be the one process that writes here; TakenOverError where another one has come since this object was made."""

@@ -42,7 +42,7 @@ def make_results(session: Finished) -> Iterator[Event]:
     """
     numbered = list(enumerate(session.run.particles, 1))
     for number, scene in reversed(numbered):  # the first one's are in the job's own folder
-        folder = session.folder.particle(number)
+        folder = session.folder.with_particle(number, session.job)
         for event in _results(session, scene.splats(), folder):
             yield (
                 event if number == 1 or isinstance(event, Warning) else ResultReady(f"{folder.path.name}/{event.what}")

@@ -214,7 +214,7 @@ class Session:
         """As `save`, without the checkpoint."""
         notes = list[str]()
         for number, scene in enumerate(self.run.particles, 1):
-            folder = self.folder.particle(number)
+            folder = self.folder.with_particle(number, self.job)
             with folder.replacing("splats.ply") as file:
                 write_ply(scene.splats().placed(self.place()), file)
                 notes += folder.remove_derived()

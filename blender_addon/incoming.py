@@ -85,7 +85,8 @@ def _take_state(state: JobState) -> None:
     _show_thumbnail(state)
     if state.state == "failed":
         live_view.hide(state.job)
-    wanted = scene_settings(bpy.context).auto_import and find_object(state.job, "place") is not None
+    stands = find_object(state.part_of or state.job, "place") is not None
+    wanted = scene_settings(bpy.context).auto_import and stands
     if just_done and wanted and state.has_splats and addon_state.client is not None:
         addon_state.expect_results(state.job)
         addon_state.client.send(Fetch(job=state.job))

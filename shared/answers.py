@@ -27,7 +27,7 @@ class Objective(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     """One rule of score distillation; the defaults are those of its recipe for the embedded prior.
 
     `options` are the rule's own (recipe.options of a job); `catalogue` are those of a prior that is a kit
-    (recipe.catalogue).
+    (recipe.catalogue).  `particles`: whether several scenes in one run mean something to it.
     """
 
     name: str
@@ -35,6 +35,7 @@ class Objective(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     description: str
     options: tuple[Option, ...]
     catalogue: tuple[Option, ...] = ()
+    particles: bool = False
 
 
 class Prior(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -102,6 +103,7 @@ class Error(Message, frozen=True, kw_only=True):
 class JobState(Message, frozen=True, kw_only=True):
     """A job as the list shows it: sent to every client when its state changes.
 
+    A job's particles, but for the first, are listed beside it once it has ended, each as a job.
     A list leaves `detail` out, of which `has_detail` says whether there is one: FetchDetail asks for it.
     """
 
@@ -110,6 +112,8 @@ class JobState(Message, frozen=True, kw_only=True):
     prompt: str
     objective: str
     seed: int
+    part_of: JobId | None = None  # the job whose particle this is
+    particle: int = 1  # its number
     created: float  # seconds since 1970
     step: int
     of: int

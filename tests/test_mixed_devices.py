@@ -72,6 +72,15 @@ def test_every_rule_with_a_kit_on_the_card(kit, objective):
     assert sum(isinstance(event, StepDone) for event in events) == 3
 
 
+@pytest.mark.parametrize("scene", ["splats", "field"])
+@pytest.mark.parametrize("objective", [name for name, rule in RULES.items() if rule.particles])
+def test_every_rule_that_takes_particles_with_a_kit_on_the_card(kit, objective, scene):
+    recipe = FIELD if scene == "field" else {"steps": 10, "splats": SPLATS}
+    job = make_job({"prompt": "a chair", "objective": objective, "scene": scene, "particles": 2, "recipe": recipe})
+    prior = CataloguePrior(kit, "a chair", "", job.recipe.catalogue, side=32, device=META)
+    assert sum(isinstance(event, StepDone) for event in steps_of(job, prior)) == 3
+
+
 FIELD = {"steps": 10, "stages": [{"side": 32}], "field": {"levels": [4, 8], "samples": 8}}
 
 

@@ -98,7 +98,7 @@ def test_job_files(tmp_path):
 
 
 def test_qualities_differ_in_length_and_splats():
-    draft, normal, high = (make_job({"prompt": "a cup", "quality": name}).recipe for name in QUALITIES)
+    draft, normal, high, _ = (make_job({"prompt": "a cup", "quality": name}).recipe for name in QUALITIES)
     assert draft.steps < normal.steps < high.steps
     assert high.steps > 2 * normal.steps
     assert high.splats.initial_count > normal.splats.initial_count == draft.splats.initial_count

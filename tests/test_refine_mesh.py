@@ -41,7 +41,7 @@ def session(tmp_path, name="out", steps=4, **changes):
 def refined(made, mesh, stop_after=None):
     """The events, and the last mesh that was kept."""
     kept, seen = [], []
-    events = refine(made, mesh, kept.append)
+    events = refine(made, mesh, kept.append, made.folder)
     for event in events:
         seen.append(event)
         if isinstance(event, MeshStep) and event.step == stop_after:
@@ -88,9 +88,9 @@ def test_another_mesh_is_begun_anew(tmp_path, ball):
     made = session(tmp_path, steps=2)
     refined(made, ball)
     other = replace(ball, texture=ball.texture + 1)
-    assert Refinement(made, other).step == 0
+    assert Refinement(made, other, made.folder).step == 0
     (made.folder / "refinement.safetensors").write_bytes(b"damaged")
-    assert Refinement(made, ball).step == 0
+    assert Refinement(made, ball, made.folder).step == 0
 
 
 def test_the_prior_s_calls_of_all_sessions_are_counted(tmp_path, ball):

@@ -24,6 +24,7 @@ SLOW = (
     "tests/server",
     "tests/test_cli.py",
     "tests/test_drafts.py",
+    "tests/test_particle_results.py",
     "tests/test_recipes_reach.py",
     "tests/test_results_in_place.py",
     "tests/test_start_shapes.py",

@@ -29,6 +29,7 @@ def generate(job: Job, out: Path, overwrite: bool = False) -> int:
 def continue_run(out: Path, more: int | None) -> int:
     """Continue a stopped run to its end, or by `more` steps, and make the results that are missing."""
     folder = JobFolder(out)
+    folder.refuse_particle()
     session = Session.resume(folder)
     at = session.step
     until = max(at, session.job.recipe.steps) if more is None else at + more

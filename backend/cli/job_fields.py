@@ -10,8 +10,8 @@ from backend.job.job import JobError, read_job
 from backend.job.layers import over
 
 OPTIONS = (
-    "prompt", "negative_prompt", "objective", "prior", "quality", "seed", "scene", "start", "start_prior", "keep_shape",
-    "device",
+    "prompt", "negative_prompt", "objective", "prior", "quality", "seed", "scene", "particles", "start", "start_prior",
+    "keep_shape", "device",
 )  # fmt: skip
 PATHS = ("init_mesh", "start_from")
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from backend.cli import commands
 from backend.guidance.rules import RULES
+from backend.job.tuning import QUALITIES
 from backend.priors.kit import EMBEDDED
 from shared.messages import DEFAULT_PORT
 
@@ -44,6 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
 def _add_generate(all_commands: Subparsers) -> None:
     generate = all_commands.add_parser("generate", help="make splats and a textured mesh from a prompt")
     generate.set_defaults(run=commands.generate)
+    together = ", ".join(name for name, rule in RULES.items() if rule.particles)
     generate.add_argument("--prompt")
     generate.add_argument("--negative-prompt")
     generate.add_argument("--objective", help=", ".join(RULES))
@@ -52,11 +54,12 @@ def _add_generate(all_commands: Subparsers) -> None:
         "--lora", action="append", metavar="FILE[:WEIGHT]", help="add this LoRA to the image model; may be repeated"
     )
     generate.add_argument("--mix", type=float, help="0: objects of the kit as they are, 1: new ones from their parts")
-    generate.add_argument("--quality", help="draft, normal or high")
+    generate.add_argument("--quality", help=", ".join(QUALITIES))
     generate.add_argument("--seed", type=int)
     generate.add_argument("--steps", type=int, help="number of steps; with --continue: how many more")
     generate.add_argument("--device", help="auto, cpu, cuda, cuda:1, ..., mps")
     generate.add_argument("--scene", help="splats, or field: a radiance field, which becomes splats at the end")
+    generate.add_argument("--particles", type=int, metavar="N", help=f"scenes optimised together; for {together}")
     generate.add_argument("--start", help="sphere, draft (a short run on a kit, on which the prior goes on), or shap-e")
     generate.add_argument("--start-prior", help="of the draft: 'embedded' or a kit; of shap-e: a folder or hub id")
     generate.add_argument("--start-from", type=Path, metavar="DIR", help="start from the splats of this job's folder")
@@ -187,7 +190,7 @@ def _add_compare(all_commands: Subparsers) -> None:
     compare.add_argument("--seeds", type=int, default=4)
     compare.add_argument("--budget", type=int, default=1200, help="pictures through the prior per run")
     compare.add_argument("--prior", default=EMBEDDED, help="unless a variant sets it: 'embedded', a kit, a model")
-    compare.add_argument("--quality", default="normal", help="draft, normal or high, unless a variant sets it")
+    compare.add_argument("--quality", default="normal", help="unless a variant sets it: " + ", ".join(QUALITIES))
     compare.add_argument(
         "--one-start", action="store_true", help="the same initial splats and all matching objects for every seed"
     )

@@ -63,8 +63,9 @@ def plain_lines(objective: str) -> ShowStep:
             return
         told[kind] = now
         name = NAMES.get(kind, objective)
+        stage = f", stage {event.metrics['stage']:.0f}" if "stage" in event.metrics else ""
         left = f", {event.seconds_left:.0f} s left" if event.step < event.of else ""
-        say(f"{name}: step {event.step} of {event.of}{left}")
+        say(f"{name}: step {event.step} of {event.of}{stage}{left}")
 
     return show
 

@@ -29,6 +29,7 @@ def resume(fields: Fields, out: Path) -> int:
     Raises JobError where the folder holds another job, or results of an unknown one.
     """
     folder = JobFolder(out)
+    folder.refuse_particle()
     if not (folder / "job.json").exists():
         folder.refuse_results_without_job()
         return runs.drive_to_end(Session.begin(make_job(with_default_start(fields)), folder))

@@ -114,6 +114,9 @@ class Rule(ABC, Generic[Settings]):
     """An objective without state; rules that keep some override both `state_dict` methods."""
 
     Options: ClassVar[type[msgspec.Struct]]
+    # Whether several scenes in one run mean something to the rule: what it learns, it learns on all of them, or its
+    # paper compares what comes of one start.  Otherwise they would be nothing but several seeds.
+    particles: ClassVar[bool] = False
 
     def __init__(self, options: Settings) -> None:
         self.options = options

@@ -12,6 +12,9 @@ without view instead, so that the LoRA also learns the scene from anywhere.
 Levels: ProlificDreamer trains at all of them.  A prior that predicts the clean picture estimates noise badly where
 there is hardly any, with alpha/sigma times the error of its picture, and these levels would dominate the loss: recipes
 raise `learn_low` for it.
+
+Particles: where a run optimises several scenes, they take turns as in Alg. 1, and the LoRA trains on the pictures of
+each, so that it becomes the model of all of them.
 """
 
 from __future__ import annotations
@@ -39,6 +42,8 @@ class LoRAOptions(LearnedOptions, frozen=True):
 
 class LoRARule(LearningRule[LoRAOptions]):
     """At least four U-Net calls a step: the guided one, the LoRA's, and forward and backward of its training."""
+
+    particles = True
 
     def __init__(self, options: LoRAOptions) -> None:
         super().__init__(options)

@@ -44,6 +44,16 @@ SMALL_STAGES = {
     "normal": (Stage(side=64), Stage(start=0.6, side=128)),
     "high": (Stage(side=64), Stage(start=0.3, side=128)),
 }
+# The second part of a run in two: of the noise levels only those that decide detail.
+REFINEMENTS = {
+    EMBEDDED: Stage(
+        start=0.5, side=128, timesteps=Timesteps(low_start=0.1, high_start=0.4, low_end=0.02, high_end=0.2)
+    ),
+    "large": Stage(
+        start=0.5, side=512, timesteps=Timesteps(low_start=0.02, high_start=0.5, low_end=0.02, high_end=0.3)
+    ),
+}
+MORE_SPLATS = 2.0  # as a factor, in the second part
 
 # No penalties here either.
 SMALL_FIELD = FieldSettings(lr_density=0.1, lr_colour=0.1)

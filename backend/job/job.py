@@ -21,6 +21,7 @@ from backend.priors.kit import EMBEDDED
 from backend.priors.settings import LoRAFile
 
 PROMPT_LIMIT = 1000
+MOST_PARTICLES = 16
 SceneKind = Literal["splats", "field"]
 SCENES: tuple[str, ...] = get_args(SceneKind)
 StartKind = Literal["sphere", "draft", "shap-e", "mesh", "job"]
@@ -46,6 +47,7 @@ class Job(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     loras: tuple[LoRAFile, ...] = ()  # fused into an image model, in this order
     seed: Annotated[int, Meta(ge=0, lt=2**62)] = 0
     quality: Quality = "normal"  # scales the recipe's steps and number of splats
+    particles: Annotated[int, Meta(ge=1, le=MOST_PARTICLES)] = 1  # scenes that are optimised together
     scene: SceneKind = "splats"  # what is optimised: splats, or a radiance field that becomes splats at the end
     # A grey ball; a draft of a kit, on which the run goes on; Shap-E's mesh; the init mesh; the splats of a job.
     start: StartKind = "sphere"
@@ -80,7 +82,19 @@ def make_job(fields: dict[str, Any]) -> Job:
     _check_prompt("prompt", job.prompt)
     if job.negative_prompt:
         _check_prompt("negative_prompt", job.negative_prompt)
+    if job.scene == "field" and job.quality == "two-stage":
+        raise JobError("quality: two-stage is for splats; for a radiance field use draft, normal or high.")
+    if job.particles > 1 and not RULES[job.objective].particles:
+        raise JobError(_without_particles(job.objective))
     return job
+
+
+def _without_particles(objective: str) -> str:
+    others = [name for name, rule in RULES.items() if rule.particles]
+    return (
+        f"particles: to {objective} they would be nothing but several seeds: leave particles at 1 and run other seeds, "
+        f"or choose one of {', '.join(others)}."
+    )
 
 
 def _start(given: Job, said: bool) -> dict[str, Any]:

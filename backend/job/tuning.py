@@ -7,11 +7,11 @@ from typing import Literal, get_args
 
 from msgspec.structs import replace
 
-from backend.job.defaults import FIELDS, FINE_LEVELS, PLAIN, RECIPES, SMALL_STAGES
+from backend.job.defaults import FIELDS, FINE_LEVELS, MORE_SPLATS, PLAIN, RECIPES, REFINEMENTS, SMALL_STAGES
 from backend.job.recipe import Recipe
 from backend.priors.kit import EMBEDDED, kit_folder
 
-Quality = Literal["draft", "normal", "high"]
+Quality = Literal["draft", "normal", "high", "two-stage"]
 QUALITIES: tuple[str, ...] = get_args(Quality)
 
 
@@ -27,6 +27,7 @@ EXTENTS = {
     "draft": Extent(steps=1 / 2, splats=1.0),
     "normal": Extent(steps=1.0, splats=1.0),
     "high": Extent(steps=2.5, splats=2.0),
+    "two-stage": Extent(steps=7 / 8, splats=1.0),
 }
 SHAPING = ("lr_means", "lr_means_end", "lr_scale", "lr_rotation", "lr_opacity")
 SLOWEST = 0.001  # factor on the learning rates of the shape at keep_shape 1
@@ -45,12 +46,21 @@ def default_recipe(
     recipe = RECIPES.get((objective, kind), PLAIN[kind])
     scaled = at_quality(recipe, quality)
     scaled = for_kit(scaled, quality) if kind == EMBEDDED else scaled
+    scaled = refined(scaled, kind) if quality == "two-stage" else scaled
     return shape_kept(for_field(scaled, kind, quality) if scene == "field" else scaled, keep_shape)
 
 
 def for_kit(recipe: Recipe, quality: str) -> Recipe:
     """The recipe with the picture sizes of this quality, for a prior that is a kit."""
-    return replace(recipe, stages=SMALL_STAGES[quality])
+    return replace(recipe, stages=SMALL_STAGES.get(quality, SMALL_STAGES["draft"]))
+
+
+def refined(recipe: Recipe, kind: str) -> Recipe:
+    """The recipe in two parts: coarse splats, then larger pictures, finer levels and twice the splats."""
+    second = REFINEMENTS[kind]
+    coarse = tuple(replace(stage, start=second.start * stage.start) for stage in recipe.stages)
+    most = round(MORE_SPLATS * recipe.splats.cap_max)
+    return replace(recipe, stages=(*coarse, replace(second, splats_max=most)))
 
 
 def for_field(recipe: Recipe, kind: str, quality: str) -> Recipe:

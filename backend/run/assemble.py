@@ -110,7 +110,7 @@ def make_scene(job: Job, start: Start, device: torch.device) -> Scene:
     """What is optimised, at its start, beside a prior on a device."""
     recipe, place = job.recipe, scene_device(job.scene, device)[0]
     if job.scene == "splats":
-        return SplatScene(start.splats, recipe.splats, recipe.steps, place)
+        return SplatScene(start.splats, recipe.splats, recipe.steps, place, recipe.splats_max)
     settings, side = recipe.field, recipe.field.levels[-1]
     if start.plain:
         grid = blob(side, settings.initial_radius, settings.initial_density)
@@ -166,10 +166,14 @@ def assemble_picture(job: Job, prior: Prior, device: torch.device, rate: float) 
 
 
 def assemble(job: Job, prior: Prior, device: torch.device, start: Start | None = None) -> Run:
-    """Everything that `distill` needs, at step 0; without a start, from the job's initial mesh or a grey ball."""
+    """Everything that `distill` needs, at step 0; without a start, from the job's initial mesh or a grey ball.
+
+    All particles begin with the same splats.
+    """
     recipe, counted = job.recipe, Counted(prior)
     start = start or plain_start(job)
     objective = make_objective(job.objective, recipe.options)
     wording = (job.prompt, job.negative_prompt, recipe.view_prompts, recipe.perp_neg, recipe.guidance_rescale)
     prompts = Prompts(counted, *wording)
-    return Run(make_scene(job, start, device), counted, objective, prompts, recipe, start.generator)
+    scene, *others = (make_scene(job, start, device) for _ in range(job.particles))
+    return Run(scene, counted, objective, prompts, recipe, start.generator, others=tuple(others))

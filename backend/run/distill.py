@@ -3,6 +3,8 @@
     cameras -> render -> encode -> gradient of the objective -> backward -> optimiser, growth -> events
 
 The prior may be on another device than the scene: pictures go there, and their gradient comes back.
+Where there are several particles, each takes its turn in every step, with cameras and noise of its own; so the prior
+never has more than one particle's views at a time.
 The loop is a generator: whoever drives it shows, stores or sends the events, and stops by not asking for
 the next one.  Everything the next step depends on is in `Run.state_dict()`.
 """
@@ -10,7 +12,7 @@ the next one.  Everything the next step depends on is in `Run.state_dict()`.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -28,6 +30,7 @@ from backend.scenes.base import Render, Scene
 from backend.state import below
 from backend.tensors import numbers, onto
 
+Metrics = dict[str, float | Tensor]
 MAX_ATTEMPTS = 10  # at one step, before the run is given up
 MOST_HALVINGS = 2  # of the views, where memory runs out
 
@@ -87,13 +90,30 @@ class Run:
     timings: Timings = field(default_factory=Timings)
     views: int = 0  # a step: the recipe's, or fewer where memory is short
     halved: int = 0  # how many times they were halved, as memory had run out
+    others: tuple[Scene, ...] = ()  # the particles after the first, which is `scene`
 
     def __post_init__(self) -> None:
         self.views = self.views or self.recipe.views
 
+    @property
+    def particles(self) -> tuple[Scene, ...]:
+        """All scenes that are optimised together."""
+        return (self.scene, *self.others)
+
+    @property
+    def part(self) -> Metrics:
+        """Which part of the run the next step is in, if there are several; to report."""
+        number, of = self.recipe.part(min(self.step / self.recipe.steps, 1.0))
+        return {"stage": float(number)} if of > 1 else {}
+
+    def _named(self) -> dict[str, Scene]:
+        """The particles by what the names of their state begin with."""
+        return {f"particle-{i}." if i > 1 else "scene.": scene for i, scene in enumerate(self.particles, 1)}
+
     def state_dict(self) -> dict[str, Tensor]:
         """Everything that the next step depends on, as flat tensors."""
-        state = {f"scene.{key}": value for key, value in self.scene.state_dict().items()}
+        named = self._named().items()
+        state = {f"{name}{key}": value for name, scene in named for key, value in scene.state_dict().items()}
         state |= {f"objective.{key}": value for key, value in self.objective.state_dict().items()}
         counts = {name: torch.tensor(getattr(self, name)) for name in ("step", "views", "halved")}
         return state | counts | {"generator": self.generator.get_state()}
@@ -101,7 +121,8 @@ class Run:
     def resumable(self) -> bool:
         """Whether the run can go on from this state; after an error in the middle of a step it may not."""
         learned = self.objective.state_dict().values()
-        return self.scene.resumable() and all(bool(torch.isfinite(value).all()) for value in learned)
+        scenes = all(scene.resumable() for scene in self.particles)
+        return scenes and all(bool(torch.isfinite(value).all()) for value in learned)
 
     def may_halve(self) -> bool:
         """Whether fewer views may help after memory has run out."""
@@ -109,14 +130,20 @@ class Run:
 
     def halve_views(self) -> None:
         """Give back what the failed step has taken, and take half the views from now on."""
-        self.scene.drop_gradients()
+        self.drop_gradients()
         if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
             torch.cuda.empty_cache()
         self.halved, self.views = self.halved + 1, self.views // 2
 
+    def drop_gradients(self) -> None:
+        """Leave all particles as they were before the step."""
+        for scene in self.particles:
+            scene.drop_gradients()
+
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Go on from there: on a CPU the next step is the same to the last bit."""
-        self.scene.load_state_dict(below(state, "scene."))
+        for name, scene in self._named().items():
+            scene.load_state_dict(below(state, name))
         self.objective.load_state_dict(below(state, "objective."))
         self.generator.set_state(state["generator"].cpu())
         self.step = int(state["step"])
@@ -135,7 +162,7 @@ def distill(run: Run, until: int, show_every: int = 0) -> Iterator[Event]:
     began, start = time.monotonic(), run.step
     while run.step < until:
         try:
-            taken = take_gradient(run)
+            taken = [take_gradient(run, scene) for scene in run.particles]
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error) or not run.may_halve():
                 raise
@@ -144,12 +171,11 @@ def distill(run: Run, until: int, show_every: int = 0) -> Iterator[Event]:
             run.halve_views()
             yield Warning(f"Out of memory at step {run.step}: from here on it takes {run.views} views a step.")
             continue
-        render, metrics = taken
-        if not run.scene.finite():
-            run.scene.drop_gradients()
+        if not all(scene.finite() for scene in run.particles):
+            run.drop_gradients()
             yield from skipped(run.step)
             continue
-        metrics |= run.scene.step(run.step, render, run.generator)
+        metrics = take_step(run, taken) | run.part
         run.timings.record("optimiser")
         run.step += 1
         left = (time.monotonic() - began) / (run.step - start) * (until - run.step)
@@ -158,22 +184,32 @@ def distill(run: Run, until: int, show_every: int = 0) -> Iterator[Event]:
             yield from show(run)
 
 
-def take_gradient(run: Run) -> tuple[Render, dict[str, float | Tensor]]:
-    """One step as far as the gradient, which is then in the scene's parameters; the render, and what to report."""
+def take_step(run: Run, taken: Sequence[tuple[Render, Metrics]]) -> Metrics:
+    """Move each particle along its gradient; the metrics, each the mean over the particles."""
+    rows = [
+        metrics | scene.step(run.step, render, run.generator)
+        for scene, (render, metrics) in zip(run.particles, taken, strict=True)
+    ]
+    return rows[0] if len(rows) == 1 else {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
+
+
+def take_gradient(run: Run, scene: Scene) -> tuple[Render, Metrics]:
+    """A step of one particle as far as the gradient, which is then in its parameters; the render, what to report."""
     recipe, timings = run.recipe, run.timings
     progress = min(run.step / recipe.steps, 1.0)
     side = recipe.side(progress)
     cameras = draw_cameras(run)
     timings.record("")
-    render = run.scene.render(cameras, side, side, draw_backgrounds(run))
+    render = scene.render(cameras, side, side, draw_backgrounds(run))
     timings.record("render")
     x = run.prior.encode(onto(render.picture(run.prior.channels), run.prior.device))
     timings.record("encode")
-    t = sample_t(recipe.timesteps, progress, len(run.prior.alphas_cumprod), run.views, run.generator)
+    window, passed = recipe.levels(progress)
+    t = sample_t(window, passed, len(run.prior.alphas_cumprod), run.views, run.generator)
     conditions = run.prompts.conditions(cameras)
     score = run.objective.gradient(Batch(run.prior, x.detach(), onto(t, x.device), conditions, progress, run.generator))
     timings.record("objective")
-    loss = (score.gradient * x).sum() / len(x) + onto(run.scene.regulariser(render), x.device)
+    loss = (score.gradient * x).sum() / len(x) + onto(scene.regulariser(render), x.device)
     loss.backward()  # type: ignore[no-untyped-call]
     timings.record("backward")
     return render, {"t": float(t[0]), **score.metrics}
@@ -181,7 +217,7 @@ def take_gradient(run: Run) -> tuple[Render, dict[str, float | Tensor]]:
 
 @torch.no_grad()
 def show(run: Run, side: int = 192) -> Iterator[Event]:
-    """A picture of the object from its front right, and its splats."""
+    """A picture of the object from its front right, and its splats; of several particles those of the first."""
     render = run.scene.render(orbit(1, start=30.0), side, side, torch.ones(1, 3))
     yield Preview(run.step, (render.rgb[0].clamp(0, 1) * 255).round().byte().cpu().numpy())
     yield Snapshot(run.step, run.scene.splats())

@@ -27,6 +27,7 @@ from backend.errors import UserError
 from backend.files import replacing
 
 WRITER = "writer.json"
+INNER = "particle-*"  # the folders within
 TEMPORARY = re.compile(r"\.+(\w+)(?:-[0-9a-f]{8})+(\.\w+)")  # the names that `replacing` makes
 
 
@@ -44,10 +45,13 @@ class Writer(msgspec.Struct, frozen=True):
 
 
 class Fence:
-    """One process's right to write into a folder, from `take` on."""
+    """One process's right to write into a folder, from `take` on.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.token = folder, ""
+    A folder within another one's has no token of its own: who may write into the outer one may write there.
+    """
+
+    def __init__(self, folder: Path, outer: Fence | None = None) -> None:
+        self.folder, self.token, self.outer = folder, "", outer
         self._before = self._holder()
 
     def take(self, files: Collection[str], log: str) -> None:
@@ -64,7 +68,7 @@ class Fence:
         with replacing(self.folder / WRITER) as file:
             file.write_bytes(msgspec.json.encode(writer) + b"\n")
         self.token = token
-        for path in self.folder.iterdir():
+        for path in (*self.folder.iterdir(), *self.folder.glob(f"{INNER}/*")):
             made = TEMPORARY.fullmatch(path.name)
             if made and made[1] + made[2] in files:
                 path.unlink(missing_ok=True)
@@ -73,7 +77,9 @@ class Fence:
 
     def check(self) -> None:
         """TakenOverError where another process has taken over."""
-        if self._holder() != (self.token or self._before):
+        if self.outer is not None:
+            self.outer.check()
+        elif self._holder() != (self.token or self._before):
             raise TakenOverError(
                 f"{self.folder}: another process has taken over this job, so this one stops and writes nothing more."
             )

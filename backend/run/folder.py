@@ -6,6 +6,7 @@
     splats.ply  mesh.glb  turntable.png  turntable.webp  metrics.json   when it is done
     refinement.safetensors  mesh_unrefined.glb                          where the mesh was refined, see `refine`
     diverged.json                                                       when it cannot go on
+    particle-2, ...                                                     other particles, see `particle_folders`
 
 Splats and mesh are placed where the initial mesh was, in Blender's axes; those of a server's job are in the unit ball.
 All result files in a folder belong to the same splats.  Files are replaced whole, so that a killed process or a full
@@ -33,6 +34,7 @@ from backend.job.job import Job, JobError, make_job, read_job, read_object
 from backend.job.paths import as_seen_from
 from backend.run.events import DraftStep, Event, MeshStep, StepDone, Warning
 from backend.run.fence import Fence
+from backend.run.particle_folders import PARTICLE, Particle, other_particles, particle_in, particle_path
 from backend.scenes.ply import read_ply
 from backend.scenes.splats import Splats
 from shared.existing_files import rename_existing
@@ -46,7 +48,7 @@ DIVERGED = "diverged.json"  # a sentence: why the run cannot go on
 EVALUATION = ("evaluation.json", "evaluation.npz")  # written by `evaluate`
 START = "start.json"  # what the run started from, where that was neither a grey ball nor a mesh
 FILES = (
-    *("job.json", "events.jsonl", CHECKPOINT, HISTORY, REFINEMENT, START, DIVERGED),
+    *("job.json", "events.jsonl", CHECKPOINT, HISTORY, REFINEMENT, START, DIVERGED, PARTICLE),
     *("splats.ply", *DERIVED, UNREFINED, *EVALUATION),
 )
 SCENE = "scene.blend"  # the user may have edited it
@@ -72,8 +74,20 @@ class Finished(msgspec.Struct, frozen=True):
 class JobFolder:
     """One folder; nothing is written before `begin`."""
 
-    def __init__(self, path: Path) -> None:
-        self.path, self.fence = path, Fence(path)
+    def __init__(self, path: Path, run: JobFolder | None = None) -> None:
+        self.path, self.fence = path, Fence(path, run.fence if run else None)
+
+    def particle(self, number: int) -> JobFolder:
+        """The folder of the results of this run's particle with that number, counted from 1."""
+        return self if number == 1 else JobFolder(particle_path(self.path, number), self)
+
+    def refuse_particle(self) -> None:
+        """JobError where this is the folder of one particle's results, which no run can go on from."""
+        if (known := particle_in(self.path)) is not None:
+            run = self.path.absolute().parent
+            raise JobError(
+                f"continue: {self.path} is particle {known.particle} of the run in {run}: continue that one."
+            )
 
     def __truediv__(self, name: str) -> Path:
         return self.path / name
@@ -99,7 +113,9 @@ class JobFolder:
         except (OSError, msgspec.MsgspecError):
             return False
         made = [name for name in ("splats.ply", *DERIVED) if name != "mesh.glb" or known.faces is not None]
-        return known.steps >= steps and all((self / name).exists() for name in made)
+        others = [JobFolder(path) for path in other_particles(self.path).values()]
+        here = known.steps >= steps and all((self / name).exists() for name in made)
+        return here and all(other.has_all_results(steps) for other in others)
 
     @property
     def served(self) -> bool:
@@ -113,11 +129,37 @@ class JobFolder:
         """
         self.path.mkdir(parents=True, exist_ok=True)
         self.take()
+        self._write_job(job)
+        self.fence.remove(*(name for name in FILES if name != "job.json"))
+        return [*self._scene_aside(), *self._begin_others(job)]
+
+    def _write_job(self, job: Job) -> None:
         with self.replacing("job.json") as file:
             fields = as_seen_from(self.path, msgspec.to_builtins(job))
             file.write_bytes(msgspec.json.format(msgspec.json.encode(fields), indent=2) + b"\n")
-        self.fence.remove(*(name for name in FILES if name != "job.json"))
-        return self._scene_aside()
+
+    def _begin_others(self, job: Job) -> list[str]:
+        """The folders of the particles after the first, without what an earlier run has left there."""
+        notes = list[str]()
+        for number in sorted({*other_particles(self.path), *range(2, job.particles + 1)}):
+            other = self.particle(number)
+            other.fence.remove(*FILES, SERVER_STATE)
+            notes += other._scene_aside()
+            if number <= job.particles:
+                self.with_particle(number, job)
+            elif not any(other.path.iterdir()):
+                other.path.rmdir()
+        return notes
+
+    def with_particle(self, number: int, job: Job) -> JobFolder:
+        """As `particle`, made again if somebody has removed it."""
+        one = self.particle(number)
+        if number > 1 and particle_in(one.path) is None:
+            one.path.mkdir(exist_ok=True)
+            one._write_job(job)
+            with one.replacing(PARTICLE) as file:
+                file.write_bytes(msgspec.json.encode(Particle(number, job.particles)) + b"\n")
+        return one
 
     def take(self) -> None:
         """Be the one process that writes here; TakenOverError where another one has come since this object was made."""
@@ -148,6 +190,8 @@ class JobFolder:
         """Where the results stand: from metrics.json or, before there is one, from the checkpoint."""
         if (self / "metrics.json").exists():
             return msgspec.json.decode((self / "metrics.json").read_bytes(), type=Placing)
+        if particle_in(self.path) is not None:
+            return JobFolder(self.path.parent).placing()
         if not (self / CHECKPOINT).exists():
             return Placing()
         return Placing(to_scene=self.load()["to_scene"].tolist(), placed=not self.served)

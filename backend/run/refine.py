@@ -24,7 +24,7 @@ from backend.job.recipe import Recipe
 from backend.run.devices import scene_device
 from backend.run.distill import DivergedError, Run, distill
 from backend.run.events import Event, MeshStep, Preview, StepDone, Warning
-from backend.run.folder import JobFolder
+from backend.run.folder import REFINEMENT, JobFolder
 from backend.run.memory import is_out_of_memory
 from backend.scenes.textured_mesh import MeshScene
 from backend.state import below
@@ -41,7 +41,6 @@ class Finished(Protocol):
 
     job: Job
     run: Run
-    folder: JobFolder
     device: torch.device
     spent: dict[str, float]
 
@@ -52,8 +51,9 @@ class Refinement:
     Raises UserError where the mesh cannot be refined.
     """
 
-    def __init__(self, session: Finished, mesh: TexturedMesh) -> None:
-        self.mesh, self.session, self.steps = mesh, session, session.job.recipe.mesh.refine_steps
+    def __init__(self, session: Finished, mesh: TexturedMesh, folder: JobFolder) -> None:
+        self.mesh, self.session, self.folder = mesh, session, folder
+        self.steps = session.job.recipe.mesh.refine_steps
         vertices, inverse = np.unique(mesh.shape.vertices, axis=0, return_inverse=True)
         self.origin = inverse.ravel()  # unwrapping has cut the surface, whose vertices are one again here
         scene = MeshScene(
@@ -77,7 +77,7 @@ class Refinement:
 
     def _resume(self) -> None:
         """Go on from the folder's state, if that is of this mesh and of this many steps."""
-        state = self.session.folder.refinement()
+        state = self.folder.refinement()
         if state is None or not torch.equal(state.get("mesh_name", torch.empty(0)), self._name):
             return
         self.run.load_state_dict(below(state, "run."))
@@ -103,7 +103,7 @@ class Refinement:
         state = {f"run.{name}": value for name, value in self.run.state_dict().items()}
         made = (self.run.prior.calls - self._calls[0], self.run.prior.rows - self._calls[1])
         spent = {f"spent.{name}": torch.tensor(n) for name, n in zip(("prior_calls", "prior_rows"), made, strict=True)}
-        self.session.folder.save(state | spent | {"mesh_name": self._name}, REFINEMENT)
+        self.folder.save(state | spent | {"mesh_name": self._name}, REFINEMENT)
 
     def result(self) -> TexturedMesh:
         """The mesh as it is now."""
@@ -132,13 +132,15 @@ def fingerprint(mesh: TexturedMesh) -> Tensor:
     return torch.frombuffer(bytearray(digest.digest()), dtype=torch.uint8)
 
 
-def refine(session: Finished, mesh: TexturedMesh, keep: Callable[[TexturedMesh], None]) -> Generator[Event, None, None]:
+def refine(
+    session: Finished, mesh: TexturedMesh, keep: Callable[[TexturedMesh], None], folder: JobFolder
+) -> Generator[Event, None, None]:
     """Refine a mesh in the unit ball by the steps that are left, with a picture now and then.
 
-    `keep` gets the mesh as it is at the end, also where the caller stops in between.  What ends it early is a warning.
+    `folder` has the state from which it goes on.  `keep` gets the mesh as it is at the end, also where the caller stops in between.  What ends it early is a warning.
     """
     try:
-        refinement = Refinement(session, mesh)
+        refinement = Refinement(session, mesh, folder)
     except UserError as error:
         yield Warning(f"The mesh was not refined: {error}")
         return

@@ -1,8 +1,8 @@
-"""What is made of a run's finished splats: turntables, the textured mesh, and metrics.json."""
+"""What is made of a run's finished splats: turntables, the textured mesh, and metrics.json; of each particle's."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from typing import Any, Protocol
 
 import msgspec
@@ -19,6 +19,7 @@ from backend.run.distill import Run
 from backend.run.events import Event, ResultReady, Warning
 from backend.run.folder import REFINEMENT, UNREFINED, JobFolder
 from backend.run.refine import refine
+from backend.scenes.splats import Splats
 
 
 class Finished(Protocol):
@@ -35,23 +36,29 @@ class Finished(Protocol):
     def place(self) -> Tensor:
         """The matrix (4,4) that is applied to results in their files."""
 
-    def logged(self, events: Iterator[Event]) -> Iterator[Event]:
-        """Log the events as they pass."""
-
     def summary(self) -> dict[str, Any]:
         """What was run, and what it cost."""
 
 
 def make_results(session: Finished) -> Generator[Event, None, None]:
-    """Make everything that is derived from the finished splats, an event each; metrics.json is the last.
+    """Make everything that is derived from the finished splats, an event each; the job's metrics.json is the last.
 
     Where no surface can be extracted, there is a warning and no mesh; the job does not fail.
     """
-    splats = session.run.scene.splats()
-    with session.folder.replacing("turntable.png") as file:
+    numbered = list(enumerate(session.run.particles, 1))
+    for number, scene in reversed(numbered):  # the first one's are in the job's own folder
+        folder = session.folder.with_particle(number, session.job)
+        for event in _results(session, scene.splats(), folder):
+            beside = number > 1 and isinstance(event, ResultReady)
+            yield ResultReady(f"{folder.path.name}/{event.what}") if beside else event
+
+
+def _results(session: Finished, splats: Splats, folder: JobFolder) -> Generator[Event, None, None]:
+    """The results of one particle, into its folder."""
+    with folder.replacing("turntable.png") as file:
         turntable_png(splats, file)
     yield ResultReady("turntable.png")
-    with session.folder.replacing("turntable.webp") as file:
+    with folder.replacing("turntable.webp") as file:
         turntable_webp(splats, file)
     yield ResultReady("turntable.webp")
     credits, started_from = credits_of(session.run.prior.prior, splats), session.folder.started_from()
@@ -61,7 +68,7 @@ def make_results(session: Finished) -> Generator[Event, None, None]:
     copyright, place = copyright_of(credits, credits_in(started_from)), session.place().numpy()
 
     def write(mesh: TexturedMesh, file_name: str = "mesh.glb") -> None:
-        with session.folder.replacing(file_name) as file:
+        with folder.replacing(file_name) as file:
             write_glb(mesh.placed(place), file, session.job.prompt, copyright)
 
     notes, mesh = list[str](), None
@@ -75,14 +82,16 @@ def make_results(session: Finished) -> Generator[Event, None, None]:
         notes += surface.warnings
     except UserError as error:
         notes.append(f"No mesh was made: {error}")
-    yield from session.logged(Warning(text) for text in notes)
+    for text in notes:
+        session.folder.log(Warning(text))
+        yield Warning(text)
     if mesh is not None and session.job.recipe.mesh.refine_steps:
         write(mesh, UNREFINED)
-        for event in session.logged(refine(session, mesh, write)):
+        for event in session.logged(refine(session, mesh, write, folder)):
             notes += [event.text] if isinstance(event, Warning) else []
             yield event
         metrics["refine_steps"] = session.job.recipe.mesh.refine_steps
     metrics |= {"placed": not session.folder.served, "notes": [*session.notes, *notes]}
-    session.folder.write_metrics(session.summary() | metrics)
-    session.folder.fence.remove(REFINEMENT)  # large, and of no more use
+    folder.write_metrics(session.summary() | metrics)
+    folder.fence.remove(REFINEMENT)  # large, and of no more use
     yield ResultReady("metrics.json")

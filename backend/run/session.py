@@ -62,6 +62,8 @@ class Session:
         self.job, self.folder, self.began = job, folder, time.time()
         self.device = choose_device(job.device)
         self.notes = [*unused_card(job.device), *scene_device(job.scene, self.device)[1], *unused_by_scene(job)]
+        if job.particles > 1:
+            self.notes.append(f"{job.particles} particles take turns; the pictures on the way are of the first.")
         self.last: dict[str, float] = {}
         self.spent: dict[str, float] = {"prior_calls": 0, "prior_rows": 0, "seconds": 0.0}  # before this session
         self.drafting, self._started_from = False, dict[str, Any]()
@@ -76,6 +78,9 @@ class Session:
             self._begin_start()
         if resume and self.drafting == in_draft:  # a kit that has changed may know the prompt no longer
             self._restore(state)
+            number, of = self.run.recipe.part(min(self.run.step / self.run.recipe.steps, 1.0))
+            if of > 1:
+                self.notes.append(f"Goes on at step {self.run.step}, in stage {number} of {of}.")
 
     def _begin_start(self) -> None:
         """The draft at its beginning, or else the run at its start."""
@@ -213,16 +218,20 @@ class Session:
 
     def save_splats(self) -> list[str]:
         """As `save`, without the checkpoint."""
-        with self.folder.replacing("splats.ply") as file:
-            write_ply(self.run.scene.splats().placed(self.place()), file)
-            return self.folder.remove_derived()
+        notes = list[str]()
+        for number, scene in enumerate(self.run.particles, 1):
+            folder = self.folder.with_particle(number, self.job)
+            with folder.replacing("splats.ply") as file:
+                write_ply(scene.splats().placed(self.place()), file)
+                notes += folder.remove_derived()
+        return notes
 
     def rescue(self) -> list[str] | None:
         """After an error in the middle of a step: `save`, if the run can go on from this state.
 
         None if it cannot: the last checkpoint and the results on disk are then left as they are.
         """
-        self.run.scene.drop_gradients()
+        self.run.drop_gradients()
         return self.save() if self.run.resumable() else None
 
     def place(self) -> Tensor:

@@ -34,6 +34,9 @@ class Growth(Protocol):
     def watch(self, info: dict[str, Any]) -> None:
         """After rendering, before backward: retain the gradients that will be needed."""
 
+    def limit(self, cap_max: int) -> None:
+        """Have at most so many splats from now on."""
+
     def step(
         self, step: int, params: Params, optimisers: Optimisers, info: dict[str, Any], generator: torch.Generator
     ) -> dict[str, float]:
@@ -60,6 +63,9 @@ class NoGrowth:
 
     def watch(self, info: dict[str, Any]) -> None:
         """Nothing to watch."""
+
+    def limit(self, cap_max: int) -> None:
+        """Their number stays as it is."""
 
     def step(
         self, step: int, params: Params, optimisers: Optimisers, info: dict[str, Any], generator: torch.Generator
@@ -149,6 +155,10 @@ class DefaultGrowth:
         if info["means2d"].requires_grad:
             info["means2d"].retain_grad()
 
+    def limit(self, cap_max: int) -> None:
+        """Have at most so many splats from now on."""
+        self.strategy.cap_max = cap_max
+
     def step(
         self, step: int, params: Params, optimisers: Optimisers, info: dict[str, Any], generator: torch.Generator
     ) -> dict[str, float]:
@@ -188,6 +198,10 @@ class McmcGrowth:
 
     def watch(self, info: dict[str, Any]) -> None:
         """Needs no gradients of its own."""
+
+    def limit(self, cap_max: int) -> None:
+        """Have at most so many splats from now on."""
+        self.strategy.cap_max = cap_max
 
     def step(
         self, step: int, params: Params, optimisers: Optimisers, info: dict[str, Any], generator: torch.Generator

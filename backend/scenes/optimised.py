@@ -33,8 +33,17 @@ class SplatScene:
     splats.  For a longer schedule, pass the larger number from the start.
     """
 
-    def __init__(self, splats: Splats, settings: SplatSettings, steps: int, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self,
+        splats: Splats,
+        settings: SplatSettings,
+        steps: int,
+        device: torch.device | str = "cpu",
+        splats_max: Callable[[float], int] | None = None,
+    ) -> None:
+        """`splats_max` gives the ceiling of their number at each share of the run, where it changes."""
         self.settings, self.steps, self.device = settings, steps, torch.device(device)
+        self.splats_max = splats_max or (lambda _share: settings.cap_max)
         self._adopt(_split(splats, settings.sh_degree))
         self.growth = growth(settings, steps, self.device)
 
@@ -80,6 +89,7 @@ class SplatScene:
             optimiser.param_groups[0]["lr"] = self.rate(name, step)
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
+        self.growth.limit(self.splats_max(min(1.0, step / self.steps)))
         metrics = self.growth.step(step, self.params, self.optimisers, render.info, generator)
         return {"splats": float(len(self.params["means"])), **metrics}
 

@@ -13,7 +13,8 @@ from typing import Protocol
 
 from backend.errors import UserError
 from backend.service.executors import Ended, Event, Executor, Finishing, Started, Task
-from backend.service.jobs import Entry, Jobs
+from backend.service.job_entry import Entry
+from backend.service.jobs import Jobs
 from backend.service.pages import pages
 from backend.service.requests import accept, stored_results
 from shared.messages import (
@@ -157,6 +158,8 @@ class Dispatcher:
     def _continue(self, entry: Entry, steps: int, order: str) -> None:
         if not entry.ended:
             raise UserError("The job has not ended yet: wait, or cancel it first.")
+        if entry.part_of:
+            raise UserError("This is a particle of another job: continue that one, and all its particles go on.")
         record = entry.record
         entry.apply(order, state="queued", queued=time.time(), of=record.step + steps, text="", detail="")
         self._publish(entry)
@@ -240,7 +243,8 @@ class Dispatcher:
         if isinstance(preview, Preview):
             entry.keep_thumbnail(preview.image)
         entry.end(ended.state, ended.text, ended.detail)
-        self._publish(entry)
+        for ended_entry in (entry, *self.jobs.add_particles(entry)):
+            self._publish(ended_entry)
 
     def _publish(self, entry: Entry) -> None:
         state: JobState = entry.state()

@@ -12,9 +12,9 @@ import logging
 import re
 import shutil
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -22,125 +22,18 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from backend.errors import UserError
-from backend.files import replacing
 from backend.job.job import Job
-from backend.run.credits import credits
 from backend.run.folder import JobFolder
-from shared.messages import ENDED, JobState, Matrix, State
+from backend.run.particle_folders import other_particles
+from backend.service.job_entry import Entry, Record
+from backend.service.particle_jobs import particle_entries, particle_id
+from shared.messages import JobState
 
 log = logging.getLogger(__name__)
-
-IDENTITY: Matrix = ((1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1))
-THUMBNAIL_SIDE = 96
-REMEMBERED = 16  # orders of a job, so that repeated ones are recognised
-# Limits of lines and of their characters, so that a job's state always fits into a message.
-MOST_WARNINGS, MOST_CREDITS = 20, 200
-LONGEST, LONGEST_CREDIT, LONGEST_DETAIL = 2000, 300, 8000
 
 
 class UnknownJobError(UserError):
     """There is no such job, or no longer."""
-
-
-class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """What state.json holds."""
-
-    state: State
-    created: float
-    queued: float
-    step: int = 0
-    of: int
-    text: str = ""
-    detail: str = ""
-    warnings: tuple[str, ...] = ()
-    stopping: bool = False  # asked to stop
-    orders: tuple[str, ...] = ()  # the latest that were carried out
-    credits: tuple[str, ...] = ()
-    to_scene: Matrix = IDENTITY
-
-
-@dataclass
-class Entry:
-    """One job."""
-
-    id: str
-    folder: JobFolder
-    job: Job
-    record: Record
-    thumbnail: NDArray[np.uint8] | None = None
-
-    @property
-    def ended(self) -> bool:
-        """Whether the job is neither waiting nor running."""
-        return self.record.state in ENDED
-
-    def state(self, in_list: bool = False) -> JobState:
-        """The job as clients see it, within the limits of a message; in a list without its traceback."""
-        record = self.record
-        detail = self.detail()
-        return JobState(
-            job=self.id,
-            prompt=self.job.prompt,
-            objective=self.job.objective,
-            seed=self.job.seed,
-            has_splats=(self.folder / "splats.ply").exists(),
-            has_mesh=(self.folder / "mesh.glb").exists(),
-            thumbnail=self.thumbnail,
-            state=record.state,
-            created=record.created,
-            step=record.step,
-            of=record.of,
-            to_scene=record.to_scene,
-            text=record.text[:LONGEST],
-            detail="" if in_list else detail,
-            has_detail=bool(detail),
-            warnings=_first(record.warnings, MOST_WARNINGS, LONGEST),
-            credits=_first(record.credits, MOST_CREDITS, LONGEST_CREDIT),
-        )
-
-    def detail(self) -> str:
-        """The traceback of a failure, within the limits of a message."""
-        return self.record.detail[-LONGEST_DETAIL:]
-
-    def update(self, **changes: Any) -> None:
-        """Change the record, in memory and on disk.  A disk error is only logged: the next change writes again."""
-        self.record = msgspec.structs.replace(self.record, **changes)
-        try:
-            self.write()
-        except OSError:
-            log.exception("the state of job %s could not be written", self.id)
-
-    def apply(self, order: str, **changes: Any) -> None:
-        """Make the changes of an order and record it as carried out: both are on the disk, or neither."""
-        self.update(orders=(*self.record.orders, order)[-REMEMBERED:], **changes)
-
-    def warn(self, text: str) -> None:
-        """Add a warning, unless it is there already."""
-        if text not in self.record.warnings:
-            self.update(warnings=(*self.record.warnings, text))
-
-    def end(self, state: State, text: str, detail: str) -> None:
-        """The job has ended; its credits are read from metrics.json."""
-        self.update(state=state, text=text, detail=detail, stopping=False, credits=credits(self.folder))
-
-    def write(self) -> None:
-        """Put the record on the disk."""
-        with replacing(self.folder / "state.json") as file:
-            file.write_bytes(msgspec.json.encode(self.record))
-
-    def set_step(self, step: int) -> None:
-        """Set the step in memory only; it is written with the next change."""
-        self.record = msgspec.structs.replace(self.record, step=step)
-
-    def keep_thumbnail(self, picture: NDArray[np.uint8]) -> None:
-        """Make a thumbnail of a picture (H,W,3), and keep it."""
-        small = Image.fromarray(picture).resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.LANCZOS)
-        self.thumbnail = np.asarray(small)
-        try:
-            with replacing(self.folder / "thumbnail.png") as file:
-                small.save(file)
-        except OSError:
-            log.exception("the thumbnail of job %s could not be written", self.id)
 
 
 class Jobs:
@@ -151,6 +44,7 @@ class Jobs:
         root.mkdir(parents=True, exist_ok=True)
         found = (_read(folder) for folder in root.iterdir() if re.fullmatch("[0-9a-f]{32}", folder.name))
         self._entries = {entry.id: entry for entry in found if entry is not None}
+        self._entries |= {entry.id: entry for run in [*self._entries.values()] for entry in _particles(run)}
         for entry in self._entries.values():
             if not entry.ended:
                 entry.update(state="stopped" if entry.record.stopping else "queued", text="", stopping=False)
@@ -184,11 +78,17 @@ class Jobs:
         self._entries[job] = entry
         return entry
 
+    def add_particles(self, run: Entry) -> list[Entry]:
+        """The entries of a job's other particles, with the results as they are now."""
+        entries = list(particle_entries(run))
+        self._entries |= {entry.id: entry for entry in entries}
+        return entries
+
     def forget(self, job: str) -> None:
-        """Delete a job with what there is of its folder."""
+        """Delete a job with what there is of its folder, and so its particles."""
         entry = self[job]
         (entry.folder / "state.json").unlink(missing_ok=True)
-        del self._entries[job]
+        self._entries = {other.id: other for other in self._entries.values() if job not in (other.id, other.part_of)}
         shutil.rmtree(entry.folder.path, ignore_errors=True)
 
     def listed(self) -> tuple[JobState, ...]:
@@ -202,11 +102,11 @@ class Jobs:
         return min(waiting, key=lambda entry: entry.record.queued, default=None)
 
 
-def _first(lines: tuple[str, ...], most: int, longest: int) -> tuple[str, ...]:
-    """The first lines, shortened, and a line with the number of the others."""
-    left = len(lines) - most
-    more = [f"and {left} more, in the job's folder"] if left > 0 else []
-    return (*(line[:longest] for line in lines[:most]), *more)
+def _particles(run: Entry) -> Iterator[Entry]:
+    """The entries of a job's particles that it had before a restart."""
+    for number, path in other_particles(run.folder.path).items():
+        if (entry := _read(path)) is not None:
+            yield replace(entry, id=particle_id(run.id, number), part_of=run.id, number=number)
 
 
 def _read(folder: Path) -> Entry | None:

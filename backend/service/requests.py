@@ -18,7 +18,7 @@ from backend.run.folder import JobFolder
 from backend.run.start import with_default_start
 from backend.scenes.ply import read_ply
 from backend.service.as_messages import splats_message
-from backend.service.jobs import Entry
+from backend.service.job_entry import Entry
 from shared.messages import FromServer, Generate, Mesh, SceneMesh
 
 MOST_FACES = 2_000_000

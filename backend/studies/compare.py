@@ -163,11 +163,14 @@ def finished(folder: JobFolder, job: Job) -> bool:
 
 
 def run(job: Job, folder: JobFolder) -> None:
-    """Run one job: splats, turntable and metrics, no mesh; from the start if an earlier call was interrupted."""
+    """Run one job: splats, turntable and metrics of each particle, no mesh; again after an interrupted call."""
     session = Session.begin(job, folder)
     for _ in session.steps(job.recipe.steps):
         pass
     session.save_splats()
-    turntable_png(session.run.scene.splats(), folder / "turntable.png")
     metrics: dict[str, Any] = msgspec.to_builtins(session.summary())
-    folder.write_metrics(metrics | {"placed": not folder.served, "prior_mark": prior_checksum(job.prior)})
+    metrics |= {"placed": not folder.served, "prior_mark": prior_checksum(job.prior)}
+    for number, scene in reversed(list(enumerate(session.run.particles, 1))):
+        one = folder.particle(number)
+        turntable_png(scene.splats(), one / "turntable.png")
+        one.write_metrics(metrics)

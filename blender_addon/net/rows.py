@@ -17,6 +17,7 @@ class Row:
     stage: str = "run"  # "draft" before the job's own steps, "mesh" after them
     stage_step: int = 0
     stage_of: int = 0
+    part: int = 0  # of a run in several stages: which of them
 
     @property
     def reached(self) -> tuple[int, int]:

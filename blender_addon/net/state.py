@@ -145,13 +145,15 @@ class AddonState:
         self.rows = waiting | listed
 
     def update(self, state: JobState) -> bool:
-        """Take news of a job.  Returns whether it has just become done."""
+        """Take news of a job.  Returns whether it has just become done, or is a particle with a new result."""
         before = self.rows.get(state.job)
         row = self._row(state)
         if before is None:
             self.rows = {state.job: row, **self.rows}
         else:
             self.rows[state.job] = row
+        if state.part_of is not None:
+            return state.has_splats and (before is None or before.state.step < state.step)
         return state.state == "done" and before is not None and before.state.state != "done"
 
     def fetch_detail(self, job: str) -> bool:
@@ -174,6 +176,7 @@ class AddonState:
         """Take news of how far a job is."""
         if (row := self.rows.get(news.job)) is not None:
             row.stage, row.seconds_left = news.stage, news.seconds_left
+            row.part = int(news.metrics.get("stage", 0))
             if news.stage != "run":
                 row.stage_step, row.stage_of = news.step, news.of
             else:
@@ -211,7 +214,7 @@ class AddonState:
         if before is None:
             return Row(state)
         stage = before.stage if state.state == "running" else "run"
-        return Row(state, before.seconds_left, True, stage, before.stage_step, before.stage_of)
+        return Row(state, before.seconds_left, True, stage, before.stage_step, before.stage_of, before.part)
 
 
 addon_state = AddonState()

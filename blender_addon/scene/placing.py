@@ -14,6 +14,7 @@ from typing import Literal
 import bpy
 from mathutils import Matrix, Vector
 
+from ..shared.messages import JobState
 from ..shared.messages import Matrix as Rows
 from .blender_types import custom_property
 
@@ -67,6 +68,17 @@ def origin_and_radius(job: str, to_scene: Rows) -> tuple[Vector, float]:
     if place is None:
         return matrix.translation, matrix.median_scale
     return Vector(custom_property(place, ORIGIN, (0, 0, 0))), custom_property(place, RADIUS, 1.0)
+
+
+def place_beside(scene: bpy.types.Scene, state: JobState) -> None:
+    """A place for a particle's result, beside that of its job, if that has one and this one has none."""
+    first = find_object(state.part_of, "place") if state.part_of else None
+    if first is None or find_object(state.job, "place") is not None:
+        return
+    radius, origin = custom_property(first, RADIUS, 1.0), Vector(custom_property(first, ORIGIN, (0, 0, 0)))
+    spot = free_spot(first.matrix_world.translation.copy(), radius)
+    place = make_place(scene, state.job, state.prompt, state.seed, spot - origin, origin, radius)
+    place.name = f"{place.name} · particle {state.particle}"
 
 
 def make_collection(scene: bpy.types.Scene, job: str, prompt: str) -> bpy.types.Collection:

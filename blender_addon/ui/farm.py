@@ -16,10 +16,11 @@ from ..scene.blender_types import current_scene
 from ..scene.farm_folder import FarmFolderError, new_folder, remove, write_job
 from ..scene.selected_mesh import SceneMeshError, selected_mesh
 from .drawing import draw_text, layout_of
+from .job_fields import job_fields
 from .operators_common import Context, Result, can_press, refuse, warn
 from .panels import Sidebar
 from .preferences import preferences
-from .properties import job_fields, scene_settings
+from .properties import scene_settings
 
 FLAMENCO = "flamenco"  # the name of its add-on, which it also has as an extension
 

@@ -8,9 +8,10 @@ from ..scene.blender_types import current_scene
 from ..scene.placing import find_object, free_spot, make_place, origin_and_radius, result_offsets
 from ..scene.selected_mesh import SceneMeshError, bounds, selected_mesh
 from ..shared.messages import Generate, new_job_id
+from .job_fields import job_fields
 from .job_list import active_job, choose_job
 from .operators_common import Context, JobOperator, Result, can_press, refuse, unreachable, warn
-from .properties import SEEDS, job_fields, random_seed, scene_settings
+from .properties import SEEDS, random_seed, scene_settings
 
 
 class SPLATSMITH_OT_generate(bpy.types.Operator):

@@ -11,6 +11,7 @@ from ..net.state import addon_state
 from ..scene import results
 from ..scene.placing import find_object
 from .drawing import draw_text, duration, layout_of, pictures
+from .job_fields import takes_particles
 from .job_list import active_job
 from .notices import draw_connection, draw_notice, draw_trouble
 from .option_rows import draw_kit_options, draw_options
@@ -70,6 +71,8 @@ class SPLATSMITH_PT_main(Sidebar, bpy.types.Panel):
         row.prop(settings, "seed")
         row.operator("splatsmith.dice", text="", icon="FILE_REFRESH")
         column.prop(settings, "variations")
+        if takes_particles(settings):
+            column.prop(settings, "particles")
         column.prop(settings, "start")
         if settings.start in WITH_SHAPE:
             column.prop(settings, "keep_shape")
@@ -166,6 +169,7 @@ class SPLATSMITH_UL_jobs(bpy.types.UIList):
         line = layout.split(factor=0.55, align=True)
         picture = pictures().icon(item.name)
         name = f"{row.state.prompt} · {row.state.seed}"
+        name += f" · particle {row.state.particle}" if row.state.part_of else ""
         line.label(text=name, icon_value=picture) if picture else line.label(text=name, icon=icon)
         if row.taking_steps:
             line.progress(factor=row.share, text=duration(row.seconds_left))
@@ -184,7 +188,8 @@ def draw_job(layout: Layout, context: Context, row: Row) -> None:
     line.label(text=title, icon=icon)
     if state.of:
         step, of = row.reached
-        line.label(text=f"{'' if row.stage == 'run' else row.stage + ' '}step {step} of {of}")
+        part = f"stage {row.part}, " if row.part else ""
+        line.label(text=f"{part if row.stage == 'run' else row.stage + ' '}step {step} of {of}")
     if row.taking_steps:
         layout.progress(factor=row.share, text=f"{duration(row.seconds_left)} left")
     if state.text:

@@ -26,12 +26,12 @@ from ..view.live_view import live_view
 from .kit_properties import SPLATSMITH_PG_kit
 from .menus import menu
 from .options import SPLATSMITH_PG_option
-from .starts import SCENES, START_NAMES, STARTS, WITH_SHAPE
+from .starts import SCENES, STARTS
 
 SEEDS = 2**31 - 1
 IN_MAIN_PANEL = 3  # the first options of an objective are in the main panel, the others under More Settings
 KIT_SETTINGS = "catalogue"  # what a recipe calls the settings of a prior that is a kit
-QUALITIES = ("draft", "normal", "high")  # until the backend has named its own
+QUALITIES = ("draft", "normal", "high", "two-stage")  # until the backend has named its own
 
 Group: TypeAlias = bpy.types.PropertyGroup
 
@@ -82,6 +82,14 @@ class SPLATSMITH_PG_settings(bpy.types.PropertyGroup):
     variations: IntProperty(
         name="Variations",
         description="How many results to make, side by side, with one seed after the other",
+        default=1,
+        min=1,
+        max=16,
+    )
+    particles: IntProperty(
+        name="Particles",
+        description="How many scenes to optimise together, for objectives that learn on all of them; costs as many "
+        "times the time",
         default=1,
         min=1,
         max=16,
@@ -187,44 +195,6 @@ def describe_options(settings: SPLATSMITH_PG_settings) -> None:
             item = settings.options.add()
             item.name = name
         item.describe(option)
-
-
-def changed_options(settings: SPLATSMITH_PG_settings) -> dict[str, dict[str, Any]]:
-    """What the artist has changed: options of the chosen objective, and of kits if one is chosen."""
-    rule = chosen_objective(settings)
-    groups = {"options": {option.name: option.name for option in (rule.options if rule else ())}}
-    groups[KIT_SETTINGS] = {option.name: f"{KIT_SETTINGS}.{option.name}" for option in kit_options(settings)}
-    items = {group: {key: settings.option(name) for key, name in names.items()} for group, names in groups.items()}
-    changed = {
-        group: {key: item.value for key, item in found.items() if item is not None and item.touched}
-        for group, found in items.items()
-    }
-    return {group: values for group, values in changed.items() if values}
-
-
-def job_fields(settings: SPLATSMITH_PG_settings, seed: int) -> dict[str, Any]:
-    """The fields of the job's job.json."""
-    said = settings.prior.strip() or EMBEDDED
-    prior = addon_state.prior(said)
-    fields: dict[str, Any] = {
-        "prompt": settings.prompt.strip(),
-        "negative_prompt": settings.negative_prompt.strip(),
-        "objective": settings.objective_name,
-        "prior": prior.name if prior else said,
-        "seed": seed,
-        "quality": settings.quality_name,
-    }
-    if settings.start in WITH_SHAPE:
-        fields["keep_shape"] = round(settings.keep_shape, 4)
-    fields |= {"start": START_NAMES[settings.start]} if settings.start in START_NAMES else {}
-    if settings.lora.strip() and not is_kit(settings):
-        file = bpy.path.abspath(settings.lora.strip())
-        fields["loras"] = [{"file": file, "weight": round(settings.lora_weight, 4)}]
-    if settings.scene != "SPLATS":
-        fields["scene"] = settings.scene.lower()
-    mesh = {"mesh": {"refine_steps": settings.refine_steps}} if settings.refine_steps else {}
-    recipe = changed_options(settings) | mesh
-    return fields | ({"recipe": recipe} if recipe else {})
 
 
 def random_seed() -> int:

@@ -8,7 +8,7 @@ from ..net.state import addon_state
 from ..scene import results
 from ..scene.blender_types import current_scene
 from ..scene.importers.mesh import MeshFileError
-from ..scene.placing import find_object
+from ..scene.placing import find_object, place_beside
 from ..shared.messages import Fetch
 from ..view.live_view import live_view
 from .job_list import active_job
@@ -54,6 +54,7 @@ class SPLATSMITH_OT_place_result(JobOperator, bpy.types.Operator):
             return refuse(self, "The backend has sent no result for this job: press Import once more.")
         version = addon_state.welcome.version if addon_state.welcome else ""
         earlier = find_object(job, "mesh") is not None
+        place_beside(current_scene(context), row.state)
         try:
             results.place_result(current_scene(context), delivery, row.state, version)
         except results.ResultError as error:

@@ -40,7 +40,9 @@ WELCOME = Welcome(
     protocol=PROTOCOL_VERSION,
     version="9.8.7",
     objectives=(
-        Objective(name="vdm", title="VDM", description="Denoised", options=OPTIONS, catalogue=CATALOGUE),
+        Objective(
+            name="vdm", particles=True, title="VDM", description="Denoised", options=OPTIONS, catalogue=CATALOGUE
+        ),
         Objective(
             name="new", title="Newest", description="An objective of tomorrow", options=(STRENGTH,), catalogue=BOLD
         ),

@@ -68,6 +68,7 @@ def test_everything_is_there_before_a_backend_answers(addon):
     assert "bpy.ops.splatsmith.generate()" in behind("operator")
     shown = {name.split(".")[1].split("[")[0] for name in behind("rna") if name.startswith("SPLATSMITH_PG_settings")}
     hidden = {"objective_name", "quality_name", "options", "keep_shape", "name", "kit", "lora", "lora_weight"}
+    hidden |= {"particles"}  # of objectives that take them
     assert shown == set(SPLATSMITH_PG_settings.bl_rna.properties.keys()) - {"rna_type"} - hidden
 
 
@@ -78,8 +79,10 @@ def test_the_objective_s_options_are_drawn_the_first_few_above_the_fold(peer):
     assert "Guided" not in above
     tip = setting_operators.SPLATSMITH_OT_reset_option.description(bpy.context, SimpleNamespace(name="strength"))
     assert tip == "How strongly it pulls.  Press to go back to the default, 7.5"
+    assert any("particles" in name for name in behind("rna"))
     bpy.context.scene.splatsmith.objective = "new"
     assert "Rule" not in texts()
+    assert not any("particles" in name for name in behind("rna"))
     bpy.context.scene.splatsmith.start = "SELECTED"
     assert any("keep_shape" in name for name in behind("rna"))
 

@@ -66,6 +66,38 @@ def test_nothing_is_imported_by_itself_where_the_artist_does_not_want_it(peer):
     assert not peer.heard_of(Fetch)
 
 
+def test_particles_are_listed_and_stand_beside_the_first(peer):
+    (job,) = generate(peer, particles=2)
+    assert job.fields["particles"] == 2
+    finish(peer, job)
+    peer.say(of(splats(), job.job))
+    ticks(lambda: find_object(job.job, "splats"))
+    second = msgspec.structs.replace(about(job, state="done"), job="ab" * 16, part_of=job.job, particle=2)
+    peer.say(second)
+    ticks(lambda: Fetch(job=second.job).job in [fetch.job for fetch in peer.heard_of(Fetch)])
+    peer.say(of(splats(30), second.job))
+    ticks(lambda: find_object(second.job, "splats"))
+    assert len(find_object(job.job, "splats").data.vertices) == 20
+    assert len(find_object(second.job, "splats").data.vertices) == 30
+    places = [find_object(of_job, "place") for of_job in (job.job, second.job)]
+    assert [place.location.x for place in places] == [0, 2.5]
+    assert places[1].name.endswith("· particle 2")
+    asked = len(peer.heard_of(Fetch))
+    peer.say(second)  # no news
+    peer.say(msgspec.structs.replace(second, step=9, of=9))  # the job was continued
+    ticks(lambda: len(peer.heard_of(Fetch)) == asked + 1)
+    assert [row.state.particle for row in addon_state.rows.values()] == [2, 1]
+
+
+def test_particles_are_offered_and_sent_where_the_objective_takes_them(peer):
+    settings().objective = "new"
+    (job,) = generate(peer, particles=4)
+    assert "particles" not in job.fields
+    settings().objective = "vdm"
+    (job,) = generate(peer, particles=1)
+    assert "particles" not in job.fields
+
+
 def test_a_result_waits_until_edit_mode_is_left(peer):
     bpy.ops.mesh.primitive_cube_add()
     (job,) = generate(peer)

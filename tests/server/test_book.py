@@ -12,8 +12,11 @@ from backend.run.assemble import make_objective
 from backend.run.events import Preview, Snapshot, StepDone, Warning
 from backend.run.folder import JobFolder
 from backend.run.session import Session
+from backend.scenes.initial import sphere
+from backend.scenes.ply import write_ply
 from backend.service.capabilities import welcome
 from backend.service.jobs import Jobs, UnknownJobError
+from backend.service.requests import stored_results
 from shared.codec import decode_answer, encode
 from shared.messages import new_job_id
 
@@ -65,12 +68,52 @@ def test_a_full_disk_does_not_stop_a_job(tmp_path, caplog):
     assert "could not be written" in caplog.text
 
 
+def with_particles(jobs, count=3):
+    """A job that has ended, with the splats of all its particles."""
+    job, spec = new_job_id(), make_job({**SMALL, "objective": "jsd", "particles": count})
+    jobs.folder(job).begin(spec)
+    entry = jobs.add(job, spec)
+    for number in range(1, count + 1):
+        generator = torch.Generator().manual_seed(number)
+        write_ply(sphere(20, 0.5, generator), entry.folder.particle(number) / "splats.ply")
+    entry.update(state="done", step=4)
+    return entry, jobs.add_particles(entry)
+
+
+def test_particles_are_listed_beside_their_job_and_fetched_like_it(tmp_path):
+    jobs = Jobs(tmp_path)
+    older = add(jobs, created=1.0)
+    run, (second, third) = with_particles(jobs)
+    for book in (jobs, Jobs(tmp_path)):
+        listed = book.listed()
+        assert [state.job for state in listed] == [run.id, second.id, third.id, older]
+        assert [(state.part_of, state.particle) for state in listed[:3]] == [(None, 1), (run.id, 2), (run.id, 3)]
+        assert {state.state for state in listed[:3]} == {"done"}
+        clouds = [stored_results(book[state.job])[0] for state in listed[:3]]
+        assert [cloud.job for cloud in clouds] == [state.job for state in listed[:3]]
+        assert not np.array_equal(clouds[0].means, clouds[1].means)
+    assert jobs.add_particles(run)[0].id == second.id  # it was continued
+    assert len(jobs.listed()) == 4
+
+
+def test_a_particle_is_forgotten_alone_or_with_its_job(tmp_path):
+    jobs = Jobs(tmp_path)
+    run, (second, third) = with_particles(jobs)
+    jobs.forget(second.id)
+    assert [state.job for state in Jobs(tmp_path).listed()] == [run.id, third.id]
+    assert stored_results(jobs[run.id])
+    jobs.forget(run.id)
+    assert jobs.listed() == ()
+    assert not list(tmp_path.iterdir())
+
+
 def test_every_offered_setting_is_accepted():
     offers = decode_answer(encode(welcome("/kits")))
     assert [objective.name for objective in offers.objectives] == list(RULES)
     assert (offers.kits, offers.qualities) == ("/kits", QUALITIES)
     for objective in offers.objectives:
         assert objective.title
+        assert objective.particles == RULES[objective.name].particles
         make_objective(objective.name, {option.name: option.default for option in objective.options})
         tuned = default_recipe(objective.name, "embedded").catalogue
         assert {option.name: option.default for option in objective.catalogue} == msgspec.to_builtins(tuned)

@@ -53,6 +53,23 @@ def test_a_job_from_its_prompt_to_its_mesh_and_continued(backend, person):
     person.waits(m.JobState, job, state="stopped", step=5)
 
 
+def test_particles_of_a_job_are_jobs_once_it_has_ended(backend, person):
+    job = person.generates(2, objective="jsd", particles=2)
+    person.waits(m.Progress, job)
+    assert "the first" in person.waits(m.Warning, job).text
+    person.waits(m.JobState, job, state="done")
+    second = person.waits(m.JobState, part_of=job, state="done")
+    assert second.has_mesh
+    assert second.thumbnail.shape == (96, 96, 3)
+    assert second.credits
+    person.asks(m.Fetch(job=second.job))
+    result = person.waits(m.Splats, second.job, final=True)
+    np.testing.assert_array_equal(result.means, read_ply(backend.jobs / job / "particle-2/splats.ply").means)
+    assert bytes(person.waits(m.Mesh, second.job).glb[:4]) == b"glTF"
+    person.asks(m.Continue(job=second.job, steps=2))
+    assert "continue that one" in person.waits(m.Error).text
+
+
 def test_memory_is_freed_between_two_jobs(backend, person):
     job = person.generates(100_000)
     person.waits(m.Progress, job)

@@ -8,7 +8,8 @@ from serving import Person, Stranger, serving, until
 from backend.job.job import make_job
 from backend.run.folder import JobFolder
 from backend.service.executors import Task
-from backend.service.jobs import LONGEST_DETAIL, MOST_CREDITS, Jobs
+from backend.service.job_entry import LONGEST_DETAIL, MOST_CREDITS
+from backend.service.jobs import Jobs
 from backend.service.worker import run_task
 from blender_addon.net.state import AddonState
 from shared import messages as ours

@@ -16,6 +16,9 @@ settings are `RELEASED`.  Eq. 12 prints w = alpha/sigma, while Eq. 6 leads to w 
 
 Cost at 10 steps: ten forwards of inversion at t = 980, six at 600, three at 250, and two of scores.  The released code
 uses one more, for a step from "level -99" to level 1.
+
+A job's `particles` are the paper's comparison (Figs. 5, 10 to 12): scenes that begin alike and differ in their noise.
+They do not know of one another.
 """
 
 from __future__ import annotations
@@ -51,6 +54,7 @@ class JSD(Rule[JSDOptions]):
     """Three to twelve forwards of the U-Net a step, fewer as t falls."""
 
     Options = JSDOptions
+    particles = True
 
     def gradient(self, batch: Batch) -> Score:
         """Inversion, one-step denoising, fresh noise, and the difference of the two estimates."""

@@ -5,7 +5,9 @@
 SDS subtracts the noise itself; VSD subtracts the estimate of a model of the scene's own pictures, so that the scene
 follows the difference of two scores.  See `backend.guidance.lora` for the LoRA, its camera and its levels.
 
-One scene is one particle here (n = 1 in the paper), and the LoRA is used without guidance, both as in threestudio.
+One scene is one particle; a job's `particles` is the paper's n.  All begin with the same splats, where the paper's
+begin with weights of their own: a grey ball has nothing to tell them apart.  The LoRA is used without guidance, as in
+threestudio.
 """
 
 from __future__ import annotations

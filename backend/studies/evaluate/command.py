@@ -23,6 +23,7 @@ from backend.priors.base import PriorError
 from backend.priors.settings import LoRAFile
 from backend.run.assemble import load_prior
 from backend.run.devices import choose_device
+from backend.run.particle_folders import with_particles
 from backend.studies.evaluate.classes import classes_of
 from backend.studies.evaluate.diversity import diversity
 from backend.studies.evaluate.finished_job import (
@@ -79,9 +80,9 @@ def evaluate(folders: Sequence[Path], out: Path, others: OptionalJudges, with_re
 
 
 def _evaluate_all(folders: Sequence[Path], judge: Judge) -> list[EvaluatedJob]:
-    """Each folder once; those that cannot be evaluated are reported and skipped."""
-    jobs, once = list[EvaluatedJob](), dict.fromkeys(folder.resolve() for folder in folders)
-    for folder in track(once, "evaluating", console=console, transient=True):
+    """Each folder once, with its other particles; those that cannot be evaluated are reported and skipped."""
+    jobs = list[EvaluatedJob]()
+    for folder in track(with_particles(folders), "evaluating", console=console, transient=True):
         try:
             jobs.append(evaluate_job(folder, judge))
         except EvaluationError as error:

@@ -24,6 +24,7 @@ from backend.priors.kit import kit_folder
 from backend.run.assemble import load_prior, make_objective
 from backend.run.devices import choose_device
 from backend.run.folder import JobFolder
+from backend.run.particle_folders import particle_in
 from backend.scenes.image import saturation
 from backend.scenes.splats import Splats
 from backend.studies.evaluate.classes import classes_of
@@ -100,7 +101,8 @@ def finished_job(folder: Path) -> Job:
     if not (folder / "job.json").exists():
         raise EvaluationError(f"{folder}: has no job.json, so it is not the folder of a job.")
     if not all((folder / name).exists() for name in ("splats.ply", "metrics.json")):
-        command = with_command(["generate", "--continue", str(folder.absolute())])
+        run = folder.absolute().parent if particle_in(folder) else folder.absolute()
+        command = with_command(["generate", "--continue", str(run)])
         raise EvaluationError(f"{folder}: its job has not finished. Continue it{command}")
     try:
         job = make_job(read_job(folder / "job.json"))

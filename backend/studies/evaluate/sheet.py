@@ -15,6 +15,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from backend.errors import UserError
+from backend.run.particle_folders import particle_in, with_particles
 
 ROW, LABEL, COLUMNS, FRONT = 96, 20, 2, 64
 
@@ -24,11 +25,11 @@ class SheetError(UserError):
 
 
 def sheet(folders: Sequence[Path]) -> Image.Image:
-    """Every job's turntable under its prompt, in `COLUMNS` columns; jobs without one are skipped.
+    """Every job's turntable under its prompt, in `COLUMNS` columns, each particle's; jobs without one are skipped.
 
     Raises SheetError where none has one.
     """
-    rows = [_row(folder, strip) for folder in folders if (strip := _turntable(folder))]
+    rows = [_row(folder, strip) for folder in with_particles(folders) if (strip := _turntable(folder))]
     if not rows:
         raise SheetError("no folder has a readable turntable.png; name folders that `generate` has finished.")
     width, height = max(picture.width for picture in rows), rows[0].height
@@ -81,7 +82,9 @@ def _row(folder: Path, turntable: Image.Image) -> Image.Image:
     turntable = _high(turntable, ROW)
     picture = Image.new("RGB", (turntable.width + 12, ROW + LABEL), "white")
     picture.paste(turntable, (0, LABEL))
-    text = f"{job['prompt']}  ({job['objective']}, seed {job['seed']})"
+    known = particle_in(folder)
+    particle = f", particle {known.particle if known else 1}" if job.get("particles", 1) > 1 else ""
+    text = f"{job['prompt']}  ({job['objective']}, seed {job['seed']}{particle})"
     ImageDraw.Draw(picture).text((6, 3), text, fill="black", font=ImageFont.load_default(13))
     return picture
 

@@ -4,6 +4,7 @@
     writer.json                                                         which process may write here, see `fence`
     splats.ply  mesh.glb  turntable.png  turntable.webp  metrics.json   when it is done
     diverged.json                                                       when it cannot go on
+    outcome.json                                                        when it has ended on a cluster
 
 Splats and mesh are placed where the initial mesh was, in Blender's axes; those of a server's job are in the unit ball.
 All result files in a folder belong to the same splats.  Files are replaced whole, so that a killed process or a full
@@ -40,7 +41,8 @@ DERIVED = ("mesh.glb", "turntable.png", "turntable.webp", "metrics.json")  # fro
 DIVERGED = "diverged.json"  # a sentence: why the run cannot go on
 EVALUATION = ("evaluation.json", "evaluation.npz")  # written by `evaluate`
 START = "start.json"  # what the run started from, where that was neither a grey ball nor a mesh
-FILES = ("job.json", "events.jsonl", CHECKPOINT, START, DIVERGED, "splats.ply", *DERIVED, *EVALUATION)
+OUTCOME = "outcome.json"  # written by the service
+FILES = ("job.json", "events.jsonl", CHECKPOINT, START, DIVERGED, OUTCOME, "splats.ply", *DERIVED, *EVALUATION)
 SCENE = "scene.blend"  # the user may have edited it
 SERVER_STATE = "state.json"  # only in the folders of a server's jobs
 KINDS: dict[type, str] = {StepDone: "progress", DraftStep: "draft", Warning: "warning"}  # of the events that are logged

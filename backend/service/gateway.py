@@ -95,6 +95,7 @@ def main(address: str) -> int:
     commands = os.fdopen(os.dup(sys.stdin.fileno()), "rb", buffering=0)
     output = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    os.chdir(os.sep)  # Ray has the nodes import from the folder that we are in: they are to use their own program
     try:
         connect(address)
     except ClusterError as error:

@@ -157,7 +157,8 @@ class Jobs:
         found = (_read(folder) for folder in root.iterdir() if re.fullmatch("[0-9a-f]{32}", folder.name))
         self._entries = {entry.id: entry for entry in found if entry is not None}
         for entry in self._entries.values():
-            if not entry.ended and not (detached and entry.record.state != "queued"):
+            still_runs = detached and entry.record.state != "queued" and entry.record.run
+            if not entry.ended and not still_runs:
                 entry.update(state="stopped" if entry.record.stopping else "queued", text="", stopping=False)
 
     def __contains__(self, job: str) -> bool:

@@ -11,6 +11,7 @@ import os
 import random
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -39,7 +40,7 @@ QUICK_DEATHS = {  # of nodes, to the head
 
 def unshared():
     """The command before one that is to run in a network of its own."""
-    return ["unshare", *([] if os.geteuid() == 0 else ["-r"]), "-n", "-p", "-f", "--mount-proc"]
+    return ["unshare", *([] if os.geteuid() == 0 else ["-r"]), "-n", "-p", "-f", "--mount-proc", "--kill-child"]
 
 
 def inside(folder, moments, seed):
@@ -189,6 +190,8 @@ def trial(folder, moments, seed, say):
         ended = sum((farm.jobs / job / "outcome.json").exists() for job in jobs)
         tell(f"killed the {kind} after {pause:.1f} s; {ended} of {len(jobs)} have ended")
     states = [person.waits(m.JobState, job, state="done") for job in jobs if not failed(person, job)]
+    if len(states) < len(jobs):
+        tell((farm.jobs / "gateway.log").read_text()[-8000:])
     assert len(states) == len(jobs), [failed(person, job) for job in jobs]
     tell("all have ended")
     cancel_within_a_step(farm)
@@ -215,14 +218,17 @@ def failed(person, job):
 
 
 if __name__ == "__main__" and INSIDE not in os.environ:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     numbers = [int(number) for number in sys.argv[1:]] or [1]
     folder = tempfile.mkdtemp(prefix="farm-")
+    process = inside(folder, numbers[0], numbers[1] if numbers[1:] else random.randrange(10**6))
     try:
-        process = inside(folder, numbers[0], numbers[1] if numbers[1:] else random.randrange(10**6))
         for line in process.stdout:
             print(line, end="", flush=True)
         sys.exit(process.wait())
     finally:
+        process.kill()  # and with it all that is inside
+        process.wait()
         shutil.rmtree(folder, ignore_errors=True)
 elif __name__ == "__main__":
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)

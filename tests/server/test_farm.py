@@ -26,11 +26,13 @@ def why_not():
 @pytest.mark.skipif(bool(why_not()), reason=why_not() or "it can")
 def test_eight_jobs_end_with_the_same_bytes_whatever_is_killed():
     folder = tempfile.mkdtemp(prefix="farm-")  # Ray's sockets want a short path
+    process = inside(Path(folder), MOMENTS, random.randrange(10**6))
     try:
-        process = inside(Path(folder), MOMENTS, random.randrange(10**6))
         said, _ = process.communicate(timeout=600)
         print(said)
         assert process.returncode == 0, said
         assert "the same bytes as undisturbed" in said
     finally:
+        process.kill()  # and with it all that is inside
+        process.wait()
         shutil.rmtree(folder, ignore_errors=True)

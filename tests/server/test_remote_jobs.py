@@ -74,3 +74,16 @@ def test_the_folder_of_the_jobs_may_be_elsewhere_on_a_node(tmp_path, monkeypatch
     job = RemoteJob(list(encode(msgspec.structs.replace(task, folder=f"/srv/jobs/{JOB}", until=1))))
     assert Path(job.task.folder) == tmp_path / JOB
     assert all_of(job)[-1].state == "done"
+
+
+def test_what_a_node_cannot_read_or_write_is_a_sentence(tmp_path):
+    task = given(tmp_path)
+    (tmp_path / JOB / "job.json").write_text("{")
+    (only,) = all_of(RemoteJob(list(encode(task))))
+    assert only.state == "failed"
+    assert "job.json" in only.text
+    task = given(tmp_path)
+    (tmp_path / JOB / "deaths.json").mkdir()
+    (only,) = all_of(RemoteJob(list(encode(task))))
+    assert only.state == "failed"
+    assert "cannot be written or read" in only.text

@@ -129,8 +129,8 @@ class ClusterExecutor:
             self._gateway.send(message)
 
     def _start(self) -> None:
-        command = (GATEWAY, self.address)
-        self._gateway = Worker(self.log, self._inbox, self._waker, command=command, kinds=FromGateway)
+        gateway = (GATEWAY, self.address)
+        self._gateway = Worker(self.log, self._inbox, self._waker, command=gateway, kinds=FromGateway)
         for given in self._given.values():
             for command in given.commands():
                 self._tell(command)

@@ -5,6 +5,8 @@ Only the gateway imports this, and the nodes, as the class of the actors is here
 
 from __future__ import annotations
 
+import logging
+import math
 import queue
 import time
 from collections.abc import Sequence
@@ -24,8 +26,11 @@ from shared.waker import Waker
 
 PATIENCE = 10.0  # seconds
 CALLS = 32  # threads of an actor: a question of a gateway that has died takes one for a while
-GONE = "The job was ended by somebody on the cluster; “Continue” goes on from its last checkpoint."
+LOSSES, PAUSE = 10, 1.0  # of a job in a row, without a process that tells anything, until it fails; seconds between
+GONE = "The cluster has ended the job again and again; “Continue” goes on from its last checkpoint."
 CANNOT_LOAD = "A node cannot load Splatsmith: install it there as on the server, with pip install 'splatsmith[ray]'."
+
+log = logging.getLogger(__name__)
 
 
 class OneJob(RemoteJob):
@@ -47,6 +52,7 @@ class Following:
         self.actor: Any = None
         self.life, self.seen = "", 0  # of its process
         self.stopped = self.watched = self.killed = False
+        self.losses, self.again = 0, math.inf  # in a row, and when it is looked for again
         self.unfit: dict[str, str] = {}  # nodes that cannot run it, and why
 
 
@@ -96,6 +102,9 @@ class RayJobs:
                 self._hear_node(node, future)
             elif job in self._jobs:
                 self._hear_job(self._jobs[job], future)
+        for job in [job for job in self._jobs.values() if job.again <= time.monotonic()]:
+            job.again = math.inf
+            self._place(job)
         events, self._events = self._events, []
         return events
 
@@ -132,7 +141,7 @@ class RayJobs:
         try:
             life, news = future.result()
         except ray.exceptions.RayActorError as error:
-            self._lost(job, str(error))
+            self._handle_loss(job, str(error))
             return
         except ray.exceptions.RayError as error:
             self._end(job, Ended(job=job.task.job, state="failed", text=CANNOT_LOAD, detail=str(error)[-4000:]))
@@ -153,19 +162,27 @@ class RayJobs:
 
     def _begin_life(self, job: Following, life: str) -> None:
         """Another process has the job: it knows nothing of what the one before was told."""
-        job.life, job.seen = life, 0
+        job.life, job.seen, job.losses = life, 0, 0
         if job.stopped:
             job.actor.stop.remote()
         if job.watched:
             job.actor.show.remote(True)
 
-    def _lost(self, job: Following, detail: str) -> None:
-        """The actor is gone for good."""
-        name = job.task.job
-        ended = Ended(job=name, state="failed", text=GONE, detail=detail[-4000:])
-        if job.killed:
-            ended = Ended(job=name, state="stopped")
-        self._end(job, read_outcome(job.task) or ended)
+    def _handle_loss(self, job: Following, detail: str) -> None:
+        """The actor is gone, or out of reach: unless it was meant to be, look for it, or start it, again.
+
+        Ray itself starts one again whose process or node has died, but not one that was lost while it was placed.
+        """
+        name, job.losses = job.task.job, job.losses + 1
+        if (ended := read_outcome(job.task)) is not None:
+            self._end(job, ended)
+        elif job.killed:
+            self._end(job, Ended(job=name, state="stopped"))
+        elif job.losses > LOSSES:
+            self._end(job, Ended(job=name, state="failed", text=GONE, detail=detail[-4000:]))
+        else:
+            log.warning("job %s was lost and is looked for again: %s", name, detail)
+            job.life, job.again = "", time.monotonic() + PAUSE
 
     def _move(self, job: Following, unfit: Unfit) -> None:
         """Try another node; where there is none, the job fails."""

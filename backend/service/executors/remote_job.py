@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from backend.errors import UserError, sentence_of
 from backend.service.executors import Begun, Ended, Task, Unfit
 from backend.service.versions import code_version, prior_version
 from shared.codec import Frame, decode, encode
@@ -63,10 +64,6 @@ class RemoteJob:
         """What the run asks."""
         return self._watched
 
-    def pid(self) -> int:
-        """The number of this process."""
-        return os.getpid()
-
     def events(self, life: str, seen: int) -> News:
         """What has come after the message `seen` of this life of the process; waits a while for something."""
         with self._changed:
@@ -94,14 +91,20 @@ class RemoteJob:
 
     def _run(self) -> None:
         """Runs in a thread: the job, then a while in which its end can be fetched."""
-        if reason := unfit(self.task):
-            self._put(Unfit(job=self.task.job, node=self.node, text=reason))
-        else:
-            self._do()
-        deadline = time.monotonic() + LINGER
-        while not self._acknowledged and time.monotonic() < deadline:
-            time.sleep(0.1)
-        self.leave()
+        try:
+            if reason := unfit(self.task):
+                self._put(Unfit(job=self.task.job, node=self.node, text=reason))
+            else:
+                self._do()
+        except OSError as error:
+            self._put(Ended(job=self.task.job, state="failed", text=sentence_of(error, self.task.folder)))
+        except UserError as error:
+            self._put(Ended(job=self.task.job, state="failed", text=str(error)))
+        finally:
+            deadline = time.monotonic() + LINGER
+            while not self._acknowledged and time.monotonic() < deadline:
+                time.sleep(0.1)
+            self.leave()
 
     def _do(self) -> None:
         from backend.service import outcome

@@ -62,6 +62,12 @@ RULES = (
             "backend.view.connection",
         ),
     ),
+    Rule(
+        "backend",
+        ("ray",),
+        others=("backend.service.gateway", "backend.service.executors.ray", "backend.service.executors.ray_nodes"),
+    ),
+    Rule("backend.service.serve", ("backend.service.gateway", "backend.service.executors.ray")),
     Rule("blender_addon", ("torch", "diffusers", "backend", "tools", "prior_data", "tests")),
     # The add-on's rooms, the lowest first: none imports from one above it, and `net` and `ply` work without Blender.
     Rule("blender_addon.net", BLENDER),
@@ -160,6 +166,7 @@ def test_the_front_door_needs_the_standard_library_alone(module):
         ("backend.run.distill", "from backend.priors.catalogue import Catalogue"),
         ("backend.run.distill", f"from {SPLATS} import Splats"),
         ("backend.service.jobs", "import zmq"),
+        ("backend.service.executors.cluster", "import ray"),
         ("backend.run.folder", "from backend.studies import compare"),
         ("backend.priors.kit", "from backend.job.recipe import Recipe"),
         ("blender_addon.timer", "import torch.nn as nn"),

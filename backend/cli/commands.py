@@ -34,8 +34,15 @@ def generate(args: argparse.Namespace) -> int:
 def serve(args: argparse.Namespace) -> int:
     """The server, until it is stopped."""
     from backend.service import serve as service
+    from backend.service.cluster_access import ClusterAccessError, check_access
+    from backend.service.places import choose_places
 
-    return service.serve(args.listen or f"127.0.0.1:{args.port}", args.jobs, tuple(args.prior), args.kits)
+    if args.cluster and (args.devices, args.workers) != ("auto", 1):
+        raise ClusterAccessError("cluster: its nodes run the jobs; leave --devices and --workers out.")
+    cluster = check_access(args.cluster, args.closed_network) if args.cluster else None
+    places = choose_places(args.devices, args.workers)
+    listen = args.listen or f"127.0.0.1:{args.port}"
+    return service.serve(listen, args.jobs, tuple(args.prior), args.kits, places, cluster)
 
 
 def view(args: argparse.Namespace) -> int:

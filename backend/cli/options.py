@@ -91,6 +91,19 @@ def _add_serve(all_commands: Subparsers) -> None:
         "--kits", type=Path, metavar="DIR", help="folder whose kits are offered; by default the user's own"
     )
     serve.add_argument("--prior", action="append", default=[], help=f"also offer this image model: {MODEL}")
+    serve.add_argument(
+        "--devices",
+        default="auto",
+        metavar="NAMES",
+        help="one job at a time on each: cuda:0,cuda:1 and so on, or cpu; by default every card that torch can use",
+    )
+    serve.add_argument("--workers", type=int, default=1, metavar="N", help="so many jobs at a time on the CPU")
+    serve.add_argument(
+        "--cluster", metavar="HOST:PORT", help="run the jobs on a cluster of Ray, whose head is there; see docs/farm.md"
+    )
+    serve.add_argument(
+        "--closed-network", action="store_true", help="nobody else is on the cluster's network, so it needs no TLS"
+    )
 
 
 def _add_view(all_commands: Subparsers) -> None:

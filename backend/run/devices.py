@@ -92,6 +92,14 @@ def has_code_for(capability: tuple[int, int], built_for: list[str]) -> bool:
     return False
 
 
+def usable_cards() -> dict[int, int]:
+    """The cards that torch can use, by their numbers, with their memory in bytes."""
+    if not torch.cuda.is_available():
+        return {}
+    cards = filter(_usable, range(torch.cuda.device_count()))
+    return {index: torch.cuda.get_device_properties(index).total_memory for index in cards}
+
+
 def _first_usable() -> int | None:
     if not torch.cuda.is_available():
         return None

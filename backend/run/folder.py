@@ -7,6 +7,7 @@
     refinement.safetensors  mesh_unrefined.glb                          where the mesh was refined, see `refine`
     diverged.json                                                       when it cannot go on
     particle-2, ...                                                     other particles, see `particle_folders`
+    outcome.json                                                        when it has ended on a cluster
 
 Splats and mesh are placed where the initial mesh was, in Blender's axes; those of a server's job are in the unit ball.
 All result files in a folder belong to the same splats.  Files are replaced whole, so that a killed process or a full
@@ -47,8 +48,9 @@ REFINEMENT = "refinement.safetensors"  # how far that is; it says of which mesh,
 DIVERGED = "diverged.json"  # a sentence: why the run cannot go on
 EVALUATION = ("evaluation.json", "evaluation.npz")  # written by `evaluate`
 START = "start.json"  # what the run started from, where that was neither a grey ball nor a mesh
+OUTCOME = "outcome.json"  # written by the service
 FILES = (
-    *("job.json", "events.jsonl", CHECKPOINT, HISTORY, REFINEMENT, START, DIVERGED, PARTICLE),
+    *("job.json", "events.jsonl", CHECKPOINT, HISTORY, REFINEMENT, START, DIVERGED, OUTCOME, PARTICLE),
     *("splats.ply", *DERIVED, UNREFINED, *EVALUATION),
 )
 SCENE = "scene.blend"  # the user may have edited it

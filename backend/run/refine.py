@@ -137,7 +137,8 @@ def refine(
 ) -> Generator[Event, None, None]:
     """Refine a mesh in the unit ball by the steps that are left, with a picture now and then.
 
-    `folder` has the state from which it goes on.  `keep` gets the mesh as it is at the end, also where the caller stops in between.  What ends it early is a warning.
+    `folder` has the state from which it goes on.  `keep` gets the mesh as it is at the end, also
+    where the caller stops in between.  What ends it early is a warning.
     """
     try:
         refinement = Refinement(session, mesh, folder)

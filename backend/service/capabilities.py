@@ -18,8 +18,8 @@ from shared.messages import PROTOCOL_VERSION, Objective, Option, Welcome
 KINDS = {"integer": "int", "number": "float", "boolean": "bool", "string": "text"}
 
 
-def welcome(kits: str = "") -> Welcome:
-    """The answer to Hello; `kits` is the folder whose kits are offered."""
+def welcome(kits: str = "", devices: tuple[str, ...] = ()) -> Welcome:
+    """The answer to Hello; `kits` is the folder whose kits are offered, `devices` those of the workers: () for all."""
     cards = tuple(f"cuda:{index}" for index in range(torch.cuda.device_count()))
     apple = ("mps",) if torch.backends.mps.is_available() else ()
     return Welcome(
@@ -27,7 +27,7 @@ def welcome(kits: str = "") -> Welcome:
         version=VERSION,
         objectives=tuple(map(objective, RULES)),
         qualities=QUALITIES,
-        devices=("auto", "cpu", *cards, *apple),
+        devices=devices or ("auto", "cpu", *cards, *apple),
         kits=kits,
     )
 

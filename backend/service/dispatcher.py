@@ -1,6 +1,7 @@
 """Handles the requests of clients and the events of the executor, without knowing of sockets.
 
-One job runs at a time.  Results are read from the disk in a thread of its own, as that takes a while.
+As many jobs run at a time as the executor has room for.  Results are read from the disk in a thread of its own, as that
+takes a while.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ import logging
 import queue
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
+from dataclasses import dataclass, field
+
+import msgspec
 
 from backend.errors import UserError
 from backend.service.executors import Ended, Event, Executor, Finishing, Started, Task
@@ -17,6 +20,8 @@ from backend.service.job_entry import Entry
 from backend.service.jobs import Jobs
 from backend.service.pages import pages
 from backend.service.requests import accept, stored_results
+from backend.service.sender import Sender
+from backend.service.versions import code_version, prior_version
 from shared.messages import (
     Cancel,
     Continue,
@@ -38,29 +43,20 @@ from shared.messages import (
     Trouble,
     Warning,
     Watch,
+    new_job_id,
 )
 from shared.waker import Waker
 
 log = logging.getLogger(__name__)
 
 
-class Sender(Protocol):
-    """Sends messages to clients, each known by its ZeroMQ address."""
+@dataclass
+class Running:
+    """A job that runs, or the last one that did: what was shown of it, and whether the executor has it watched."""
 
-    def to(self, address: bytes, message: FromServer) -> None:
-        """To one client."""
-
-    def to_all(self, message: FromServer) -> None:
-        """To every client."""
-
-    def to_watchers(self, message: Preview | Splats) -> None:
-        """To the clients that watch the message's job."""
-
-    def progress(self, message: Progress) -> None:
-        """To the clients that watch the job, and now and then to the others."""
-
-    def watched(self, job: str) -> bool:
-        """Whether a client watches the job."""
+    entry: Entry
+    watched: bool = False
+    shown: dict[type, Preview | Splats] = field(default_factory=dict)
 
 
 class Dispatcher:
@@ -70,14 +66,17 @@ class Dispatcher:
         self.jobs, self.executor, self.sender = jobs, executor, sender
         self.waker = Waker()
         self.trouble: Trouble = executor.trouble
-        self._running: Entry | None = None
-        self._watched = False  # what the executor knows of the running job
-        self._shown: dict[type, Preview | Splats] = {}  # the latest ones of the latest job
+        self._running: dict[str, Running] = {}
+        self._last: Running | None = None  # the one that ended last
         self._fetched: queue.SimpleQueue[tuple[bytes, FromServer]] = queue.SimpleQueue()
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="results")
+        for entry in jobs.running():  # on a cluster, under an earlier server
+            self._submit(entry)
+            if entry.record.stopping:
+                executor.stop(entry.id)
 
     def close(self) -> None:
-        """Stop the running job; unfinished jobs continue at the next start."""
+        """Stop the running jobs; unfinished jobs continue at the next start."""
         self._reader.shutdown(cancel_futures=True)
         self.executor.close()
         self.waker.close()
@@ -110,7 +109,7 @@ class Dispatcher:
             case Forget(job=job):
                 self._forget(job)
             case FreeMemory():
-                if self._running is not None:
+                if self._running:
                     raise UserError("A job is running and needs the memory: cancel it, or wait until it ends.")
                 self.executor.free_memory()
             case _:
@@ -125,8 +124,8 @@ class Dispatcher:
             case FetchDetail(job=job):
                 self.sender.to(address, Detail(job=job, text=self.jobs[job].detail()))
             case Watch(jobs=jobs):
-                for shown in self._shown.values():
-                    if shown.job in jobs:
+                for seen in (*self._running.values(), *([self._last] if self._last else [])):
+                    for shown in seen.shown.values() if seen.entry.id in jobs else ():
                         self.sender.to(address, shown)
             case _:
                 for page in pages(self.jobs.listed()):
@@ -142,7 +141,7 @@ class Dispatcher:
         self._publish(self.jobs.add(request.job, spec))
 
     def _cancel(self, address: bytes, entry: Entry, order: str) -> None:
-        if entry is not self._running:
+        if entry.id not in self._running:
             if not entry.ended:
                 entry.apply(order, state="stopped")
             self._publish(entry)
@@ -151,8 +150,8 @@ class Dispatcher:
             self.executor.kill(entry.id)
             self.sender.to(address, entry.state())
         else:
-            self.executor.stop(entry.id)
             entry.apply(order, stopping=True, text="Stopping after this step; cancel again to stop at once.")
+            self.executor.stop(entry.id)
             self._publish(entry)
 
     def _continue(self, entry: Entry, steps: int, order: str) -> None:
@@ -169,7 +168,7 @@ class Dispatcher:
             if not self.jobs[job].ended:
                 raise UserError("The job has not ended yet: cancel it before you remove it.")
             self.jobs.forget(job)
-            self._shown = {kind: shown for kind, shown in self._shown.items() if shown.job != job}
+            self._last = self._last if self._last and self._last.entry.id != job else None
         for page in pages(self.jobs.listed()):
             self.sender.to_all(page)
 
@@ -184,7 +183,7 @@ class Dispatcher:
         self.waker.wake()
 
     def advance(self) -> None:
-        """Pass on what came from the executor and the reader, and start the next job if none is running."""
+        """Pass on what came from the executor and the reader, and start waiting jobs while there is room."""
         self.waker.clear()
         while not self._fetched.empty():
             self.sender.to(*self._fetched.get())
@@ -193,31 +192,48 @@ class Dispatcher:
         if self.executor.trouble is not self.trouble:
             self.trouble = self.executor.trouble
             self.sender.to_all(self.trouble)
-        if self._running is None and (entry := self.jobs.next()) is not None:
-            self._running, self._shown, self._watched = entry, {}, False
-            entry.update(state="running", text="", warnings=())
-            self.executor.submit(Task(job=entry.id, folder=str(entry.folder.path), until=entry.record.of))
-            self._publish(entry)
-
-        if self._running is not None and self.sender.watched(self._running.id) != self._watched:
-            self._watched = not self._watched
-            self.executor.show(self._running.id, self._watched)
+        self._start_waiting()
+        for job, running in self._running.items():
+            if self.sender.watched(job) != running.watched:
+                running.watched = not running.watched
+                self.executor.show(job, running.watched)
 
     def runs(self, job: str) -> bool:
         """Whether this job is running now."""
-        return self._running is not None and self._running.id == job
+        return job in self._running
+
+    def _start_waiting(self) -> None:
+        """Start the jobs that have waited longest, each if there is room for one on its device."""
+        busy: set[str] = set()
+        while (entry := self.jobs.next(busy)) is not None:
+            if not self.executor.has_room(entry.job.device):
+                busy.add(entry.job.device)
+                continue
+            entry.update(state="running", text="", warnings=(), run=new_job_id())
+            self._submit(entry)
+            self._publish(entry)
+
+    def _submit(self, entry: Entry) -> None:
+        """Hand a job to the executor, which may have it already."""
+        self._running[entry.id] = Running(entry)
+        folder, device = str(entry.folder.path), entry.job.device
+        task = Task(job=entry.id, folder=folder, until=entry.record.of, device=device, run=entry.record.run)
+        if self.executor.detached:
+            task = msgspec.structs.replace(task, code=code_version(), prior=prior_version(entry.job.prior))
+        self.executor.submit(task)
 
     def _handle(self, event: Event) -> None:
-        entry = self._running
-        if entry is None or event.job != entry.id:
+        running = self._running.get(event.job)
+        if running is None:
             return
+        entry = running.entry
         match event:
             case Progress():
                 if event.stage != "mesh":  # the job's own steps are all taken then
                     entry.set_step(0 if event.stage == "draft" else event.step)
                 self.sender.progress(event)
             case Preview() | Splats():
-                self._show(entry, event)
+                self._show(running, event)
             case Warning():
                 entry.warn(event.text)
                 self.sender.to_all(event)
@@ -228,18 +244,20 @@ class Dispatcher:
                 entry.update(state="finishing")
                 self._publish(entry)
             case Ended():
-                self._end(entry, event)
+                self._end(running, event)
 
-    def _show(self, entry: Entry, shown: Preview | Splats) -> None:
+    def _show(self, running: Running, shown: Preview | Splats) -> None:
+        entry = running.entry
         if isinstance(shown, Preview) and entry.thumbnail is None:
             entry.keep_thumbnail(shown.image)
             self._publish(entry)
-        self._shown[type(shown)] = shown
+        running.shown[type(shown)] = shown
         self.sender.to_watchers(shown)
 
-    def _end(self, entry: Entry, ended: Ended) -> None:
-        self._running = None
-        preview = self._shown.get(Preview)
+    def _end(self, running: Running, ended: Ended) -> None:
+        entry = running.entry
+        self._last = self._running.pop(entry.id)
+        preview = running.shown.get(Preview)
         if isinstance(preview, Preview):
             entry.keep_thumbnail(preview.image)
         entry.end(ended.state, ended.text, ended.detail)

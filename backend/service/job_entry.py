@@ -39,6 +39,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
     warnings: tuple[str, ...] = ()
     stopping: bool = False  # asked to stop
+    run: str = ""  # a new one whenever it is begun or continued, by which a cluster knows it
     orders: tuple[str, ...] = ()  # the latest that were carried out
     credits: tuple[str, ...] = ()
     to_scene: Matrix = IDENTITY

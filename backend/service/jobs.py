@@ -12,7 +12,7 @@ import logging
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,16 +37,20 @@ class UnknownJobError(UserError):
 
 
 class Jobs:
-    """The jobs in a folder.  Those left waiting or running are queued again, unless they were asked to stop."""
+    """The jobs in a folder.  Those left waiting or running are queued again, unless they were asked to stop.
 
-    def __init__(self, root: Path) -> None:
+    Where they run on `detached` from the server, those left running are so still.
+    """
+
+    def __init__(self, root: Path, detached: bool = False) -> None:
         self.root = root
         root.mkdir(parents=True, exist_ok=True)
         found = (_read(folder) for folder in root.iterdir() if re.fullmatch("[0-9a-f]{32}", folder.name))
         self._entries = {entry.id: entry for entry in found if entry is not None}
         self._entries |= {entry.id: entry for run in [*self._entries.values()] for entry in _particles(run)}
         for entry in self._entries.values():
-            if not entry.ended:
+            still_runs = detached and entry.record.state != "queued" and entry.record.run
+            if not entry.ended and not still_runs:
                 entry.update(state="stopped" if entry.record.stopping else "queued", text="", stopping=False)
 
     def __contains__(self, job: str) -> bool:
@@ -96,9 +100,14 @@ class Jobs:
         entries = sorted(self._entries.values(), key=lambda entry: entry.record.created, reverse=True)
         return tuple(entry.state(in_list=True) for entry in entries)
 
-    def next(self) -> Entry | None:
-        """The job that has waited longest; None where none waits."""
-        waiting = (entry for entry in self._entries.values() if entry.record.state == "queued")
+    def running(self) -> list[Entry]:
+        """The jobs that run, in the order in which they began to wait."""
+        running = [entry for entry in self._entries.values() if entry.record.state in ("running", "finishing")]
+        return sorted(running, key=lambda entry: entry.record.queued)
+
+    def next(self, busy: Collection[str] = ()) -> Entry | None:
+        """The job that has waited longest of those whose device is not among the busy ones; None where none waits."""
+        waiting = (e for e in self._entries.values() if e.record.state == "queued" and e.job.device not in busy)
         return min(waiting, key=lambda entry: entry.record.queued, default=None)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -14,9 +14,13 @@ from backend.errors import UserError
 from backend.files import data_folder
 from backend.service.available_priors import AvailablePriors
 from backend.service.capabilities import welcome
+from backend.service.executors import Executor
+from backend.service.executors.cluster import ClusterExecutor
 from backend.service.executors.local import LocalExecutor
+from backend.service.executors.several import SeveralWorkers
 from backend.service.jobs import Jobs
 from backend.service.keys import curve
+from backend.service.places import Place, device_names
 from backend.service.server import Server, router
 from shared import VERSION
 from shared.address import Address, AddressError, parse_address
@@ -26,10 +30,18 @@ class ServeError(UserError):
     """A server that cannot start: one sentence that says what to do."""
 
 
-def serve(listen: str, folder: Path | None, priors: tuple[str, ...] = (), kits: Path | None = None) -> int:
+def serve(
+    listen: str,
+    folder: Path | None,
+    priors: tuple[str, ...] = (),
+    kits: Path | None = None,
+    places: Sequence[Place] = (Place(),),
+    cluster: Address | None = None,
+) -> int:
     """Serve until SIGINT or SIGTERM; the exit code.  `folder` is that of the jobs, None for the user's default.
 
     `priors` and every kit in the folder `kits` (None for the default) are offered besides the embedded prior.
+    In each of the `places` one job runs at a time, or on the nodes of a `cluster`.
 
     Raises ServeError where the address cannot be used or another server uses the folder.
     """
@@ -46,14 +58,21 @@ def serve(listen: str, folder: Path | None, priors: tuple[str, ...] = (), kits: 
         stack.callback(socket.close)
         _bind(socket, address)
         available = AvailablePriors((kits or data_folder() / "kits").absolute(), priors)
-        server = Server(
-            socket, Jobs(root), LocalExecutor(root / "worker.log"), welcome(str(available.folder)), available
-        )
+        offers = welcome(str(available.folder), ("auto",) if cluster else device_names(places))
+        executor = _executor(root, places, cluster)
+        server = Server(socket, Jobs(root, executor.detached), executor, offers, available)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: server.stop())
         _announce(socket.getsockopt_string(zmq.LAST_ENDPOINT).removeprefix("tcp://"), root, key)
         server.run()
     return 0
+
+
+def _executor(root: Path, places: Sequence[Place], cluster: Address | None) -> Executor:
+    if cluster:
+        return ClusterExecutor(str(cluster), root / "gateway.log")
+    log = root / "worker.log"
+    return LocalExecutor(log) if list(places) == [Place()] else SeveralWorkers(log, places)
 
 
 @contextmanager

@@ -16,8 +16,9 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, Literal, Protocol
 
+import msgspec
 import torch
 
 from backend.cameras import orbit
@@ -49,6 +50,16 @@ LONGEST, LONGEST_DETAIL = 2000, 8000  # characters of a sentence and of a traceb
 log = logging.getLogger(__name__)
 Send = Callable[[Message], None]
 Outcome = Literal["done", "stopped"]
+
+
+class Asked(Protocol):
+    """What is asked of a task while it runs."""
+
+    def stopped(self, job: str) -> bool:
+        """Whether to stop this job after the current step."""
+
+    def watched(self, job: str) -> bool:
+        """Whether somebody watches this job."""
 
 
 class Commands:
@@ -110,11 +121,11 @@ def main() -> None:
                 unload_large_prior()
 
 
-def run_task(task: Task, commands: Commands, send: Send) -> None:
-    """Do one task and send how it ended; every exception becomes a sentence here."""
+def run_task(task: Task, asked: Asked, send: Send, folder: JobFolder | None = None) -> None:
+    """Do one task and send how it ended; every exception becomes a sentence here.  `folder` is the task's, opened."""
     try:
         send(Begun(job=task.job))
-        send(Ended(job=task.job, state=_work(task, commands, send)))
+        send(Ended(job=task.job, state=_work(task, asked, send, folder or JobFolder(Path(task.folder)))))
     except BrokenPipeError:
         os._exit(0)
     except UserError as error:
@@ -139,13 +150,14 @@ def _failed(task: Task, text: str, detail: str = "") -> Ended:
     return Ended(job=task.job, state="failed", text=text[:LONGEST], detail=detail[-LONGEST_DETAIL:])
 
 
-def _work(task: Task, commands: Commands, send: Send) -> Outcome:
+def _work(task: Task, asked: Asked, send: Send, folder: JobFolder) -> Outcome:
     """Run a job from its start or its checkpoint to its results."""
-    folder = JobFolder(Path(task.folder))
-    if not _fetch(folder.job(), task, commands, send):
+    job = folder.job()
+    if task.device:
+        job = msgspec.structs.replace(job, device=task.device)
+    if not _fetch(job, task, asked, send):
         return "stopped"
-    started = (folder / "checkpoint.safetensors").exists()
-    session = Session.resume(folder) if started else Session(folder.job(), folder)
+    session = Session(job, folder, resume=(folder / "checkpoint.safetensors").exists())
     to_scene = matrix(session.to_scene)
     send(Started(job=task.job, step=session.step, to_scene=to_scene))
 
@@ -157,12 +169,12 @@ def _work(task: Task, commands: Commands, send: Send) -> Outcome:
         """Send the events until the job is to stop; whether all were sent."""
         for event in events:
             send_event(event)
-            if commands.stopped(task.job):
+            if asked.stopped(task.job):
                 return False
         return True
 
     try:
-        send_all(session.steps(task.until, SHOW_SECONDS, lambda: commands.watched(task.job)))
+        send_all(session.steps(task.until, SHOW_SECONDS, lambda: asked.watched(task.job)))
     except DivergedError as error:
         session.rescue()
         raise UserError(f"{error} The splats up to that step are saved; try another seed.") from error
@@ -180,11 +192,11 @@ def _work(task: Task, commands: Commands, send: Send) -> Outcome:
         return "done" if send_all(results) else "stopped"
 
 
-def _fetch(job: Job, task: Task, commands: Commands, send: Send) -> bool:
+def _fetch(job: Job, task: Task, asked: Asked, send: Send) -> bool:
     """Download the job's model if it is not here, with the time that it takes; whether the job goes on."""
     told = False
     for news in fetch_prior(job):
-        if commands.stopped(task.job):
+        if asked.stopped(task.job):
             return False
         if news.total and not told:
             told = True

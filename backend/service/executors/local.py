@@ -6,8 +6,10 @@ reported as `trouble`; after a few, a waiting task fails.
 
 from __future__ import annotations
 
+import math
 import queue
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from backend.service.executors import Begun, Ended, Event, Free, FromWorker, Ready, Show, Stop, Task
@@ -23,19 +25,37 @@ REASON = 300  # characters of a log's last line that we quote
 
 
 class LocalExecutor:
-    """An Executor.  The worker starts at once, so that its models are loaded when the first task comes."""
+    """An Executor with room for one task.
 
-    def __init__(self, log: Path) -> None:
-        self.log = log
+    The worker starts at once, so that its models are loaded when the first task comes; with `at_once` false it starts
+    with the first task.  `environment` is added to that of the worker.
+    """
+
+    def __init__(
+        self, log: Path, environment: Mapping[str, str] | None = None, waker: Waker | None = None, at_once: bool = True
+    ) -> None:
+        self.log, self.environment = log, environment
         self.trouble = Trouble()
-        self._waker = Waker()
+        self._waker = waker or Waker()
         self._inbox: queue.SimpleQueue[tuple[Worker, FromWorker | None]] = queue.SimpleQueue()
         self._task: Task | None = None
         self._begun = self._stopped = self._watched = False  # of the task
         self._events: list[Event] = []  # not fetched yet
-        self._deaths, self._next_start = 0, 0.0  # in a row, of processes that did nothing
+        self._deaths, self._next_start = 0, 0.0 if at_once else math.inf  # in a row, of processes that did nothing
         self._worker: Worker | None = None
-        self._start()
+        if at_once:
+            self._start()
+
+    detached = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether it has a task."""
+        return self._task is not None
+
+    def has_room(self, device: str) -> bool:
+        """Whether the task before has ended; the worker sees every device."""
+        return not self.busy
 
     def submit(self, task: Task) -> None:
         """Begin a task; the one before must have ended."""
@@ -73,9 +93,20 @@ class LocalExecutor:
         if self._worker is not None:
             self._worker.send(Free())
 
+    def withdraw(self) -> Task | None:
+        """Take back a task that waits for another process, as the one before died without beginning it."""
+        if self._worker is not None or self._begun or self._stopped:
+            return None
+        task, self._task = self._task, None
+        return task
+
     def events(self) -> list[Event]:
         """The events since the last call; a process that died is replaced, and its task has ended."""
         self._waker.clear()
+        return self.collect()
+
+    def collect(self) -> list[Event]:
+        """As `events`, for an owner that has cleared the waker."""
         self._listen()
         if self._worker is None and time.monotonic() >= self._next_start:
             self._start()
@@ -88,9 +119,17 @@ class LocalExecutor:
 
     def close(self) -> None:
         """Let the current step end and be saved, if it is quick; then end the process."""
-        deadline = time.monotonic() + PATIENCE
+        self.stop_all()
+        self.end(time.monotonic() + PATIENCE)
+        self._waker.close()
+
+    def stop_all(self) -> None:
+        """Ask the task to stop."""
         if self._task is not None:
             self.stop(self._task.job)
+
+    def end(self, deadline: float) -> None:
+        """End the process when the task has stopped, or at this time of the monotonic clock."""
         while self._task is not None and self._worker is not None and time.monotonic() < deadline:
             time.sleep(0.02)
             self._listen()
@@ -98,11 +137,10 @@ class LocalExecutor:
         if self._worker is not None:
             self._worker.kill()
             self._worker.close()
-        self._waker.close()
 
     def _start(self) -> None:
         """Start a process and give it the waiting task."""
-        self._worker = Worker(self.log, self._inbox, self._waker)
+        self._worker = Worker(self.log, self._inbox, self._waker, self.environment)
         if self._task is not None:
             self._worker.send(self._task)
             self._worker.send(Show(job=self._task.job, watched=self._watched))

@@ -11,8 +11,9 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from backend.service.executors import FromWorker
 from backend.service.executors.pipes import read_frames, write_frames
@@ -28,25 +29,33 @@ log = logging.getLogger(__name__)
 
 
 class Worker:
-    """A process of `backend.service.worker`; what it prints is appended to the log.
+    """A process of a module, in `command` with its arguments; what it prints is appended to the log.
 
-    Its messages are put into `inbox`, and None when it has died.  It exits when its input ends, so it cannot outlive
-    this process.
+    Its messages, which are of these `kinds`, are put into `inbox`, and None when it has died.  It exits when its input
+    ends, so it cannot outlive this process.  `environment` is added to ours.
     """
 
-    def __init__(self, log: Path, inbox: queue.SimpleQueue[tuple[Worker, FromWorker | None]], waker: Waker) -> None:
+    def __init__(
+        self,
+        log: Path,
+        inbox: queue.SimpleQueue[tuple[Worker, Any]],
+        waker: Waker,
+        environment: Mapping[str, str] | None = None,
+        command: Sequence[str] = ("backend.service.worker",),
+        kinds: Any = FromWorker,
+    ) -> None:
         self.ready = self.killed = False  # has warmed up; was killed by us
-        self._log, self._inbox, self._waker = log, inbox, waker
+        self._log, self._inbox, self._waker, self._kinds = log, inbox, waker, kinds
         # From a repository the worker must be told where the package is; an installed one is found as any other.
         paths = os.pathsep.join(filter(None, [str(CHECKOUT or ""), os.environ.get("PYTHONPATH")]))
         with log.open("ab") as output:
             self._log_start = output.tell()
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "backend.service.worker"],
+                [sys.executable, "-P", "-m", *command],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=output,
-                env={**os.environ, "PYTHONPATH": paths},
+                env={**os.environ, "PYTHONPATH": paths, **(environment or {})},
             )
         self.started_at = time.monotonic()
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -94,7 +103,7 @@ class Worker:
         pipe: IO[bytes] | None = self._process.stdout
         try:
             while pipe is not None and (frames := read_frames(pipe)) is not None:
-                self._inbox.put((self, decode(frames, FromWorker)))
+                self._inbox.put((self, decode(frames, self._kinds)))
                 self._waker.wake()
         except (ProtocolError, OSError):
             log.exception("the worker sent an invalid message and is replaced")

@@ -49,8 +49,10 @@ def make_results(session: Finished) -> Generator[Event, None, None]:
     for number, scene in reversed(numbered):  # the first one's are in the job's own folder
         folder = session.folder.with_particle(number, session.job)
         for event in _results(session, scene.splats(), folder):
-            beside = number > 1 and isinstance(event, ResultReady)
-            yield ResultReady(f"{folder.path.name}/{event.what}") if beside else event
+            if number > 1 and isinstance(event, ResultReady):
+                yield ResultReady(f"{folder.path.name}/{event.what}")
+            else:
+                yield event
 
 
 def _results(session: Finished, splats: Splats, folder: JobFolder) -> Generator[Event, None, None]:
@@ -87,7 +89,8 @@ def _results(session: Finished, splats: Splats, folder: JobFolder) -> Generator[
         yield Warning(text)
     if mesh is not None and session.job.recipe.mesh.refine_steps:
         write(mesh, UNREFINED)
-        for event in session.logged(refine(session, mesh, write, folder)):
+        for event in refine(session, mesh, write, folder):
+            session.folder.log(event)
             notes += [event.text] if isinstance(event, Warning) else []
             yield event
         metrics["refine_steps"] = session.job.recipe.mesh.refine_steps

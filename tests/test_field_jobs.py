@@ -49,8 +49,8 @@ def test_a_whole_job_leaves_every_file_and_says_what_it_cannot_use(tmp_path, job
     options = ["--prompt", "a red box", "--scene", "field", "--steps", "3", "--init-mesh", str(box(tmp_path))]
     assert main(["generate", "--job", job, *options, "--out", str(out)]) == 0
     assert {path.name for path in out.iterdir()} == {
-        "job.json", "events.jsonl", "checkpoint.safetensors", "history.safetensors", "splats.ply", "mesh.glb", "turntable.png",
-        "turntable.webp", "metrics.json", "writer.json",
+        "job.json", "events.jsonl", "checkpoint.safetensors", "history.safetensors", "splats.ply", "mesh.glb",
+        "turntable.png", "turntable.webp", "metrics.json", "writer.json",
     }  # fmt: skip
     written = json.loads((out / "job.json").read_text())
     assert (written["scene"], written["recipe"]["field"]["levels"]) == ("field", [8, 16])

@@ -30,7 +30,7 @@ CAMERA = {
     "type": "ViewerCameraMessage", "wxyz": (1.0, 0.0, 0.0, 0.0), "position": (0.0, -3.0, 0.0), "fov": 0.7, "near": 0.1,
     "far": 9.0, "image_height": 600, "image_width": 800, "look_at": (0.0, 0.0, 0.0), "up_direction": (0.0, 0.0, 1.0),
 }  # fmt: skip
-PATIENCE = 60.0  # seconds; the machine may be busy
+PATIENCE = 300.0  # seconds; the machine may be busy
 
 
 @contextmanager

@@ -53,8 +53,8 @@ def test_a_whole_job_leaves_every_file(tmp_path, job, capsys):
     ]
     assert run("--job", job, *options, "--out", out) == 0
     names = {path.name for path in out.iterdir()}
-    assert names == {"job.json", "events.jsonl", "checkpoint.safetensors", "history.safetensors", "splats.ply", "mesh.glb",
-                     "turntable.png", "turntable.webp", "metrics.json", "writer.json"}  # fmt: skip
+    assert names == {"job.json", "events.jsonl", "checkpoint.safetensors", "history.safetensors", "splats.ply",
+                     "mesh.glb", "turntable.png", "turntable.webp", "metrics.json", "writer.json"}  # fmt: skip
     metrics = json.loads((out / "metrics.json").read_text())
     assert metrics["steps"] == 3
     assert metrics["prior_calls"] == 3

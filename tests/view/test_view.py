@@ -47,6 +47,19 @@ def test_results_of_several_seeds_stand_side_by_side_with_their_names(tmp_path):
         page.splats(1100)
 
 
+def test_the_slider_goes_back_and_then_nothing_is_followed(tmp_path):
+    folder = job(tmp_path / "ball", of=60)
+    with shown_here(folder.path) as address, opened(address) as page:
+        page.splats(300)
+        page.sets("Step", 20)
+        page.splats(200)
+        page.hears("Step 20 of 60", "880")
+        page.forget()
+        more(folder, 61, 400, of=70)
+        page.hears("Step 20 of 70")  # it has been seen, and the step is still the one that was chosen
+        assert not any(message["size"] == 32 * 400 for message in page.messages)
+
+
 def test_all_of_200000_splats_are_sent_32_bytes_each(tmp_path):
     write_ply(ball(200_000), tmp_path / "splats.ply")
     with shown_here(tmp_path) as address, opened(address) as page:

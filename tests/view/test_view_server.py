@@ -23,7 +23,7 @@ def test_jobs_are_listed_and_shown_live_also_after_the_server_was_away(tmp_path,
         person.waits(m.Progress, job)
         page = stack.enter_context(opened(stack.enter_context(viewing(f"tcp://{place}", "--key", key))))
         page.hears("a red apple, seed 7", "running")
-        page.presses("Show")
+        page.sets("Show")
         page.splats(400)
         assert any("a red apple, seed 7" in str(one) for one in page.messages if one["type"] == "LabelMessage")
         page.hears("data:image/webp")  # its thumbnail

@@ -102,14 +102,10 @@ class Page:
         """Wait for so many splats; how many bytes they are."""
         return self.listens(lambda message: message["size"] == 32 * count and message)
 
-    def presses(self, label):
-        """Press the first button that has this label by now."""
-        labels = {}
-        for message in self.messages:
-            if message["type"] == "GuiButtonMessage":
-                labels[message["uuid"]] = message["props"]["label"]
-        button = next(uuid for uuid, text in labels.items() if text == label)
-        update = {"type": "GuiUpdateMessage", "uuid": button, "updates": {"value": True}}
+    def sets(self, label, value=True):
+        """Press the first button that has this label, or move the slider to a value."""
+        named = (one["uuid"] for one in self.messages if one.get("props", {}).get("label") == label)
+        update = {"type": "GuiUpdateMessage", "uuid": next(named), "updates": {"value": value}}
         self.socket.send(msgspec.msgpack.encode(update))
 
     def forget(self):

@@ -1,6 +1,7 @@
 """Results in a browser: the real program, and what it sends over a real websocket."""
 
 import socket
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -32,6 +33,18 @@ def test_a_job_is_shown_with_its_steps_and_goes_on_while_it_is_watched(tmp_path)
         page.hears("Step 30 of 40")
         folder.begin(folder.job())  # somebody runs it anew
         page.hears("No splats yet")
+
+
+def test_another_host_comes_with_a_warning_and_sigterm_ends_it_too(tmp_path):
+    job(tmp_path / "ball")
+    words = ["view", tmp_path / "ball", "--host", "0.0.0.0", "--port", "0", "--no-browser"]
+    command = [sys.executable, "-m", "backend", *map(str, words)]
+    process = subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert "is shown at http://127.0.0.1:" in process.stdout.readline()
+    process.terminate()
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 0
+    assert "0.0.0.0 is not this machine alone: everybody who reaches it sees" in " ".join(said.split())
 
 
 def test_results_of_several_seeds_stand_side_by_side_with_their_names(tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ class JobOnDisk:
             self._noting("job.json", self._read_job)
         if self._changed("events.jsonl"):
             self._noting("events.jsonl", self._read_log)
-        history, splats, _ = (self._changed(name) for name in (HISTORY, SPLATS, "metrics.json"))
+        history, splats = self._changed(HISTORY), self._changed(SPLATS)
         if history or splats:
             self.moments = {}
             self._noting(HISTORY, self._list_history)
@@ -79,7 +79,7 @@ class JobOnDisk:
         self._noting(name, read)
         return found[0] if found else None
 
-    def _noting(self, name: str, read: Any) -> None:
+    def _noting(self, name: str, read: Callable[[], None]) -> None:
         """Read a file; why that cannot be done goes into `problems`."""
         self.problems.pop(name, None)
         try:

@@ -17,7 +17,7 @@ from backend.view.gaussians import of_message
 from backend.view.page import line, warning
 from backend.view.stage import Exhibit, Stage
 from shared.address import Address
-from shared.messages import ENDED, FromServer, Jobs, JobState, Preview, Progress, Splats
+from shared.messages import ENDED, Error, FromServer, Jobs, JobState, Preview, Progress, Splats
 
 ROWS = 8  # jobs on a page
 MOST_WATCHED = 4  # the server shows no more
@@ -46,7 +46,8 @@ class ServerPage:
         self._listed: dict[str, JobState] = {}
         self._progress: dict[str, Progress] = {}
         self._splats: dict[str, Splats] = {}
-        self._pictures: dict[str, tuple[int, str]] = {}
+        self._pictures: dict[str, tuple[Any, str]] = {}  # what each was made of, and its address
+        self._refusal = ""
         self._clicked: list[int] = []
         self._turned, self._first, self._was_away = 0, 0, False
         self.connection = Connection(address, parse_keys(address, key))
@@ -101,7 +102,9 @@ class ServerPage:
                 case Splats() if message.job in self.watched:
                     self._splats[message.job] = message
                 case Preview():
-                    self._pictures[message.job] = (-1, _data_uri(message.image))
+                    self._pictures[message.job] = (message, _data_uri(message.image))
+                case Error():
+                    self._refusal = message.text
                 case _:
                     pass
         self.watched = [job for job in self.watched if job in self.jobs]
@@ -120,6 +123,7 @@ class ServerPage:
 
     def _choose(self, job: str) -> None:
         """Show a job that is not shown, and the other way round; of five the first goes."""
+        self._refusal = ""
         if job in self.watched:
             self.watched.remove(job)
             self._splats.pop(job, None)
@@ -160,7 +164,7 @@ class ServerPage:
         text = f"{len(self.jobs)} jobs: {states}" if self.jobs else "This server has no jobs."
         if len(self.jobs) > ROWS:
             text += f"; here {self._first + 1} to {min(self._first + ROWS, len(self.jobs))}"
-        trouble = warning(self.connection.trouble) if self.connection.trouble else ""
+        trouble = "".join(warning(told) for told in (self.connection.trouble, self._refusal) if told)
         waits = [job for job in self.watched if job not in self._splats]
         waiting = line("Waiting for splats …") if waits and not trouble else ""
         return trouble + line(text, strong=True) + waiting
@@ -195,10 +199,12 @@ class ServerPage:
 
     def _picture(self, job: JobState) -> str:
         """The thumbnail, or the last picture of a job that is watched, as an address of its own."""
-        number, picture = self._pictures.get(job.job, (0, ""))
-        if job.thumbnail is not None and number != id(job.thumbnail) and (number != -1 or job.state != "running"):
-            self._pictures[job.job] = (id(job.thumbnail), _data_uri(job.thumbnail))
-        return self._pictures.get(job.job, (0, picture))[1]
+        source, picture = self._pictures.get(job.job, (None, ""))
+        live = isinstance(source, Preview) and job.state == "running"
+        if live or job.thumbnail is None or source is job.thumbnail:
+            return picture
+        self._pictures[job.job] = (job.thumbnail, _data_uri(job.thumbnail))
+        return self._pictures[job.job][1]
 
     def _exhibit(self, job: str) -> Exhibit:
         splats, state = self._splats[job], self.jobs[job]

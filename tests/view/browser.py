@@ -67,11 +67,14 @@ class Browser:
         raise AssertionError(f"{pattern} is not on the page: {self.text()}")
 
     def clicks(self, text, number=0):
-        """Click one of the buttons with this text, or of the boxes to tick where the text is "checkbox"."""
+        """Click one of the buttons, or of the boxes to tick, beside which this text stands."""
         script = f"""(() => {{
-            const all = {text!r} === 'checkbox' ? [...document.querySelectorAll('input[type=checkbox]')]
-                : [...document.querySelectorAll('button')].filter(one => one.innerText.trim() === {text!r});
-            all[{number}]?.click(); return all.length; }})()"""
+            const beside = one => {{
+                while (one && !(one.innerText || '').trim()) one = one.parentElement;
+                return one ? one.innerText.trim() : ''; }};
+            const all = [...document.querySelectorAll('button, input[type=checkbox]')];
+            const named = all.filter(one => beside(one) === {text!r});
+            named[{number}]?.click(); return named.length; }})()"""
         assert (self.value(script) or 0) > number, f"no button {text}"
 
     def picture(self, path):

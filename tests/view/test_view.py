@@ -1,6 +1,7 @@
 """Results in a browser: the real program, and what it sends over a real websocket."""
 
 import socket
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -34,6 +35,18 @@ def test_a_job_is_shown_with_its_steps_and_goes_on_while_it_is_watched(tmp_path)
         page.hears("No splats yet")
 
 
+def test_another_host_comes_with_a_warning_and_sigterm_ends_it_too(tmp_path):
+    job(tmp_path / "ball")
+    words = ["view", tmp_path / "ball", "--host", "0.0.0.0", "--port", "0", "--no-browser"]
+    command = [sys.executable, "-m", "backend", *map(str, words)]
+    process = subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert "is shown at http://127.0.0.1:" in process.stdout.readline()
+    process.terminate()
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 0
+    assert "0.0.0.0 is not this machine alone: everybody who reaches it sees" in " ".join(said.split())
+
+
 def test_results_of_several_seeds_stand_side_by_side_with_their_names(tmp_path):
     for seed in (1, 2, 10):
         job(tmp_path / f"seed-{seed}", seed, done=100 * seed)
@@ -45,6 +58,19 @@ def test_results_of_several_seeds_stand_side_by_side_with_their_names(tmp_path):
         page.hears("seed-3/splats.ply is not a PLY")  # beside the good ones
         job(tmp_path / "seed-11", 11, done=1100)  # it comes while the page is open
         page.splats(1100)
+
+
+def test_the_slider_goes_back_and_then_nothing_is_followed(tmp_path):
+    folder = job(tmp_path / "ball", of=60)
+    with shown_here(folder.path) as address, opened(address) as page:
+        page.splats(300)
+        page.sets("Step", 20)
+        page.splats(200)
+        page.hears("Step 20 of 60", "880")
+        page.forget()
+        more(folder, 61, 400, of=70)
+        page.hears("Step 20 of 70")  # it has been seen, and the step is still the one that was chosen
+        assert not any(message["size"] == 32 * 400 for message in page.messages)
 
 
 def test_all_of_200000_splats_are_sent_32_bytes_each(tmp_path):

@@ -26,7 +26,11 @@ from backend.view.page import address_of, close_page, open_page
 from backend.view.results_page import ResultsPage
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 60.0  # seconds; the machine may be busy
+CAMERA = {
+    "type": "ViewerCameraMessage", "wxyz": (1.0, 0.0, 0.0, 0.0), "position": (0.0, -3.0, 0.0), "fov": 0.7, "near": 0.1,
+    "far": 9.0, "image_height": 600, "image_width": 800, "look_at": (0.0, 0.0, 0.0), "up_direction": (0.0, 0.0, 1.0),
+}  # fmt: skip
+PATIENCE = 300.0  # seconds; the machine may be busy
 
 
 @contextmanager
@@ -98,6 +102,16 @@ class Page:
         """Wait for so many splats; how many bytes they are."""
         return self.listens(lambda message: message["size"] == 32 * count and message)
 
+    def sets(self, label, value=True):
+        """Press the first button that has this label, or move the slider to a value."""
+        named = (one["uuid"] for one in self.messages if one.get("props", {}).get("label") == label)
+        update = {"type": "GuiUpdateMessage", "uuid": next(named), "updates": {"value": value}}
+        self.socket.send(msgspec.msgpack.encode(update))
+
+    def forget(self):
+        """Look only at what comes from now on."""
+        self.messages.clear()
+
     def _take(self, frame):
         self.bytes += len(frame)
         packed = int.from_bytes(frame[8:16], "little")
@@ -113,6 +127,7 @@ def opened(address):
     """The page as a browser gets it."""
     protocol = f"viser-v{viser.__version__}"
     with connect(address.replace("http", "ws"), subprotocols=[protocol], max_size=None) as socket:
+        socket.send(msgspec.msgpack.encode(CAMERA))  # whoever has sent none counts as not there yet
         yield Page(socket)
 
 

@@ -187,7 +187,7 @@ def distill(run: Run, until: int, show_every: int = 0) -> Iterator[Event]:
 def take_step(run: Run, taken: Sequence[tuple[Render, Metrics]]) -> Metrics:
     """Move each particle along its gradient; the metrics, each the mean over the particles."""
     rows = [
-        metrics | scene.step(run.step, render, run.generator)
+        {**metrics, **scene.step(run.step, render, run.generator)}
         for scene, (render, metrics) in zip(run.particles, taken, strict=True)
     ]
     return rows[0] if len(rows) == 1 else {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}

@@ -77,7 +77,8 @@ class JobFolder:
     """One folder; nothing is written before `begin`."""
 
     def __init__(self, path: Path, run: JobFolder | None = None) -> None:
-        self.path, self.fence = path, Fence(path, run.fence if run else None)
+        self.path = path
+        self.fence: Fence = Fence(path, run.fence if run else None)
 
     def particle(self, number: int) -> JobFolder:
         """The folder of the results of this run's particle with that number, counted from 1."""

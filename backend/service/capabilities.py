@@ -40,8 +40,14 @@ def objective(name: str) -> Objective:
     recipe = default_recipe(name, EMBEDDED)
     options = _options(rule.Options, recipe.options)
     catalogue = _options(CatalogueSettings, msgspec.to_builtins(recipe.catalogue))
-    told = {"title": title, "description": description, "particles": rule.particles}
-    return Objective(name=name, options=options, catalogue=catalogue, **told)
+    return Objective(
+        name=name,
+        title=title,
+        description=description,
+        options=options,
+        catalogue=catalogue,
+        particles=rule.particles,
+    )
 
 
 def _options(settings: type[msgspec.Struct], tuned: dict[str, Any]) -> tuple[Option, ...]:

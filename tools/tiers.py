@@ -26,6 +26,7 @@ SLOW = (
     "tests/test_drafts.py",
     "tests/test_particle_results.py",
     "tests/test_recipes_reach.py",
+    "tests/test_refined_jobs.py",
     "tests/test_results_in_place.py",
     "tests/test_start_shapes.py",
     "tests/test_trouble.py",

@@ -94,8 +94,9 @@ def _results(session: Session, until: int, stopped: list[float]) -> int:
 
 
 def _kept(last: events.Event) -> str:
-    refined = isinstance(last, events.MeshStep)
-    return f"the splats and the mesh, refined for {last.step} of {last.of} steps, are" if refined else "the splats are"
+    if not isinstance(last, events.MeshStep):
+        return "the splats are"
+    return f"the splats and the mesh, refined for {last.step} of {last.of} steps, are"
 
 
 def _stopped_by_error(session: Session, why: str) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.function import once_differentiable
@@ -91,5 +92,5 @@ def laplacian_penalty(moves: Tensor, around: Neighbourhood, length: float) -> Te
 def normal_penalty(vertices: Tensor, faces: Tensor, pairs: Tensor) -> Tensor:
     """Sum over pairs (E,2) of faces with a common edge of 1 - cos of the angle between them (normal consistency)."""
     normals = face_normals(vertices, faces)
-    unit = normals / normals.norm(dim=-1, keepdim=True).clamp(min=1e-12)
+    unit = F.normalize(normals, dim=-1)
     return (1 - (unit[pairs[:, 0]] * unit[pairs[:, 1]]).sum(-1)).sum()

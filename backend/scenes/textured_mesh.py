@@ -63,8 +63,8 @@ class MeshScene:
         _check(vertices, faces, uvs, texture)
         self.settings, self.steps, self.device, self.taken = settings, steps, torch.device(device), 0
         faces, neighbours = faces.astype(np.int64), neighbours_of(faces)
-        whole = (torch.from_numpy(value).to(self.device) for value in (faces, neighbours))
-        self.topology = MeshTopology(*whole, _tensor(uvs, self.device))
+        known, beyond = (torch.from_numpy(value).to(self.device) for value in (faces, neighbours))
+        self.topology = MeshTopology(known, beyond, _tensor(uvs, self.device))
         self.around = Neighbourhood.of(faces, len(vertices), self.device)
         self.start = _tensor(vertices, self.device)
         self.normals = face_normals(self.start, self.topology.faces)
@@ -97,9 +97,10 @@ class MeshScene:
     def render(self, cameras: Cameras, width: int, height: int, backgrounds: Tensor) -> Render:
         """Pictures with gradient; backgrounds (B,3)."""
         times, vertices = max(1, -(-FINE_SIDE // min(width, height))), self.vertices
-        size = width * times, height * times
-        placed = (onto(value, self.device) for value in (cameras.viewmats, cameras.intrinsics(*size)))
-        drawn = torch.cat(draw_mesh(vertices, self.topology, self.params["texture"], *placed, *size, self.tints), -1)
+        wide, high = width * times, height * times
+        viewmats, intrinsics = (onto(v, self.device) for v in (cameras.viewmats, cameras.intrinsics(wide, high)))
+        looks = (self.topology, self.params["texture"])
+        drawn = torch.cat(draw_mesh(vertices, *looks, viewmats, intrinsics, wide, high, self.tints), -1)
         if times > 1:
             drawn = F.avg_pool2d(drawn.movedim(-1, 1), times).movedim(1, -1)
         rgb, alpha, depth = drawn[..., :3], drawn[..., 3:4], drawn[..., 4:]

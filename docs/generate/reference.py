@@ -13,7 +13,7 @@ from backend.job.job import Job
 from backend.job.recipe import Backgrounds, Recipe, Stage
 from backend.job.timesteps import Timesteps
 from backend.priors.settings import CatalogueSettings
-from backend.scenes.settings import FieldSettings, SplatSettings
+from backend.scenes.settings import FieldSettings, MeshSettings, SplatSettings
 from docs.generate.fields import Struct, table
 from docs.generate.prose import prose
 from shared import codec, messages
@@ -33,7 +33,7 @@ fields that are asked for most.
 
 """
 STRUCTS: tuple[Struct, ...] = (
-    Job, Recipe, Stage, CameraRange, Backgrounds, Timesteps, SplatSettings, FieldSettings,
+    Job, Recipe, Stage, CameraRange, Backgrounds, Timesteps, SplatSettings, FieldSettings, MeshSettings,
     CatalogueSettings,
 )  # fmt: skip
 PARTS: tuple[Struct, ...] = (messages.SceneMesh, messages.Objective, messages.Option, messages.Prior)

@@ -118,6 +118,22 @@ def test_a_job_is_drawn_with_its_picture_progress_and_reason(peer):
     assert "The disk is full." in texts(panels.SPLATSMITH_PT_main)
 
 
+def test_the_refinement_of_a_mesh_is_asked_for_and_its_steps_are_shown(peer):
+    (job,) = generate(peer)
+    assert "mesh" not in job.fields.get("recipe", {})
+    (job,) = generate(peer, refine_steps=40)
+    assert job.fields["recipe"]["mesh"] == {"refine_steps": 40}
+    assert "Refine Mesh" in texts(panels.SPLATSMITH_PT_more)
+    told = Progress(job=job.job, stage="mesh", step=10, of=40, seconds_left=75, metrics={})
+    peer.say(about(job, state="finishing", step=3, of=3), told)
+    ticks(lambda: addon_state.rows[job.job].stage == "mesh")
+    row = addon_state.rows[job.job]
+    assert (row.share, row.state.step, row.taking_steps) == (0.25, 3, True)
+    said = texts(panels.SPLATSMITH_PT_jobs)
+    for text in ("Finishing", "mesh step 10 of 40", "1 min 15 s left"):
+        assert text in said
+
+
 def test_the_traceback_of_a_listed_job_is_fetched_to_be_copied(peer):
     (job,) = generate(peer)
     peer.say(about(job, state="failed", text="It failed.", has_detail=True))

@@ -268,3 +268,22 @@ def test_faces_without_area_do_no_harm():
     alpha.sum().backward()
     assert torch.isfinite(vertices.grad).all()
     assert abs(float(alpha.detach().sum()) - area(TRIANGLES[0])) < 1
+
+
+@pytest.mark.gpu
+def test_a_card_draws_what_the_cpu_draws():
+    vertices, faces = ball(4)
+    uvs = torch.rand(len(faces), 3, 2, generator=torch.Generator().manual_seed(0))
+    texture = torch.rand(16, 16, 3, generator=torch.Generator().manual_seed(1))
+    cameras, found = orbit(2), []
+    for device in ("cpu", "cuda"):
+        made = topology(faces, uvs)
+        moved = MeshTopology(*(value.to(device) for value in (made.faces, made.neighbours, made.uvs)))
+        given = [value.to(device).requires_grad_() for value in (vertices, texture)]
+        views = (value.to(device) for value in (cameras.viewmats, cameras.intrinsics(96, 96)))
+        parts = draw_mesh(given[0], moved, given[1], *views, 96, 96)
+        sum(part.square().sum() for part in parts).backward()
+        found.append([value.detach().cpu() for value in (*parts, *(value.grad for value in given))])
+    for one, other in zip(*found, strict=True):
+        close = torch.isclose(one, other, atol=1e-3 * float(one.abs().max()), rtol=1e-3)
+        assert float(close.float().mean()) > 0.999  # another rounding may choose another of two faces

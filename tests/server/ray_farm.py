@@ -36,6 +36,7 @@ QUICK_DEATHS = {  # of nodes, to the head
     "RAY_health_check_timeout_ms": "2000",
     "RAY_health_check_failure_threshold": "3",
 }
+FEW_PROCESSES = {"RAY_prestart_worker_first_driver": "0", "RAY_enable_worker_prestart": "0"}
 
 
 def unshared():
@@ -45,7 +46,12 @@ def unshared():
 
 def inside(folder, moments, seed):
     """The finished process of this program in there."""
-    environment = os.environ | QUICK_DEATHS | {INSIDE: "1", "OMP_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0"}
+    environment = (
+        os.environ
+        | QUICK_DEATHS
+        | FEW_PROCESSES
+        | {INSIDE: "1", "OMP_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0"}
+    )
     environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     command = [*unshared(), sys.executable, __file__, str(folder), str(moments), str(seed)]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -65,7 +71,7 @@ class Farm:
 
     def ray_start(self, *options, node, program=ROOT):
         paths = os.pathsep.join([str(program), os.environ.get("PYTHONPATH", "")])
-        resources = (f"--num-gpus={CARDS}", "--num-cpus=4", "--object-store-memory=100000000")
+        resources = (f"--num-gpus={CARDS}", f"--num-cpus={CARDS}", "--object-store-memory=100000000")
         command = [sys.executable, "-m", "ray.scripts.scripts", "start", f"--node-ip-address=127.0.0.{node}"]
         command += [*map(str, options), *resources, "--disable-usage-stats"]
         done = subprocess.run(
@@ -234,8 +240,10 @@ elif __name__ == "__main__":
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
     import psutil
+    import serving
     from serving import Backend, Person, gone, kill, until
 
     from blender_addon.shared import messages as m
 
+    serving.PATIENCE = 600.0  # eight jobs at a time, on a busy machine
     trial(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), lambda text: print(text, flush=True))

@@ -105,9 +105,9 @@ class RayJobs:
                 self._hear_node(node, future)
             elif job in self._jobs:
                 self._hear_job(self._jobs[job], future)
-        for job in [job for job in self._jobs.values() if job.again <= time.monotonic()]:
-            job.again = math.inf
-            self._place(job)
+        for lost in [following for following in self._jobs.values() if following.again <= time.monotonic()]:
+            lost.again = math.inf
+            self._place(lost)
         events, self._events = self._events, []
         return events
 

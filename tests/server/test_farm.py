@@ -28,7 +28,7 @@ def test_eight_jobs_end_with_the_same_bytes_whatever_is_killed():
     folder = tempfile.mkdtemp(prefix="farm-")  # Ray's sockets want a short path
     process = inside(Path(folder), MOMENTS, random.randrange(10**6))
     try:
-        said, _ = process.communicate(timeout=600)
+        said, _ = process.communicate(timeout=1800)
         print(said)
         assert process.returncode == 0, said
         assert "the same bytes as undisturbed" in said

@@ -90,8 +90,11 @@ class RayJobs:
     def kill(self, job: str) -> None:
         """End the job now, without saving."""
         if job in self._jobs:
-            self._jobs[job].killed = True
-            ray.kill(self._jobs[job].actor, no_restart=True)
+            following = self._jobs[job]
+            following.killed = True
+            ray.kill(following.actor, no_restart=True)
+            if following.again < math.inf:  # it has no process, and is to get none
+                self._end(following, Ended(job=job, state="stopped"))
 
     def events(self) -> list[Event]:
         """The events since the last call; never waits."""
@@ -102,9 +105,9 @@ class RayJobs:
                 self._hear_node(node, future)
             elif job in self._jobs:
                 self._hear_job(self._jobs[job], future)
-        for job in [job for job in self._jobs.values() if job.again <= time.monotonic()]:
-            job.again = math.inf
-            self._place(job)
+        for lost in [following for following in self._jobs.values() if following.again <= time.monotonic()]:
+            lost.again = math.inf
+            self._place(lost)
         events, self._events = self._events, []
         return events
 

@@ -25,7 +25,8 @@ PORT = 6399
 INSIDE = "SPLATSMITH_FARM_INSIDE"  # in the environment of the program that is inside
 CARDS = 2  # of a node
 STEPS, MORE_STEPS = 40, 60  # of a job, and for each further moment
-SEEDS = 2  # of the eight jobs; those with the same one must be alike
+JOBS = 8
+SEEDS = 2  # of the jobs; those with the same one must be alike
 KINDS = ("worker", "gateway", "node", "server")
 RESULTS = ("splats.ply", "mesh.glb", "turntable.png")
 # Steps that take long enough to say within which one a cancel came.
@@ -44,7 +45,7 @@ def unshared():
     return ["unshare", *([] if os.geteuid() == 0 else ["-r"]), "-n", "-p", "-f", "--mount-proc", "--kill-child"]
 
 
-def inside(folder, moments, seed):
+def inside(folder, moments, seed, jobs=JOBS):
     """The finished process of this program in there."""
     environment = (
         os.environ
@@ -53,7 +54,7 @@ def inside(folder, moments, seed):
         | {INSIDE: "1", "OMP_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0"}
     )
     environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-    command = [*unshared(), sys.executable, __file__, str(folder), str(moments), str(seed)]
+    command = [*unshared(), sys.executable, __file__, str(folder), str(moments), str(seed), str(jobs)]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
@@ -172,8 +173,8 @@ def cancel_within_a_step(farm):
     assert farm.steps(job)[-1] == state.step
 
 
-def trial(folder, moments, seed, say):
-    """Eight jobs under attack."""
+def trial(folder, moments, seed, count, say):
+    """So many jobs under attack."""
     random.seed(seed)
     began = time.monotonic()
 
@@ -187,7 +188,7 @@ def trial(folder, moments, seed, say):
     assert trouble.text.startswith("1 of 3 nodes are not used: The node 127.0.0.3 has Splatsmith 0.1.0-")
     recipe = {"checkpoint_every": 7}
     steps = STEPS + MORE_STEPS * (moments - 1)
-    jobs = [person.generates(steps, recipe=recipe, seed=number % SEEDS) for number in range(8)]
+    jobs = [person.generates(steps, recipe=recipe, seed=number % SEEDS) for number in range(count)]
     until(lambda: sum(bool(farm.steps(job)) for job in jobs) >= 2)
     running = sum(bool(farm.steps(job)) for job in jobs)
     tell(f"{running} run side by side")
@@ -250,4 +251,4 @@ elif __name__ == "__main__":
     from blender_addon.shared import messages as m
 
     serving.PATIENCE = 600.0  # eight jobs at a time, on a busy machine
-    trial(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), lambda text: print(text, flush=True))
+    trial(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), lambda text: print(text, flush=True))

@@ -18,9 +18,17 @@ from backend.cli.job_fields import job_fields
 from backend.cli.main import main
 from backend.cli.options import build_parser
 from backend.scenes.ply import read_ply
+from tests.small import MESH
 
 ROOT = Path(__file__).parents[1]
-SMALL = {"recipe": {"views": 1, "splats": {"initial_count": 400, "growth": "none"}, "checkpoint_every": 2}}
+SMALL = {
+    "recipe": {
+        "views": 1,
+        "splats": {"initial_count": 400, "growth": "none"},
+        "mesh": MESH,
+        "checkpoint_every": 2,
+    }
+}
 
 
 @pytest.fixture
@@ -62,7 +70,9 @@ def test_a_whole_job_leaves_every_file(tmp_path, job, capsys):
     back = np.array(metrics["to_scene"]) @ [0, 0, 0, 1]
     np.testing.assert_allclose(back[:3], (3, 0, 0), atol=1e-5)
     assert len(read_ply(out / "splats.ply")) == 400
-    assert trimesh.load(out / "mesh.glb").geometry
+    mesh = trimesh.load(out / "mesh.glb", force="mesh")
+    assert 100 < len(mesh.faces) == metrics["faces"] < 450
+    assert mesh.visual.material.baseColorTexture.size == (128, 128)
     assert Image.open(out / "turntable.webp").n_frames > 8
     assert "flurble" in capsys.readouterr().err
     rows = [json.loads(line) for line in (out / "events.jsonl").read_text().splitlines()]

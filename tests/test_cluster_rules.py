@@ -13,10 +13,17 @@ from backend.service.executors import Ended, Task, remote_job
 from backend.service.executors.remote_job import unfit
 from backend.service.outcome import count_death, read_outcome, write_outcome
 from backend.service.versions import code_version, prior_version
+from tests.small import MESH
 
 TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "x" * 32}
 JOB, RUN = "a" * 32, "b" * 32
-QUICK = {"steps": 3, "views": 1, "splats": {"initial_count": 100, "growth": "none"}, "checkpoint_every": 1}
+QUICK = {
+    "steps": 3,
+    "views": 1,
+    "splats": {"initial_count": 100, "growth": "none"},
+    "mesh": MESH,
+    "checkpoint_every": 1,
+}
 DONE = Ended(job=JOB, state="done")
 
 

@@ -14,9 +14,16 @@ from backend.job.job import make_job
 from backend.run.events import StepDone
 from backend.run.fence import TakenOverError
 from backend.run.folder import JobFolder
+from tests.small import MESH
 
 ROOT = Path(__file__).parents[1]
-RECIPE = {"steps": 400, "views": 1, "splats": {"initial_count": 400, "growth": "none"}, "checkpoint_every": 5}
+RECIPE = {
+    "steps": 400,
+    "views": 1,
+    "splats": {"initial_count": 400, "growth": "none"},
+    "mesh": MESH,
+    "checkpoint_every": 5,
+}
 JOB = make_job({"prompt": "a red apple", "objective": "sds", "recipe": RECIPE})
 
 

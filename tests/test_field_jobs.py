@@ -19,9 +19,10 @@ from backend.run.folder import JobFolder
 from backend.run.session import Session
 from backend.scenes.field import FieldScene
 from backend.scenes.ply import read_ply
+from tests.small import MESH
 
 FIELD = {"levels": [8, 16], "samples": 16, "splats_max": 3000}
-RECIPE = {"views": 1, "stages": [{"side": 32}], "field": FIELD, "checkpoint_every": 2}
+RECIPE = {"views": 1, "stages": [{"side": 32}], "field": FIELD, "mesh": MESH, "checkpoint_every": 2}
 
 
 @pytest.fixture

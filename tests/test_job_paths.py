@@ -10,8 +10,9 @@ from backend.cli.main import main
 from backend.job.job import make_job, read_job
 from backend.run.folder import JobFolder
 from backend.run.session import Session
+from tests.small import MESH
 
-QUICK = {"steps": 2, "views": 1, "splats": {"initial_count": 100, "growth": "none"}}
+QUICK = {"steps": 2, "views": 1, "splats": {"initial_count": 100, "growth": "none"}, "mesh": MESH}
 
 
 @pytest.fixture

@@ -11,8 +11,15 @@ from backend.cli.main import main
 from backend.run.folder import JobFolder
 from backend.studies.evaluate.finished_job import EvaluationError, evaluate_job
 from backend.studies.evaluate.sheet import sheet
+from tests.small import MESH
 
-RECIPE = {"steps": 4, "views": 1, "splats": {"initial_count": 400, "growth": "none"}, "checkpoint_every": 2}
+RECIPE = {
+    "steps": 4,
+    "views": 1,
+    "splats": {"initial_count": 400, "growth": "none"},
+    "mesh": MESH,
+    "checkpoint_every": 2,
+}
 JOB = {"prompt": "a red apple", "objective": "jsd", "quality": "draft", "recipe": RECIPE}
 
 

@@ -10,8 +10,14 @@ from backend.cli.main import main
 from backend.run.events import MeshStep, ResultReady
 from backend.run.folder import JobFolder
 from backend.run.session import Session
+from tests.small import MESH
 
-RECIPE = {"views": 1, "steps": 1, "stages": [{"side": 32}], "mesh": {"refine_steps": 4, "lr_vertices": 0.005}}
+RECIPE = {
+    "views": 1,
+    "steps": 1,
+    "stages": [{"side": 32}],
+    "mesh": {**MESH, "refine_steps": 4, "lr_vertices": 0.005},
+}
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,16 @@ from safetensors.torch import load_file, save_file
 
 from backend.cli.main import main
 from backend.run.folder import JobFolder
+from tests.small import MESH
 
 ROOT = Path(__file__).parents[1]
-RECIPE = {"steps": 12, "views": 1, "splats": {"initial_count": 400, "growth": "none"}, "checkpoint_every": 2}
+RECIPE = {
+    "steps": 12,
+    "views": 1,
+    "splats": {"initial_count": 400, "growth": "none"},
+    "mesh": MESH,
+    "checkpoint_every": 2,
+}
 JOB = {"prompt": "a red apple", "objective": "sds", "recipe": RECIPE}
 RESULTS = ("splats.ply", "turntable.png", "turntable.webp", "mesh.glb")
 

@@ -15,6 +15,7 @@ from backend.job.job import read_job
 from backend.priors.base import PriorError
 from backend.run.folder import JobFolder
 from backend.scenes.ply import read_ply
+from tests.small import MESH
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,7 @@ def finished(tmp_path_factory):
     box = trimesh.creation.box((0.08, 0.06, 0.1))
     box.apply_translation((30, -20, 10))
     box.export(folder / "box.ply")
-    job = {"prompt": "a red box", "recipe": {"steps": 2, "views": 1, "stages": [{"side": 32}]}}
+    job = {"prompt": "a red box", "recipe": {"steps": 2, "views": 1, "stages": [{"side": 32}], "mesh": MESH}}
     (folder / "job.json").write_text(json.dumps(job))
     options = ["--job", str(folder / "job.json"), "--init-mesh", str(folder / "box.ply"), "--out", str(folder / "out")]
     assert main(["generate", *options]) == 0

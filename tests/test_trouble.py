@@ -17,10 +17,11 @@ import pytest
 from backend.cli.main import main
 from backend.errors import sentence_of
 from backend.terminal import pasteable, skipped
+from tests.small import MESH
 
 ROOT = Path(__file__).parents[1]
 ODD = "[bold] it's [/x] :gear: $HOME"
-QUICK = {"views": 1, "splats": {"growth": "none"}, "stages": [{"side": 32}], "checkpoint_every": 1}
+QUICK = {"views": 1, "splats": {"growth": "none"}, "mesh": MESH, "stages": [{"side": 32}], "checkpoint_every": 1}
 
 
 @pytest.fixture

@@ -73,11 +73,11 @@ def _results(session: Finished, splats: Splats, folder: JobFolder) -> Generator[
         with folder.replacing(file_name) as file:
             write_glb(mesh.placed(place), file, session.job.prompt, copyright)
 
-    notes, mesh = list[str](), None
+    notes, mesh, fine = list[str](), None, session.job.recipe.mesh
     try:
-        surface = extract_mesh(splats)
+        surface = extract_mesh(splats, fine.resolution, fine.faces)
         yield ResultReady("surface")
-        mesh = bake(unwrap(surface), splats)
+        mesh = bake(unwrap(surface, fine.texture_side), splats, fine.texture_side)
         write(mesh)
         yield ResultReady("mesh.glb")
         metrics |= {"vertices": len(surface.vertices), "faces": len(surface.faces)}
@@ -87,13 +87,13 @@ def _results(session: Finished, splats: Splats, folder: JobFolder) -> Generator[
     for text in notes:
         session.folder.log(Warning(text))
         yield Warning(text)
-    if mesh is not None and session.job.recipe.mesh.refine_steps:
+    if mesh is not None and fine.refine_steps:
         write(mesh, UNREFINED)
         for event in refine(session, mesh, write, folder):
             session.folder.log(event)
             notes += [event.text] if isinstance(event, Warning) else []
             yield event
-        metrics["refine_steps"] = session.job.recipe.mesh.refine_steps
+        metrics["refine_steps"] = fine.refine_steps
     metrics |= {"placed": not session.folder.served, "notes": [*session.notes, *notes]}
     folder.write_metrics(session.summary() | metrics)
     folder.fence.remove(REFINEMENT)  # large, and of no more use

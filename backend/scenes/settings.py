@@ -95,8 +95,11 @@ class FieldSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 
 
 class MeshSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How the finished mesh is refined by the same rule, with the recipe's views a step.  In metres."""
+    """How fine the finished mesh is, and how the same rule refines it, with the recipe's views a step.  In metres."""
 
+    resolution: Annotated[int, Meta(ge=16, le=512, description="Grid points along the object's longest side")] = 128
+    faces: Annotated[int, Meta(ge=100, le=1_000_000, description="The most triangles, or a few more")] = 10_000
+    texture_side: Annotated[int, Meta(ge=64, le=8192, description="Texels along each side of the texture")] = 1024
     refine_steps: Annotated[int, Meta(ge=0, le=100_000, description="Steps that refine the mesh, 0 for none")] = 0
     lr_vertices: Annotated[Rate, Meta(description="Learning rate of vertices at the start")] = 5e-4
     lr_colour: Annotated[Rate, Meta(description="Learning rate of colours around each vertex at the start")] = 0.005

@@ -15,9 +15,10 @@ from backend.run import large_prior
 from blender_addon.shared import messages as m
 from tests.models.conftest import MODEL
 from tests.server.serving import Person, serving
+from tests.small import MESH
 
 ROOT = Path(__file__).parents[2]
-SMALL = {"stages": [{"side": 32}], "splats": {"initial_count": 64, "growth": "none"}}
+SMALL = {"stages": [{"side": 32}], "splats": {"initial_count": 64, "growth": "none"}, "mesh": MESH}
 
 
 def test_a_job_of_the_server(environment, loopback, tmp_path):

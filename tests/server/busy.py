@@ -9,8 +9,15 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from blender_addon.net.client import Client
 from blender_addon.shared import messages as m
+from tests.small import MESH
 
-RECIPE = {"steps": 2, "views": 1, "splats": {"initial_count": 400, "growth": "none"}, "checkpoint_every": 1}
+RECIPE = {
+    "steps": 2,
+    "views": 1,
+    "splats": {"initial_count": 400, "growth": "none"},
+    "mesh": MESH,
+    "checkpoint_every": 1,
+}
 
 if __name__ == "__main__":
     client, jobs = Client(sys.argv[1]), []

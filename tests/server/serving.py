@@ -15,9 +15,10 @@ import zmq
 from blender_addon.net.client import Client
 from blender_addon.shared import messages as m
 from shared.codec import decode_answer, encode
+from tests.small import MESH
 
 ROOT = Path(__file__).parents[2]
-QUICK = {"views": 1, "splats": {"initial_count": 400, "growth": "none"}, "checkpoint_every": 1}
+QUICK = {"views": 1, "splats": {"initial_count": 400, "growth": "none"}, "mesh": MESH, "checkpoint_every": 1}
 IMPATIENT = """
 import sys
 from backend.cli.main import main

@@ -13,9 +13,16 @@ from backend.service.outcome import asked_to_stop, count_death, read_outcome
 from backend.service.versions import code_version, prior_version
 from shared.codec import decode, encode
 from shared.messages import Progress, Warning
+from tests.small import MESH
 
 JOB, RUN = "a" * 32, "b" * 32
-QUICK = {"steps": 3, "views": 1, "splats": {"initial_count": 100, "growth": "none"}, "checkpoint_every": 1}
+QUICK = {
+    "steps": 3,
+    "views": 1,
+    "splats": {"initial_count": 100, "growth": "none"},
+    "mesh": MESH,
+    "checkpoint_every": 1,
+}
 
 
 def given(folder):

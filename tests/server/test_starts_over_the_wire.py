@@ -10,6 +10,7 @@ from test_jobs_over_the_wire import cube
 
 from backend.run.folder import JobFolder
 from blender_addon.shared import messages as m
+from tests.small import MESH
 
 LARGE = {"objective": "sds", "recipe": {"stages": [{"side": 32}]}}
 
@@ -61,7 +62,7 @@ def test_a_job_starts_from_another_one_where_that_stands(backend, person):
     source = person.generates(1, mesh=cube(), prompt="a red box")
     done = person.waits(m.JobState, source, state="done")
     job = m.new_job_id()
-    recipe = {"steps": 1, "views": 1, "splats": {"initial_count": 400, "growth": "none"}}
+    recipe = {"steps": 1, "views": 1, "splats": {"initial_count": 400, "growth": "none"}, "mesh": MESH}
     person.asks(m.Generate(job=job, fields={"prompt": "a blue box", "recipe": recipe}, start_from=source))
     person.waits(m.JobState, job)
     person.asks(m.Forget(job=source))  # its splats have been copied

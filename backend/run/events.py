@@ -11,8 +11,8 @@ from backend.scenes.splats import Splats
 
 
 @dataclass(frozen=True)
-class StepDone:
-    """After each step: its number, the estimated time left, and the metrics of the step."""
+class Step:
+    """Which step of how many was taken, the estimated seconds left, and the metrics of the step."""
 
     step: int
     of: int
@@ -21,23 +21,18 @@ class StepDone:
 
 
 @dataclass(frozen=True)
-class DraftStep:
+class StepDone(Step):
+    """After each step of the run."""
+
+
+@dataclass(frozen=True)
+class DraftStep(Step):
     """After each step of the draft that a run starts from; the steps of the run itself follow."""
 
-    step: int
-    of: int
-    seconds_left: float
-    metrics: dict[str, float] = field(default_factory=dict)
-
 
 @dataclass(frozen=True)
-class MeshStep:
+class MeshStep(Step):
     """After each step that refines the finished mesh; the steps of the run itself came before."""
-
-    step: int
-    of: int
-    seconds_left: float
-    metrics: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from .shared.messages import (
     Preview,
     Priors,
     Progress,
+    Removed,
     Splats,
     Trouble,
     Warning,
@@ -36,8 +37,8 @@ def dispatch(message: FromServer) -> None:
             _take_splats(message)
         case Preview():
             pictures().show(message.job, message.image)
-        case Progress():
-            addon_state.progress(message)
+        case Progress() | Removed() | Warning():
+            _take_news_of_job(message)
         case JobState():
             _take_state(message)
         case Jobs():
@@ -50,8 +51,6 @@ def dispatch(message: FromServer) -> None:
                 copy_details(bpy.context)
         case Error():
             _take_error(message)
-        case Warning():
-            addon_state.warn(message.job, message.text)
         case Priors() | Trouble() | Welcome():
             _take_news_of_backend(message)
 
@@ -64,6 +63,16 @@ def _take_news_of_backend(message: Priors | Trouble | Welcome) -> None:
             addon_state.trouble = message
         case Welcome():
             addon_state.connected(message)
+
+
+def _take_news_of_job(message: Progress | Removed | Warning) -> None:
+    match message:
+        case Progress():
+            addon_state.progress(message)
+        case Removed():
+            addon_state.forget(message.job)
+        case Warning():
+            addon_state.warn(message.job, message.text)
 
 
 def _take_list(jobs: Jobs) -> None:

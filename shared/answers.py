@@ -146,6 +146,12 @@ class Jobs(Message, frozen=True, kw_only=True):
     last: bool = True
 
 
+class Removed(Message, frozen=True, kw_only=True):
+    """A job is listed no more, and with it its particles; sent to every client."""
+
+    job: JobId
+
+
 class Progress(Message, frozen=True, kw_only=True):
     """How far a job is, after each step; sent to every client.
 
@@ -214,7 +220,7 @@ class Warning(Message, frozen=True, kw_only=True):
 
 FromServer = (
     Welcome | Priors | Trouble | SayHello | Taken | Pong | Error
-    | JobState | Jobs | Detail | Progress | Preview | Splats | Mesh | Warning
+    | JobState | Jobs | Removed | Detail | Progress | Preview | Splats | Mesh | Warning
 )  # fmt: skip
 # Of these only the newest of a job matters; a slow client never sees the ones in between.
 NEWEST_WINS = (Progress, Preview, Splats)

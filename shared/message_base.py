@@ -10,7 +10,7 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-PROTOCOL_VERSION = 6
+PROTOCOL_VERSION = 7
 DEFAULT_PORT = 47800
 
 JobId = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]

@@ -38,6 +38,7 @@ from shared.messages import (
     Order,
     Preview,
     Progress,
+    Removed,
     Splats,
     Taken,
     Trouble,
@@ -169,8 +170,7 @@ class Dispatcher:
                 raise UserError("The job has not ended yet: cancel it before you remove it.")
             self.jobs.forget(job)
             self._last = self._last if self._last and self._last.entry.id != job else None
-        for page in pages(self.jobs.listed()):
-            self.sender.to_all(page)
+        self.sender.to_all(Removed(job=job))
 
     def _read_results(self, address: bytes, entry: Entry) -> None:
         """Read a job's results; runs in the reader's thread."""

@@ -17,7 +17,7 @@ from backend.view.gaussians import of_message
 from backend.view.page import line, warning
 from backend.view.stage import Exhibit, Stage
 from shared.address import Address
-from shared.messages import ENDED, Error, FromServer, Jobs, JobState, Preview, Progress, Splats
+from shared.messages import ENDED, Error, FromServer, Jobs, JobState, Preview, Progress, Removed, Splats
 
 ROWS = 8  # jobs on a page
 MOST_WATCHED = 4  # the server shows no more
@@ -97,6 +97,8 @@ class ServerPage:
                         self.jobs = self._listed
                 case JobState():
                     self._hear_state(message)
+                case Removed():
+                    self._forget(message.job)
                 case Progress():
                     self._progress[message.job] = message
                 case Splats() if message.job in self.watched:
@@ -114,6 +116,13 @@ class ServerPage:
         self.jobs = ({} if before else {state.job: state}) | self.jobs | {state.job: state}
         if before and before.state != state.state and state.state in ENDED and state.job in self.watched:
             self.connection.fetch(state.job)
+
+    def _forget(self, removed: str) -> None:
+        """Drop a job and its particles."""
+        gone = [job for job, state in self.jobs.items() if removed in (job, state.part_of)]
+        for table in (self.jobs, self._progress, self._pictures, self._splats):
+            for job in gone:
+                table.pop(job, None)
 
     def _fetch_again(self) -> None:
         """The server was away: jobs may have ended in the meantime."""

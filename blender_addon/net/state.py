@@ -189,9 +189,11 @@ class AddonState:
             row.state = msgspec.structs.replace(row.state, warnings=before if text in before else (*before, text))
 
     def forget(self, job: str) -> None:
-        """Drop everything about a job."""
-        for table in (self.rows, self.deliveries):
-            table.pop(job, None)
+        """Drop everything about a job and its particles."""
+        particles = [other for other, row in self.rows.items() if row.state.part_of == job]
+        for gone in (job, *particles):
+            for table in (self.rows, self.deliveries):
+                table.pop(gone, None)
 
     def expect_results(self, job: str) -> None:
         """Remember that the results of a job were requested."""

@@ -22,6 +22,7 @@ from blender_addon.shared.messages import (
     Jobs,
     Preview,
     Progress,
+    Removed,
     Trouble,
     Warning,
     Watch,
@@ -141,6 +142,15 @@ def test_a_list_of_several_pages_is_taken_whole(peer):
     peer.say(*pages)
     ticks(lambda: list(addon_state.rows) == ids)
     assert len(bpy.context.window_manager.splatsmith_jobs) == 120
+
+
+def test_a_job_that_somebody_removed_is_gone_and_its_particles_with_it(peer):
+    first, other, particle = (f"{number:032x}" for number in range(3))
+    listed = [state(has_mesh=False, job=job) for job in (first, other)]
+    peer.say(Jobs(jobs=(*listed, state(has_mesh=False, job=particle, part_of=first, particle=2))))
+    ticks(lambda: len(addon_state.rows) == 3)
+    peer.say(Removed(job=first))
+    ticks(lambda: list(addon_state.rows) == [other])
 
 
 def test_a_job_starts_from_the_selection_where_that_stands(peer):

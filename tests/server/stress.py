@@ -69,7 +69,7 @@ def cancels(backend, person, count):
         waits.append(time.monotonic() - began)
         person.waits(m.JobState, job, state="stopped")
         person.asks(m.Forget(job=job))
-        person.waits(m.Jobs)
+        person.waits(m.Removed, job)
     waits.sort()
     held(backend, f"{count} cancelled jobs")
     print(f"cancel answered: median {1e3 * waits[count // 2]:.1f} ms, worst {1e3 * waits[-1]:.1f} ms")
@@ -85,7 +85,7 @@ def worker_kills(backend, person, count):
         text = person.waits(m.JobState, job, state="failed").text
         assert "SIGKILL" in text, text
         person.asks(m.Forget(job=job))
-        person.waits(m.Jobs)
+        person.waits(m.Removed, job)
         print(f"worker kill {turn + 1}: {text}")
     held(backend, f"{count} kills of the worker")
 

@@ -64,6 +64,7 @@ BUILDERS = {
     m.Error: st.builds(m.Error, job=st.none() | ids),
     m.JobState: states,
     m.Jobs: st.builds(m.Jobs, jobs=st.lists(states, max_size=3).map(tuple)),
+    m.Removed: st.builds(m.Removed, job=ids),
     m.Progress: st.builds(
         m.Progress,
         job=ids,

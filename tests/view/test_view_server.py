@@ -37,6 +37,10 @@ def test_jobs_are_listed_and_shown_live_also_after_the_server_was_away(tmp_path,
         with serving(tmp_path / "jobs", "--listen", f"0.0.0.0:{server.port}"):
             page.hears("1 jobs: 1 running")
             page.splats(400)
+            person.asks(m.Cancel(job=job))
+            person.waits(m.JobState, job, state="stopped")
+            person.asks(m.Forget(job=job))
+            page.hears("This server has no jobs.")
             assert _refusal(f"tcp://{place}", capsys) == connection.NO_SERVER.format(place)
             person.client.stop()
             stack.close()

@@ -38,7 +38,8 @@ SCENE = (*NET, "blender_addon.scene")
 VIEW = (*SCENE, "blender_addon.view")
 UI = (*VIEW, "blender_addon.ui")
 RULES = (
-    Rule("shared", ("bpy", "torch", "zmq", "backend", "blender_addon")),
+    Rule("shared", ("bpy", "torch", "backend", "blender_addon")),
+    Rule("shared", ("zmq",), others=("shared.dealer",)),
     Rule("backend", ("bpy", "mathutils", "blender_addon", "tools", "prior_data", "tests")),
     *(
         Rule(f"backend.{room}", tuple(f"backend.{after}" for after in BACKEND[number + 1 :]))

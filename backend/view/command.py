@@ -74,13 +74,21 @@ def choose_page(target: str, key: str) -> Page:
         raise UserError(f"view: {target} is a file; name the folder that it is in.")
     if not ADDRESS.fullmatch(target):
         raise UserError(f"view: {target} is no folder; a server is written like tcp://127.0.0.1:47800.")
+    from backend.view.server_page import ServerPage
+    from shared.dealer import parse_keys
+
     try:
         address = parse_address(target)
+        keys = parse_keys(address, _words(key))
     except AddressError as error:
         raise UserError(f"view: {error}") from error
-    from backend.view.server_page import ServerPage
+    return ServerPage(address, keys)
 
-    return ServerPage(address, key)
+
+def _words(key: str) -> list[str]:
+    """The last two words of the line that `serve` printed, or of a file with it."""
+    file = Path(key)
+    return (file.read_text(encoding="utf-8") if len(key) < 1000 and key and file.is_file() else key).split()[-2:]
 
 
 def _has_display() -> bool:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import time
-from pathlib import Path
 
 import zmq
 from zmq.utils.monitor import parse_monitor_message
@@ -15,7 +14,8 @@ from zmq.utils.monitor import parse_monitor_message
 from backend.errors import UserError
 from shared import VERSION
 from shared.address import Address
-from shared.codec import MOST_BYTES, ProtocolError, decode_answer, encode
+from shared.codec import ProtocolError, decode_answer, encode
+from shared.dealer import Keys, dealer
 from shared.messages import (
     PROTOCOL_VERSION,
     Error,
@@ -30,7 +30,6 @@ from shared.messages import (
     Welcome,
 )
 
-Keys = tuple[bytes, bytes]  # the server's public, the client's secret
 PING_EVERY = 2.0  # seconds
 PATIENCE = 6.0  # seconds without an answer until the server counts as away
 FIRST_PATIENCE = 8.0  # seconds for the first Welcome
@@ -49,34 +48,14 @@ REFUSED = (
 )
 
 
-def parse_keys(address: Address, key: str) -> Keys | None:
-    """The two keys in the line that `serve` printed, or in a file with it; None if none are given and none are needed.
-
-    Raises UserError where one is missing or not whole.
-    """
-    file = Path(key)
-    words = (file.read_text(encoding="utf-8") if len(key) < 1000 and key and file.is_file() else key).split()[-2:]
-    if not words and address.loopback:
-        return None
-    if not words:
-        raise UserError(f"view: {address} is another machine: give the key that `serve --listen` printed, with --key.")
-    try:
-        server, secret = words
-        keys = server.encode("ascii"), secret.encode("ascii")
-        for each in keys:
-            zmq.curve_public(each)
-    except (ValueError, zmq.ZMQError) as error:
-        raise UserError("view: the key is not whole: give the whole line that `serve --listen` printed.") from error
-    return keys
-
-
 class Connection:
     """A DEALER socket.  `trouble` is a sentence while the server is away or cannot be talked to, else ""."""
 
     def __init__(self, address: Address, keys: Keys | None) -> None:
         self.address, self.trouble = address, AWAY.format(address)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._socket = _dealer(self._context, address, keys)
+        self._socket = dealer(self._context, address, keys)
+        self._socket.reconnect_ivl = 500
         self._monitor = self._socket.get_monitor_socket()
         self._tokens, self._asked, self._answered = itertools.count(), 0.0, 0.0
         self._greeted = self.refused = False
@@ -175,18 +154,3 @@ class Connection:
 
 def _hello() -> Hello:
     return Hello(protocol=PROTOCOL_VERSION, version=VERSION)
-
-
-def _dealer(context: zmq.Context[zmq.Socket[bytes]], address: Address, keys: Keys | None) -> zmq.Socket[bytes]:
-    """An unconnected socket that refuses to send while nobody is connected."""
-    socket = context.socket(zmq.DEALER)
-    socket.linger = 2000
-    socket.immediate = True
-    socket.reconnect_ivl = 500
-    socket.maxmsgsize = MOST_BYTES
-    socket.handshake_ivl = 3000
-    socket.ipv6 = ":" in address.host
-    if keys is not None:
-        socket.curve_serverkey, socket.curve_secretkey = keys
-        socket.curve_publickey = zmq.curve_public(keys[1])
-    return socket

@@ -12,11 +12,12 @@ from typing import Any
 
 from PIL import Image
 
-from backend.view.connection import Connection, parse_keys
+from backend.view.connection import Connection
 from backend.view.gaussians import of_message
 from backend.view.page import line, warning
 from backend.view.stage import Exhibit, Stage
 from shared.address import Address
+from shared.dealer import Keys
 from shared.messages import ENDED, Error, FromServer, Jobs, JobState, Preview, Progress, Removed, Splats
 
 ROWS = 8  # jobs on a page
@@ -39,7 +40,7 @@ class ServerPage:
     Raises UserError where no server of our version answers at the address.
     """
 
-    def __init__(self, address: Address, key: str) -> None:
+    def __init__(self, address: Address, keys: Keys | None) -> None:
         self.address = address
         self.jobs: dict[str, JobState] = {}  # the newest first
         self.watched: list[str] = []
@@ -50,7 +51,7 @@ class ServerPage:
         self._refusal = ""
         self._clicked: list[int] = []
         self._turned, self._first, self._was_away = 0, 0, False
-        self.connection = Connection(address, parse_keys(address, key))
+        self.connection = Connection(address, keys)
         try:
             self._hear(self.connection.wait_for_welcome())
         except BaseException:

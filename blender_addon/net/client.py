@@ -16,12 +16,13 @@ from typing import Literal
 
 import zmq
 
-from ..shared.address import Address, AddressError, parse_address
+from ..shared.address import AddressError, parse_address
 from ..shared.codec import ProtocolError, encode
+from ..shared.dealer import parse_keys
 from ..shared.message_queue import MessageQueue
 from ..shared.messages import Error, FromClient, FromServer, Order, Pong, SayHello, Taken, Welcome
 from ..shared.waker import Waker
-from .connection import Connection, ConnectionLostError, Keys
+from .connection import Connection, ConnectionLostError
 from .pending_requests import PendingRequests
 
 __all__ = ["AddressError", "Client", "ConnectionStatus"]
@@ -51,7 +52,7 @@ class Client:
 
     def __init__(self, address: str, server_key: str = "", secret_key: str = "") -> None:
         self._address = parse_address(address)
-        self._keys = _parse_keys(self._address, f"{server_key} {secret_key}".split())
+        self._keys = parse_keys(self._address, f"{server_key} {secret_key}".split())
         self._lock = threading.Lock()  # of the three below
         self._inbox: MessageQueue[FromServer] = MessageQueue()
         self._requests = PendingRequests()
@@ -165,19 +166,3 @@ class Client:
                 if not connection.send(request.frames):
                     return
                 request.sent = True
-
-
-def _parse_keys(address: Address, words: list[str]) -> Keys | None:
-    """The two keys of 40 characters; None if none are given and none are needed."""
-    if not words and address.loopback:
-        return None
-    if not words:
-        raise AddressError(f"{address} is another machine: paste the key that `serve --listen` printed there.")
-    try:
-        server, secret = words
-        keys = server.encode("ascii"), secret.encode("ascii")
-        for key in keys:
-            zmq.curve_public(key)
-    except (ValueError, zmq.ZMQError) as error:
-        raise AddressError("The key is not whole: paste the whole line that `serve --listen` printed.") from error
-    return keys

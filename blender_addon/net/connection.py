@@ -16,17 +16,14 @@ from zmq.utils.monitor import parse_monitor_message
 
 from ..shared import VERSION
 from ..shared.address import Address
-from ..shared.codec import MOST_BYTES, Frame, ProtocolError, decode_answer, encode
+from ..shared.codec import Frame, ProtocolError, decode_answer, encode
+from ..shared.dealer import Keys, dealer
 from ..shared.messages import PROTOCOL_VERSION, FromServer, Hello, Ping, Pong, SayHello, Welcome
 from ..shared.waker import Waker
 
-Keys = tuple[bytes, bytes]  # the server's public, the client's secret
 Failure = Literal["unreachable", "refused"]
 
 TICK = 1000  # milliseconds; messages wake the thread sooner, and whenever it wakes it takes Python's lock from Blender
-# Milliseconds for a closed socket to finish sending.  If it gives up between two parts of a message just as the other
-# end leaves, libzmq 4.3.5 aborts the process (zeromq/libzmq#3442): often with 0, on a busy machine even with 50.
-LINGER = 5000
 PING_EVERY = 2.0  # seconds
 PATIENCE = 6.0  # seconds without an answer until the backend counts as hanging
 HANDSHAKE = 3.0  # seconds for a program to show that it speaks ZeroMQ
@@ -68,7 +65,9 @@ class Connection:
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]], address: Address, keys: Keys | None) -> None:
         self.address, self.secure = address, keys is not None
         self.welcome: Welcome | None = None
-        self._socket = _dealer(context, address, keys)
+        self._socket = dealer(context, address, keys, HANDSHAKE)
+        self._socket.reconnect_ivl = -1  # never by itself
+        self._socket.rcvhwm = 4
         self._monitor = self._socket.get_monitor_socket()
         self._began = self._last_turn = self._asked = time.monotonic()
         self._answered = 0.0  # when the backend last said that it is there
@@ -171,20 +170,3 @@ class Connection:
     def _say_hello(self) -> None:
         self._greeted = time.monotonic()
         self.send(encode(Hello(protocol=PROTOCOL_VERSION, version=VERSION)))
-
-
-def _dealer(context: zmq.Context[zmq.Socket[bytes]], address: Address, keys: Keys | None) -> zmq.Socket[bytes]:
-    """An unconnected socket.  When it is closed, only the thread that ends its context waits, LINGER at most."""
-    socket = context.socket(zmq.DEALER)
-    socket.linger = LINGER
-    socket.immediate = True
-    socket.reconnect_ivl = -1
-    socket.maxmsgsize = MOST_BYTES
-    socket.rcvhwm = 4
-    socket.handshake_ivl = int(1000 * HANDSHAKE)
-    socket.tcp_keepalive, socket.tcp_keepalive_idle = 1, 30
-    socket.ipv6 = ":" in address.host
-    if keys is not None:
-        socket.curve_serverkey, socket.curve_secretkey = keys
-        socket.curve_publickey = zmq.curve_public(keys[1])
-    return socket

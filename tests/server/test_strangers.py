@@ -124,7 +124,7 @@ def test_a_refusal_by_something_that_speaks_zeromq(context, answer):
     [
         ("not an address", (), "write it like"),
         ("127.0.0.1:66666", (), "65535"),
-        ("192.0.2.1", (), "paste the key"),
+        ("192.0.2.1", (), "give the key"),
         ("127.0.0.1", ("half a key",), "whole line"),
         ("127.0.0.1", ("x" * 39, "y" * 40), "whole line"),
     ],

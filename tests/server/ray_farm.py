@@ -26,6 +26,7 @@ INSIDE = "SPLATSMITH_FARM_INSIDE"  # in the environment of the program that is i
 CARDS = 2  # of a node
 STEPS, MORE_STEPS = 40, 60  # of a job, and for each further moment
 JOBS = 8
+PAUSE = 4.0  # seconds before a kill, at most; three times as long where there are several moments
 SEEDS = 2  # of the jobs; those with the same one must be alike
 KINDS = ("worker", "gateway", "node", "server")
 RESULTS = ("splats.ply", "mesh.glb", "turntable.png")
@@ -95,9 +96,7 @@ class Farm:
     def kill(self, kind):
         """kill -9 of one, and what a studio would start again by hand."""
         if kind == "worker":
-            workers = named("ray::OneJob")
-            for worker in random.sample(workers, min(1, len(workers))):
-                kill(worker)
+            kill(random.choice(until(lambda: named("ray::OneJob"))))
         elif kind == "gateway":
             kill(self.gateway())
         elif kind == "node":
@@ -193,7 +192,7 @@ def trial(folder, moments, seed, count, say):
     running = sum(bool(farm.steps(job)) for job in jobs)
     tell(f"{running} run side by side")
     for number in range(moments * len(KINDS)):
-        kind, pause = KINDS[number % len(KINDS)], random.uniform(0, 4)
+        kind, pause = KINDS[number % len(KINDS)], random.uniform(0, PAUSE if moments == 1 else 3 * PAUSE)
         time.sleep(pause)
         farm.kill(kind)
         ended = sum((farm.jobs / job / "outcome.json").exists() for job in jobs)

@@ -11,27 +11,25 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import Parameter
 
 from backend.cameras import Cameras
 from backend.scenes import regularise
+from backend.scenes.adam_scene import AdamScene
 from backend.scenes.field_cpu import march_on_cpu, sampled_on_cpu
 from backend.scenes.field_grid import split_into_levels, summed
 from backend.scenes.field_march import march
 from backend.scenes.field_penalties import facing_away, grid_variation
 from backend.scenes.field_rays import pixel_rays, proposal, sampled
 from backend.scenes.field_splats import as_splats
-from backend.scenes.optimised import CheckpointError
 from backend.scenes.rendered import Render
 from backend.scenes.settings import FieldSettings
 from backend.scenes.splats import Splats
-from backend.state import below, moments, set_moments
 from backend.tensors import onto
 
 PARTS = {"density": slice(0, 1), "colour": slice(1, 4)}
 
 
-class FieldScene:
+class FieldScene(AdamScene):
     """An optimised radiance field; a Scene.
 
     `start` (4,R,R,R) is the field at the finest level's corners.  The schedules are for a run of `steps`: a run that is
@@ -39,16 +37,10 @@ class FieldScene:
     """
 
     def __init__(self, start: Tensor, settings: FieldSettings, steps: int, device: torch.device | str = "cpu") -> None:
-        self.settings, self.steps, self.device = settings, steps, torch.device(device)
-        self.taken = 0
+        self.settings, self.steps = settings, steps
         levels = split_into_levels(start, settings.levels)
-        self._adopt({f"{part}{i}": level[rows] for i, level in enumerate(levels) for part, rows in PARTS.items()})
-
-    def _adopt(self, tensors: dict[str, Tensor]) -> None:
-        """Make the tensors parameters, with a new optimiser."""
-        self.params = {name: Parameter(v.detach().float().to(self.device, copy=True)) for name, v in tensors.items()}
-        groups = [{"params": [p], "lr": self.rate(name, 0), "name": name} for name, p in self.params.items()]
-        self.optimiser = torch.optim.Adam(groups, eps=1e-15, fused=True)
+        tensors = {f"{part}{i}": level[rows] for i, level in enumerate(levels) for part, rows in PARTS.items()}
+        super().__init__("field", tensors, torch.device(device))
 
     @property
     def grid(self) -> Tensor:
@@ -107,51 +99,7 @@ class FieldScene:
         start = s.lr_density if name.startswith("density") else s.lr_colour
         return float(start * s.lr_end_factor**done)
 
-    def finite(self) -> bool:
-        """Whether all parameters and gradients are finite."""
-        values = [v for p in self.params.values() for v in (p.detach(), p.grad) if v is not None]
-        return bool(torch.stack([torch.isfinite(v).all() for v in values]).all())  # asked once, not for each
-
-    def drop_gradients(self) -> None:
-        """Drop the gradients; the field is unchanged."""
-        self.optimiser.zero_grad(set_to_none=True)
-
-    def resumable(self) -> bool:
-        """Whether parameters and moments are finite."""
-        return all(bool(torch.isfinite(value).all()) for value in self.state_dict().values())
-
     def splats(self) -> Splats:
         """The field as splats that look like it, on the CPU."""
         with torch.no_grad():
             return as_splats(self.grid.detach().cpu(), self.settings)
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Parameters, Adam's moments and the number of steps taken: flat, contiguous, on the CPU."""
-        state: dict[str, Tensor] = {f"field.{name}": p for name, p in self.params.items()}
-        for name, parameter in self.params.items():
-            kept = moments(self.optimiser, parameter)
-            state.update({f"adam.{name}.{key}": value for key, value in kept.items()})
-        state["taken"] = torch.tensor(self.taken)
-        return {key: value.detach().cpu().contiguous().clone() for key, value in state.items()}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Restore what `state_dict` gave: the next step is the same to the last bit.
-
-        Raises CheckpointError where something is missing, has another shape or is not finite; nothing is changed then.
-        """
-        tensors = {name: self._checked(name, state) for name in self.params}
-        self._adopt(tensors)
-        for name, parameter in self.params.items():
-            set_moments(self.optimiser, parameter, below(state, f"adam.{name}."))
-        self.taken = int(state["taken"])
-
-    def _checked(self, name: str, state: dict[str, Tensor]) -> Tensor:
-        if f"field.{name}" not in state or "taken" not in state:
-            raise CheckpointError(f"The checkpoint lacks field.{name}: it was not made by a run with these settings.")
-        for key in (f"field.{name}", f"adam.{name}.exp_avg", f"adam.{name}.exp_avg_sq"):
-            if key in state and state[key].shape != self.params[name].shape:
-                shapes = f"{tuple(state[key].shape)}, not {tuple(self.params[name].shape)}"
-                raise CheckpointError(f"The checkpoint's {key} is {shapes}.")
-            if key in state and not torch.isfinite(state[key]).all():
-                raise CheckpointError(f"The checkpoint's {key} has NaN or infinite values; use an earlier one.")
-        return state[f"field.{name}"]

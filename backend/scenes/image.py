@@ -18,6 +18,7 @@ from backend.scenes.initial import discs
 from backend.scenes.rendered import Render
 from backend.scenes.splats import Splats
 from backend.state import below, moments, set_moments
+from backend.tensors import all_finite
 
 
 class ImageScene:
@@ -64,8 +65,7 @@ class ImageScene:
 
     def finite(self) -> bool:
         """Whether all pixels and gradients are finite."""
-        values = [self.pixels.detach(), *([] if self.pixels.grad is None else [self.pixels.grad])]
-        return all(bool(torch.isfinite(value).all()) for value in values)
+        return all_finite([self.pixels])
 
     def drop_gradients(self) -> None:
         """Drop the gradient."""

@@ -9,21 +9,18 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from backend.cameras import Cameras
-from backend.errors import UserError
 from backend.scenes import regularise
+from backend.scenes.adam_scene import CheckpointError
 from backend.scenes.density import growth
 from backend.scenes.rendered import Render
 from backend.scenes.settings import SplatSettings
 from backend.scenes.splats import Splats, render_splats
 from backend.state import below, moments, set_moments
+from backend.tensors import all_finite
 
 # gsplat's strategies know the parameters by these names; "rest" are the harmonics above the constant one.
 FIELDS = {"means": "means", "quats": "quats", "scales": "log_scales", "opacities": "opacity_logits"}
 REST_RATE = 1 / 20  # view-dependent colour learns more slowly by this factor, as in 3DGS
-
-
-class CheckpointError(UserError):
-    """A saved state that cannot be restored: one sentence that says why."""
 
 
 class SplatScene:
@@ -110,8 +107,7 @@ class SplatScene:
 
     def finite(self) -> bool:
         """Whether all parameters and gradients are finite."""
-        values = [v for p in self.params.values() for v in (p.detach(), p.grad) if v is not None]
-        return bool(torch.stack([torch.isfinite(v).all() for v in values]).all())  # asked once, not for each
+        return all_finite(self.params.values())
 
     def drop_gradients(self) -> None:
         """Drop the gradients; the splats are unchanged."""

@@ -17,13 +17,13 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import Parameter
 
 from backend.cameras import Cameras
 from backend.errors import UserError
 from backend.render.mesh import MeshTopology, draw_mesh
 from backend.render.mesh_geometry import neighbours_of
 from backend.render.texture_fetch import fetch
+from backend.scenes.adam_scene import AdamScene
 from backend.scenes.initial import discs
 from backend.scenes.mesh_moves import (
     ATTEMPTS,
@@ -33,11 +33,9 @@ from backend.scenes.mesh_moves import (
     normal_penalty,
     turned_over,
 )
-from backend.scenes.optimised import CheckpointError
 from backend.scenes.rendered import Render
 from backend.scenes.settings import MeshSettings
 from backend.scenes.splats import Splats
-from backend.state import below, moments, set_moments
 from backend.tensors import onto
 
 Array = NDArray[Any]
@@ -49,7 +47,7 @@ class MeshError(UserError):
     """A mesh that cannot be refined: one sentence that says why."""
 
 
-class MeshScene:
+class MeshScene(AdamScene):
     """An optimised textured mesh; a Scene.
 
     vertices (V,3), faces (F,3) wound outwards, uvs (F,3,2) of the faces' corners with v upwards, texture (S,S,3) in
@@ -61,7 +59,10 @@ class MeshScene:
         device: torch.device | str = "cpu",
     ) -> None:  # fmt: skip
         _check(vertices, faces, uvs, texture)
-        self.settings, self.steps, self.device, self.taken = settings, steps, torch.device(device), 0
+        none, painted = torch.zeros(len(vertices), 3), torch.from_numpy(np.ascontiguousarray(texture))
+        tensors = {"offsets": none, "tints": none, "texture": painted}
+        super().__init__("mesh", tensors, torch.device(device))
+        self.settings, self.steps = settings, steps
         faces, neighbours = faces.astype(np.int64), neighbours_of(faces)
         known, beyond = (torch.from_numpy(value).to(self.device) for value in (faces, neighbours))
         self.topology = MeshTopology(known, beyond, _tensor(uvs, self.device))
@@ -70,14 +71,6 @@ class MeshScene:
         self.normals = face_normals(self.start, self.topology.faces)
         self.length = float(np.linalg.norm(vertices[faces] - vertices[np.roll(faces, 1, 1)], axis=-1).mean())
         self.pairs = torch.from_numpy(_pairs(neighbours)).to(self.device)
-        none, painted = torch.zeros(len(vertices), 3), torch.from_numpy(np.ascontiguousarray(texture))
-        self._adopt({"offsets": none, "tints": none, "texture": painted})
-
-    def _adopt(self, tensors: dict[str, Tensor]) -> None:
-        """Make the tensors parameters, with a new optimiser."""
-        self.params = {name: Parameter(v.detach().float().to(self.device, copy=True)) for name, v in tensors.items()}
-        groups = [{"params": [p], "lr": self.rate(name), "name": name} for name, p in self.params.items()]
-        self.optimiser = torch.optim.Adam(groups, eps=1e-15, fused=True)
 
     @property
     def moves(self) -> Tensor:
@@ -148,19 +141,6 @@ class MeshScene:
         starts = {"offsets": s.lr_vertices, "tints": s.lr_colour, "texture": s.lr_texture}
         return float(starts[name] * s.lr_end_factor ** min(1.0, self.taken / self.steps))
 
-    def finite(self) -> bool:
-        """Whether all parameters and gradients are finite."""
-        values = [v for p in self.params.values() for v in (p.detach(), p.grad) if v is not None]
-        return bool(torch.stack([torch.isfinite(v).all() for v in values]).all())  # asked once, not for each
-
-    def drop_gradients(self) -> None:
-        """Drop the gradients; the mesh is unchanged."""
-        self.optimiser.zero_grad(set_to_none=True)
-
-    def resumable(self) -> bool:
-        """Whether parameters and moments are finite."""
-        return all(bool(torch.isfinite(value).all()) for value in self.state_dict().values())
-
     def mesh(self) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
         """The vertices (V,3), the texture (S,S,3), and the tints (V,3) that are not in it, as they are now."""
         with torch.no_grad():
@@ -176,32 +156,6 @@ class MeshScene:
             colours += self.tints[self.topology.faces].mean(1).cpu()
             normals = F.normalize(face_normals(corners.view(-1, 3), torch.arange(len(corners) * 3).view(-1, 3)), dim=-1)
             return discs(corners.mean(1), normals, colours.clamp(0, 1))
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Parameters, Adam's moments and the number of steps taken: flat, contiguous, on the CPU."""
-        state: dict[str, Tensor] = {f"mesh.{name}": p for name, p in self.params.items()}
-        for name, parameter in self.params.items():
-            kept = moments(self.optimiser, parameter)
-            state.update({f"adam.{name}.{key}": value for key, value in kept.items()})
-        state["taken"] = torch.tensor(self.taken)
-        return {key: value.detach().cpu().contiguous().clone() for key, value in state.items()}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Restore what `state_dict` gave: the next step is the same to the last bit.
-
-        Raises CheckpointError where something is missing or has another shape; nothing is changed then.
-        """
-        for name, parameter in self.params.items():
-            for key in (f"mesh.{name}", f"adam.{name}.exp_avg", f"adam.{name}.exp_avg_sq"):
-                if "taken" not in state or (key not in state and key.startswith("mesh.")):
-                    raise CheckpointError(f"The checkpoint lacks {key}: it was not made by a run with these settings.")
-                if key in state and state[key].shape != parameter.shape:
-                    shapes = f"{tuple(state[key].shape)}, not {tuple(parameter.shape)}"
-                    raise CheckpointError(f"The checkpoint's {key} is {shapes}.")
-        self.taken = int(state["taken"])
-        self._adopt({name: state[f"mesh.{name}"] for name in self.params})
-        for name, parameter in self.params.items():
-            set_moments(self.optimiser, parameter, below(state, f"adam.{name}."))
 
 
 def _check(vertices: Array, faces: Array, uvs: Array, texture: Array) -> None:

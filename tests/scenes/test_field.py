@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from backend.cameras import orbit
+from backend.scenes.adam_scene import CheckpointError
 from backend.scenes.field import FieldScene
 from backend.scenes.field_cpu import march_on_cpu, sampled_on_cpu
 from backend.scenes.field_grid import blob, corners, resized, split_into_levels, summed
 from backend.scenes.field_march import distortion, march, ray_weights
 from backend.scenes.field_penalties import facing_away, grid_variation
 from backend.scenes.field_rays import Rays, Samples, pixel_rays, proposal, sampled
-from backend.scenes.optimised import CheckpointError
 from backend.scenes.settings import FieldSettings
 
 CPU = torch.device("cpu")

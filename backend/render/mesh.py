@@ -16,6 +16,7 @@ from torch import Tensor
 from backend.render.mesh_geometry import cross, pixel_rays, seen_from
 from backend.render.mesh_visibility import silhouettes, visible
 from backend.render.texture_fetch import fetch
+from backend.tensors import rows
 
 
 @dataclass(frozen=True)
@@ -62,14 +63,15 @@ def _shaded(
     """Colour, 1 and z (B,H,W,5) of what the pixels see; 0 where they see nothing."""
     camera, i, j = torch.nonzero(faces >= 0, as_tuple=True)
     face = faces[camera, i, j]
-    corners = points[camera[:, None], topology.faces[face]]
+    seen = topology.faces[face]
+    corners = rows(points.flatten(0, 1), camera[:, None] * points.shape[1] + seen)
     weights = barycentrics(corners, rays[0][camera, j], rays[1][camera, i])
     uvs = (weights[..., None] * topology.uvs[face]).sum(1)
     z = (weights * corners[..., 2]).sum(1)
     focal = intrinsics[camera, 0, 0] * intrinsics[camera, 1, 1]
     colours = fetch(texture, uvs, _footprint(corners.detach(), topology.uvs[face], focal, len(texture)))
     if tints is not None:
-        colours = colours + (weights[..., None] * tints[topology.faces[face]]).sum(1)
+        colours = colours + (weights[..., None] * rows(tints, seen)).sum(1)
     flat = torch.cat([colours, torch.ones_like(z)[:, None], z[:, None]], -1)
     empty = torch.zeros(*faces.shape, 5, dtype=points.dtype, device=points.device)
     return empty.index_put((camera, i, j), flat)
@@ -102,8 +104,8 @@ def _antialiased(pixels: Tensor, points: Tensor, faces: Tensor, rays: Rays, z: T
     k, m = i + below, j + 1 - below
     front = z[camera, i, j] <= z[camera, k, m]
     edge = edges[camera, below, i, j]
-    ends = faces[edge // 3, edge % 3], faces[edge // 3, (edge + 1) % 3]
-    plane = cross(points[camera, ends[0]], points[camera, ends[1]])
+    ends = torch.stack([faces[edge // 3, edge % 3], faces[edge // 3, (edge + 1) % 3]], 1)
+    plane = cross(*rows(points.flatten(0, 1), camera[:, None] * points.shape[1] + ends).unbind(1))
     here, there = _side(plane, rays, camera, i, j), _side(plane, rays, camera, k, m)
     here, there = torch.where(front, here, there), torch.where(front, there, here)
     reach = here / (here - there)  # from the nearer pixel's centre to the edge, as a share of the way to the other

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from backend.render.mesh_geometry import cross
+from backend.tensors import rows
 
 ATTEMPTS = 3  # to take back a step only where faces have turned over
 
@@ -39,7 +40,7 @@ class Neighbourhood:
     def mean(self, values: Tensor) -> Tensor:
         """The mean (V,C) of the neighbours' values (V,C); its own where a vertex has none."""
         width = self.beside.shape[1]
-        total = values[self.beside].sum(1) - (width - self.counts) * values
+        total = rows(values, self.beside).sum(1) - (width - self.counts) * values
         return torch.where(self.counts > 0, total / self.counts.clamp(min=1), values)
 
     def smoothed(self, values: Tensor, times: int) -> Tensor:
@@ -71,7 +72,7 @@ def _smoothed(values: Tensor, around: Neighbourhood, times: int) -> Tensor:
 
 def face_normals(vertices: Tensor, faces: Tensor) -> Tensor:
     """Normals (F,3), twice as long as the face is large."""
-    a, b, c = vertices[faces].unbind(1)
+    a, b, c = rows(vertices, faces).unbind(1)
     return cross(b - a, c - a)
 
 
@@ -92,5 +93,5 @@ def laplacian_penalty(moves: Tensor, around: Neighbourhood, length: float) -> Te
 def normal_penalty(vertices: Tensor, faces: Tensor, pairs: Tensor) -> Tensor:
     """Sum over pairs (E,2) of faces with a common edge of 1 - cos of the angle between them (normal consistency)."""
     normals = face_normals(vertices, faces)
-    unit = F.normalize(normals, dim=-1)
-    return (1 - (unit[pairs[:, 0]] * unit[pairs[:, 1]]).sum(-1)).sum()
+    one, other = rows(F.normalize(normals, dim=-1), pairs).unbind(1)
+    return (1 - (one * other).sum(-1)).sum()

@@ -12,8 +12,8 @@ from msgspec.structs import replace
 from backend.cameras import orbit
 from backend.render.mesh import MeshTopology, draw_mesh
 from backend.render.mesh_geometry import neighbours_of
+from backend.scenes.adam_scene import CheckpointError
 from backend.scenes.mesh_moves import Neighbourhood, face_normals, laplacian_penalty, normal_penalty, turned_over
-from backend.scenes.optimised import CheckpointError
 from backend.scenes.settings import MeshSettings
 from backend.scenes.textured_mesh import MeshError, MeshScene
 
@@ -132,7 +132,15 @@ def test_a_face_turned_over_is_recognised_and_one_without_area_is_not():
     assert turned.tolist() == [True, False]
 
 
-def test_a_stopped_refinement_goes_on_to_the_last_bit():
+@pytest.fixture(params=[1, 2])
+def threads(request):
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
+
+
+def test_a_stopped_refinement_goes_on_to_the_last_bit(threads):
     def steps(made, numbers):
         for number in numbers:
             render = made.render(orbit(2, start=17.0 * number), 32, 32, GREY[:2])

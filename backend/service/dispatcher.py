@@ -1,15 +1,12 @@
 """Handles the requests of clients and the events of the executor, without knowing of sockets.
 
-As many jobs run at a time as the executor has room for.  Results are read from the disk in a thread of its own, as that
-takes a while.
+As many jobs run at a time as the executor has room for.
 """
 
 from __future__ import annotations
 
 import logging
-import queue
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import msgspec
@@ -19,7 +16,8 @@ from backend.service.executors import Ended, Event, Executor, Finishing, Started
 from backend.service.job_entry import Entry
 from backend.service.jobs import Jobs
 from backend.service.pages import pages
-from backend.service.requests import accept, stored_results
+from backend.service.requests import accept
+from backend.service.results_reader import ResultsReader
 from backend.service.sender import Sender
 from backend.service.versions import code_version, prior_version
 from shared.messages import (
@@ -32,7 +30,6 @@ from shared.messages import (
     Forget,
     FreeMemory,
     FromClient,
-    FromServer,
     Generate,
     JobState,
     Order,
@@ -69,8 +66,7 @@ class Dispatcher:
         self.trouble: Trouble = executor.trouble
         self._running: dict[str, Running] = {}
         self._last: Running | None = None  # the one that ended last
-        self._fetched: queue.SimpleQueue[tuple[bytes, FromServer]] = queue.SimpleQueue()
-        self._reader = ThreadPoolExecutor(1, thread_name_prefix="results")
+        self._reader = ResultsReader(self.waker)
         for entry in jobs.running():  # on a cluster, under an earlier server
             self._submit(entry)
             if entry.record.stopping:
@@ -78,7 +74,7 @@ class Dispatcher:
 
     def close(self) -> None:
         """Stop the running jobs; unfinished jobs continue at the next start."""
-        self._reader.shutdown(cancel_futures=True)
+        self._reader.close()
         self.executor.close()
         self.waker.close()
 
@@ -120,8 +116,7 @@ class Dispatcher:
         """Answer a request that changes nothing."""
         match request:
             case Fetch(job=job):
-                entry = self.jobs[job]
-                self._reader.submit(self._read_results, address, entry)
+                self._reader.fetch(address, self.jobs[job])
             case FetchDetail(job=job):
                 self.sender.to(address, Detail(job=job, text=self.jobs[job].detail()))
             case Watch(jobs=jobs):
@@ -172,21 +167,11 @@ class Dispatcher:
             self._last = self._last if self._last and self._last.entry.id != job else None
         self.sender.to_all(Removed(job=job))
 
-    def _read_results(self, address: bytes, entry: Entry) -> None:
-        """Read a job's results; runs in the reader's thread."""
-        try:
-            found = stored_results(entry)
-        except (UserError, OSError) as error:
-            found = [Error(text=f"The results cannot be read: {error}", job=entry.id)]
-        for message in found:
-            self._fetched.put((address, message))
-        self.waker.wake()
-
     def advance(self) -> None:
         """Pass on what came from the executor and the reader, and start waiting jobs while there is room."""
         self.waker.clear()
-        while not self._fetched.empty():
-            self.sender.to(*self._fetched.get())
+        for address, message in self._reader.take():
+            self.sender.to(address, message)
         for event in self.executor.events():
             self._handle(event)
         if self.executor.trouble is not self.trouble:

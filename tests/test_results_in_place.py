@@ -16,8 +16,10 @@ from backend.run.events import ResultReady, Warning
 from backend.run.folder import JobFolder
 from backend.run.session import Session
 from backend.scenes.ply import read_ply
+from tests.small import MESH
 
-QUICK = {"views": 1, "splats": {"growth": "none"}, "stages": [{"side": 32}], "checkpoint_every": 1}
+QUICK = {"views": 1, "splats": {"growth": "none"}, "stages": [{"side": 32}], "checkpoint_every": 1, "mesh": MESH}
+EXACT = {"mesh": {"faces": 2000, "texture_side": 128}}  # as fine a grid as a user's
 SIZE, CENTRE = np.array([0.08, 0.06, 0.1]), np.array([30.0, -20.0, 10.0])
 
 
@@ -25,10 +27,14 @@ def run(*arguments):
     return main(["generate", *map(str, arguments)])
 
 
+def job_file(file, **recipe):
+    file.write_text(json.dumps({"prompt": "a red box", "objective": "sds", "recipe": QUICK | recipe}))
+    return file
+
+
 @pytest.fixture
 def quick(tmp_path):
-    (tmp_path / "quick.json").write_text(json.dumps({"prompt": "a red box", "objective": "sds", "recipe": QUICK}))
-    return tmp_path / "quick.json"
+    return job_file(tmp_path / "quick.json")
 
 
 def box(file, y_up=False):
@@ -42,10 +48,11 @@ def box(file, y_up=False):
 
 
 @pytest.mark.parametrize("suffix", [".ply", ".glb", ".obj"])
-def test_results_stand_where_and_as_large_as_the_mesh_stood(tmp_path, quick, suffix):
+def test_results_stand_where_and_as_large_as_the_mesh_stood(tmp_path, suffix):
     """Within a hundredth and a half of the box's radius on each side; before, they lay in the unit ball."""
     start, out = box(tmp_path / f"box{suffix}", suffix != ".ply"), tmp_path / "out"
-    assert run("--job", quick, "--steps", 2, "--init-mesh", start, "--keep-shape", 1, "--out", out) == 0
+    exact = job_file(tmp_path / "exact.json", **EXACT)
+    assert run("--job", exact, "--steps", 2, "--init-mesh", start, "--keep-shape", 1, "--out", out) == 0
     splats = read_ply(out / "splats.ply")
     means = splats.means.numpy()
     np.testing.assert_allclose((means.max(0) + means.min(0)) / 2, CENTRE, atol=1e-3)
@@ -72,8 +79,8 @@ def test_a_servers_results_lie_in_the_ball_and_are_sent_with_their_matrix(tmp_pa
 def test_a_box_that_keeps_its_shape_is_as_large_after_a_run(tmp_path):
     """A whole draft: 200 steps; before, the box grew by up to a tenth and lost its lid."""
     start, out = box(tmp_path / "box.ply"), tmp_path / "out"
-    options = ["--prompt", "a red box", "--quality", "draft", "--init-mesh", start, "--keep-shape", 1, "--out", out]
-    assert run(*options) == 0
+    (tmp_path / "job.json").write_text(json.dumps({"prompt": "a red box", "quality": "draft", "recipe": EXACT}))
+    assert run("--job", tmp_path / "job.json", "--init-mesh", start, "--keep-shape", 1, "--out", out) == 0
     mesh = trimesh.load(out / "mesh.glb", force="mesh").vertices @ [[1, 0, 0], [0, 0, 1], [0, -1, 0]]
     assert np.abs(np.ptp(mesh, axis=0) / SIZE - 1).max() < 0.04
 
@@ -82,13 +89,18 @@ def session_of(folder, resume=True):
     return Session(folder.job(), folder, resume=resume)
 
 
+@pytest.fixture(scope="module")
+def done_once(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("done")
+    assert run("--job", job_file(folder / "quick.json"), "--steps", 2, "--out", folder / "out") == 0
+    (folder / "out" / "scene.blend").write_bytes(b"a day's work")
+    return folder / "out"
+
+
 @pytest.fixture
-def done(tmp_path, quick):
+def done(tmp_path, done_once):
     """A finished job of two steps, and a scene in which somebody worked."""
-    out = tmp_path / "out"
-    assert run("--job", quick, "--steps", 2, "--out", out) == 0
-    (out / "scene.blend").write_bytes(b"a day's work")
-    return JobFolder(out)
+    return JobFolder(shutil.copytree(done_once, tmp_path / "out"))
 
 
 def test_results_of_earlier_splats_are_removed(done, capsys):

@@ -7,7 +7,7 @@ from kits import make_small_kit
 from tiny_judges import save_image_reward
 
 from backend.cli.main import main
-from tests.small import MESH
+from tests.small import MESH, SPLATS
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +23,7 @@ def runs(tmp_path_factory, kit):
     for objective, seed in (("sds", 0), ("sds", 1), ("csd", 0)):
         folder = root / f"{objective}-{seed}"
         job = {"prompt": "a red apple", "objective": objective, "seed": seed, "prior": kit, "quality": "draft"}
-        job["recipe"] = {"steps": 2, "views": 1, "splats": {"initial_count": 800, "growth": "none"}, "mesh": MESH}
+        job["recipe"] = {"steps": 2, "views": 1, "splats": SPLATS, "mesh": MESH}
         (root / "job.json").write_text(json.dumps(job))
         assert main(["generate", "--job", str(root / "job.json"), "--out", str(folder)]) == 0
     return root

@@ -13,6 +13,7 @@ from backend.run.folder import JobFolder
 from backend.run.session import Session
 from backend.studies.compare import finished, one_start, run, within_budget
 from backend.studies.evaluate.references import prior_checksum
+from tests.small import SPLATS
 
 
 def test_equal_budgets_and_continuing(tmp_path, capsys, kit):
@@ -61,7 +62,7 @@ def test_damaged_runs_and_runs_with_another_kit_are_repeated(tmp_path, kit):
 
 def test_variants_are_compared_and_run_again_when_their_settings_change(tmp_path, kit):
     (tmp_path / "prompts.txt").write_text("a red apple\n")
-    recipe = {"steps": 2, "views": 2}
+    recipe = {"steps": 2, "views": 2, "splats": SPLATS}
     low, high = ({"objective": "csd", "recipe": {**recipe, "options": {"guidance_scale": s}}} for s in (2.0, 9.0))
     (tmp_path / "variants.json").write_text(json.dumps({"CSD, low": low, "CSD, high": high}))
     command = ["compare", "--prompts", str(tmp_path / "prompts.txt"), "--variants", str(tmp_path / "variants.json")]

@@ -36,6 +36,7 @@ from backend.studies.evaluate.protocols.rows import Row
 from backend.studies.evaluate.protocols.subjects import circle, seen, subjects
 from backend.studies.evaluate.references import own_views, with_all_objects
 from backend.studies.evaluate.sphere import sphere_cameras
+from tests.small import SPLATS
 
 ROOT, SIDE = Path(__file__).parents[2], 16
 SEEN = {"capture_output": True, "text": True, "timeout": 120}
@@ -63,7 +64,7 @@ def runs(tmp_path_factory, kit):
     for name in NAMES:
         objective, seed = name.split("-")
         job = {"prompt": "a red apple", "objective": objective, "seed": int(seed), "prior": kit, "quality": "draft"}
-        run(make_job(job | {"recipe": {"steps": 2, "views": 1}}), JobFolder(root / name))
+        run(make_job(job | {"recipe": {"steps": 2, "views": 1, "splats": SPLATS}}), JobFolder(root / name))
     return root
 
 

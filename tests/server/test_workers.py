@@ -48,7 +48,7 @@ def test_a_worker_that_cannot_start_is_reported_and_restarted_after_growing_paus
         assert "torch" in trouble.text  # the reason, as the program message it
         assert "Traceback" in trouble.detail
         times = []
-        for _ in range(4):
+        for _ in range(3):
             person.asks(m.ListJobs())
             person.waits(m.Trouble)
             times.append(time.monotonic())

@@ -45,7 +45,7 @@ class SPLATSMITH_PG_model(bpy.types.PropertyGroup):
 
 
 class SPLATSMITH_UL_models(bpy.types.UIList):
-    """One line for each model: its name, family, size, licence, and whether it fits the graphics card."""
+    """One line for each model: its name, family, size, and whether it fits the graphics card."""
 
     def draw_item(  # type: ignore[override]  # Blender passes as many arguments as there are parameters
         self,
@@ -61,13 +61,11 @@ class SPLATSMITH_UL_models(bpy.types.UIList):
         row = row_named(item.name)
         if row is None:
             return
-        line = layout.split(factor=0.45, align=True)
+        line = layout.split(factor=0.5, align=True)
         line.label(text=short_name(row.name), icon=STATES[row.state][1])
-        rest = line.split(factor=0.4, align=True)
+        rest = line.split(factor=0.6, align=True)
         rest.label(text=" · ".join(filter(None, [row.family, size_text(row.size)])))
-        last = rest.split(factor=0.6, align=True)
-        last.label(text=row.licence)
-        last.label(text=FITS[row.fits][0], icon=FITS[row.fits][1])
+        rest.label(text=FITS[row.fits][0], icon=FITS[row.fits][1])
 
 
 def model_list(manager: bpy.types.WindowManager | None) -> ModelList:
@@ -101,9 +99,8 @@ def row_named(name: str) -> ModelRow | None:
 
 
 def short_name(name: str) -> str:
-    """A hub id as it is; of a file or folder its last two parts, as lists have little room."""
-    parts = name.replace("\\", "/").rstrip("/").split("/")
-    return "/".join(parts[-2:])
+    """The last part of a hub id, file or folder, as lists have little room; below the list stands the whole."""
+    return name.replace("\\", "/").rstrip("/").rpartition("/")[2]
 
 
 def draw_models(layout: Layout, context: Context, chosen: Any, remote: bool) -> None:
@@ -142,6 +139,8 @@ def draw_chosen(box: Layout, context: Context, row: ModelRow) -> None:
     """The whole of what is known about the chosen model."""
     column = box.column(align=True)
     column.label(text=f"{row.name}: {STATES[row.state][0]}", icon=STATES[row.state][1])
+    if row.licence:
+        column.label(text=f"Licence: {row.licence}", icon="BLANK1")
     if row.fits is not None:
         column.label(text=f"On this graphics card: {row.fit}", icon=FITS[row.fits][1])
     if row.problem:

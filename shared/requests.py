@@ -65,10 +65,15 @@ class Cancel(Order, frozen=True, kw_only=True):
 
 
 class Continue(Order, frozen=True, kw_only=True):
-    """Continue a job that has ended for so many steps."""
+    """Continue a job that has ended for so many steps, or refine its mesh anew for so many, or both."""
 
     job: JobId
-    steps: Annotated[int, Meta(ge=1, le=100_000)]
+    steps: Annotated[int, Meta(ge=0, le=100_000)] = 0
+    refine_steps: Annotated[int, Meta(ge=0, le=100_000)] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.steps and self.refine_steps is None:
+            raise ValueError("it neither continues nor refines")
 
 
 class Watch(Message, frozen=True, kw_only=True):

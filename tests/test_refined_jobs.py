@@ -62,6 +62,29 @@ def test_a_job_leaves_both_meshes_and_stopped_it_goes_on_to_the_same_bytes(tmp_p
     assert [row["step"] for row in logged if row["event"] == "mesh"] == [1, 2, 3, 4]
 
 
+def test_a_run_that_is_done_is_refined_later_to_the_same_bytes_and_back(tmp_path, box, capsys):
+    file = tmp_path / "small.json"
+    file.write_text(json.dumps({"prompt": "a red box", "init_mesh": box, "recipe": RECIPE}))
+    at_once, later = tmp_path / "at-once", tmp_path / "later"
+    assert main(["generate", "--job", str(file), "--out", str(at_once)]) == 0
+    assert main(["generate", "--job", str(file), "--refine-mesh", "0", "--out", str(later)]) == 0
+    assert not (later / "mesh_unrefined.glb").exists()
+    again = ["generate", "--continue", str(later)]
+    assert main(again) == 2
+    assert "or --refine-mesh N" in capsys.readouterr().err
+    for steps in ("2", "4"):  # the second time from the unrefined mesh, too
+        assert main([*again, "--refine-mesh", steps]) == 0
+    for name in ("mesh.glb", "mesh_unrefined.glb", "splats.ply", "turntable.png"):
+        assert (at_once / name).read_bytes() == (later / name).read_bytes(), name
+    assert json.loads((later / "job.json").read_text())["said"]["mesh"]["refine_steps"] == 4
+    assert main([*again, "--refine-mesh", "0"]) == 0
+    assert (later / "mesh.glb").read_bytes() == (at_once / "mesh_unrefined.glb").read_bytes()
+    assert not (later / "mesh_unrefined.glb").exists()
+    assert main([*again, "--refine-mesh", "-1"]) == 2
+    assert "recipe.mesh.refine_steps" in capsys.readouterr().err
+    assert (later / "metrics.json").exists()
+
+
 def test_the_command_line_takes_it_and_a_loaded_mesh_is_whole(tmp_path, box, capsys):
     job = tmp_path / "small.json"
     job.write_text(json.dumps({"recipe": {**RECIPE, "mesh": {}}}))

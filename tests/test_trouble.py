@@ -165,7 +165,7 @@ def test_out_of_memory_is_a_sentence_and_leaves_a_resumable_state(tmp_path):
     assert (tmp_path / "out" / "splats.ply").exists()
 
 
-@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:9", "socks://127.0.0.1:9", "ftp://127.0.0.1:9"])
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:9", "ftp://127.0.0.1:9"])
 def test_a_proxy_that_cannot_be_used_is_a_sentence(tmp_path, proxy):
     process = started(
         *("--prompt", "a cup", "--prior", "owner/name", "--out", tmp_path / "out"),

@@ -15,7 +15,7 @@ def generate(args: argparse.Namespace) -> int:
 
     if args.continue_from is not None:
         refuse_beside_continue(args)
-        return runs.continue_run(args.continue_from, checked_steps(args.steps))
+        return runs.continue_run(args.continue_from, checked_steps(args.steps), args.refine_mesh)
     if args.out is None:
         raise JobError("out: name the folder for the results with --out DIR.")
     if args.resume and args.overwrite:

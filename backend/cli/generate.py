@@ -12,6 +12,7 @@ from backend.run import events
 from backend.run.distill import DivergedError
 from backend.run.folder import CHECKPOINT, JobFolder
 from backend.run.memory import is_out_of_memory, memory_advice
+from backend.run.refine_later import refine_later
 from backend.run.session import Session
 from backend.terminal import STOPPED, console, note, say, stop_key, with_command
 
@@ -26,15 +27,22 @@ def generate(job: Job, out: Path, overwrite: bool = False) -> int:
     return _drive(Session.begin(job, folder), job.recipe.steps)
 
 
-def continue_run(out: Path, more: int | None) -> int:
-    """Continue a stopped run to its end, or by `more` steps, and make the results that are missing."""
+def continue_run(out: Path, more: int | None, refine_steps: int | None = None) -> int:
+    """Continue a stopped run to its end, or by `more` steps, and make the results that are missing.
+
+    With `refine_steps` the mesh is made again and refined for so many steps.
+    """
+    JobFolder(out).refuse_particle()
+    if refine_steps is not None:
+        refine_later(out, refine_steps)
     folder = JobFolder(out)
-    folder.refuse_particle()
     session = Session.resume(folder)
     at = session.step
     until = max(at, session.job.recipe.steps) if more is None else at + more
     if at >= until and (folder / "metrics.json").exists():
-        raise JobError(f"continue: the run is already at its last step, {at}; add --steps N for N more.")
+        raise JobError(
+            f"continue: the run is already at its last step, {at}; add --steps N for N more, or --refine-mesh N."
+        )
     return _drive(session, until)
 
 

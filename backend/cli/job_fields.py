@@ -56,7 +56,7 @@ def lora_field(text: str) -> dict[str, Any]:
 
 def refuse_beside_continue(args: argparse.Namespace) -> None:
     """JobError where an option was given that --continue cannot use."""
-    names = (*OPTIONS, *PATHS, "lora", "mix", "refine_mesh", "job", "out", "overwrite", "resume")
+    names = (*OPTIONS, *PATHS, "lora", "mix", "job", "out", "overwrite", "resume")
     # Compared with `is`: a given 0 equals False.
     given = [name for name in names if getattr(args, name) is not None and getattr(args, name) is not False]
     if given:

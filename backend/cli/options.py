@@ -69,7 +69,8 @@ def _add_generate(all_commands: Subparsers) -> None:
         "--refine-mesh",
         type=int,
         metavar="STEPS",
-        help="refine the finished mesh's vertices and colours by the same rule; mesh_unrefined.glb is as it was before",
+        help="refine the finished mesh's vertices and colours by the same rule (with --continue: of a finished run); "
+        "mesh_unrefined.glb is as it was before",
     )
     generate.add_argument("--job", type=Path, help="a job.json; the other options override it")
     generate.add_argument("--out", type=Path, help="folder for the results")

@@ -132,11 +132,12 @@ class JobFolder:
         """
         self.path.mkdir(parents=True, exist_ok=True)
         self.take()
-        self._write_job(job)
+        self.write_job(job)
         self.fence.remove(*(name for name in FILES if name != "job.json"))
         return [*self._scene_aside(), *self._begin_others(job)]
 
-    def _write_job(self, job: Job) -> None:
+    def write_job(self, job: Job) -> None:
+        """Write job.json."""
         with self.replacing("job.json") as file:
             fields = as_seen_from(self.path, msgspec.to_builtins(job))
             file.write_bytes(msgspec.json.format(msgspec.json.encode(fields), indent=2) + b"\n")
@@ -159,7 +160,7 @@ class JobFolder:
         one = self.particle(number)
         if number > 1 and particle_in(one.path) is None:
             one.path.mkdir(exist_ok=True)
-            one._write_job(job)
+            one.write_job(job)
             with one.replacing(PARTICLE) as file:
                 file.write_bytes(msgspec.json.encode(Particle(number, job.particles)) + b"\n")
         return one

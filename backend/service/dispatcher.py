@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from backend.errors import UserError
+from backend.run.refine_later import refine_later
 from backend.service.executors import Ended, Event, Executor, Finishing, Started, Task
 from backend.service.job_entry import Entry
 from backend.service.jobs import Jobs
@@ -101,8 +102,8 @@ class Dispatcher:
                 self._generate(address, request)
             case Cancel(job=job, id=order):
                 self._cancel(address, self.jobs[job], order)
-            case Continue(job=job, steps=steps, id=order):
-                self._continue(self.jobs[job], steps, order)
+            case Continue():
+                self._continue(self.jobs[request.job], request)
             case Forget(job=job):
                 self._forget(job)
             case FreeMemory():
@@ -150,13 +151,15 @@ class Dispatcher:
             self.executor.stop(entry.id)
             self._publish(entry)
 
-    def _continue(self, entry: Entry, steps: int, order: str) -> None:
+    def _continue(self, entry: Entry, request: Continue) -> None:
         if not entry.ended:
             raise UserError("The job has not ended yet: wait, or cancel it first.")
         if entry.part_of:
             raise UserError("This is a particle of another job: continue that one, and all its particles go on.")
-        record = entry.record
-        entry.apply(order, state="queued", queued=time.time(), of=record.step + steps, text="", detail="")
+        if request.refine_steps is not None:
+            entry.job = refine_later(entry.folder.path, request.refine_steps)
+        until = entry.record.step + request.steps
+        entry.apply(request.id, state="queued", queued=time.time(), of=until, text="", detail="")
         self._publish(entry)
 
     def _forget(self, job: str) -> None:

@@ -126,9 +126,16 @@ class AddonState:
 
     def continue_job(self, job: str, steps: int) -> None:
         """Ask for more steps; the row is queued at once, so that the button is not pressed twice."""
+        self._go_on(Continue(job=job, steps=steps))
+
+    def refine_mesh(self, job: str, steps: int) -> None:
+        """Ask for a finer mesh of a job that is done."""
+        self._go_on(Continue(job=job, refine_steps=steps))
+
+    def _go_on(self, request: Continue) -> None:
         if self.client is not None:
-            self.client.send(Continue(job=job, steps=steps))
-            row = self.rows[job]
+            self.client.send(request)
+            row = self.rows[request.job]
             row.state = msgspec.structs.replace(row.state, state="queued")
 
     def take_list(self, jobs: Jobs) -> None:

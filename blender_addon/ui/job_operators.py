@@ -1,6 +1,7 @@
 """The buttons for the job that is chosen in the list: cancel it, continue it, delete it."""
 
 import bpy
+from bpy.props import IntProperty
 
 from ..net.rows import Row
 from ..net.state import addon_state
@@ -43,6 +44,34 @@ class SPLATSMITH_OT_continue_job(JobOperator, bpy.types.Operator):
         return {"FINISHED"}
 
 
+class SPLATSMITH_OT_refine_mesh(JobOperator, bpy.types.Operator):
+    """Let the objective refine the vertices and colours of the finished mesh; import the result again afterwards"""
+
+    bl_idname = "splatsmith.refine_mesh"
+    bl_label = "Refine Mesh"
+
+    steps: IntProperty(
+        name="Steps", description="Of the objective; the mesh as it was before comes back with 0", default=100, min=0
+    )
+
+    @classmethod
+    def reasons_against(cls, row: Row) -> dict[str, bool]:
+        return {
+            "This job has not ended yet.": not row.ended,
+            "This job has no mesh.": not row.state.has_mesh,
+            "This is a particle: refine the mesh of its job.": row.state.part_of is not None,
+        }
+
+    def invoke(self, context: Context, event: bpy.types.Event) -> Result:
+        answer: Result = window_manager(context).invoke_props_dialog(self)
+        return answer
+
+    def execute(self, context: Context) -> Result:
+        addon_state.say("")
+        addon_state.refine_mesh(self.id(context), self.steps)
+        return {"FINISHED"}
+
+
 class SPLATSMITH_OT_forget(JobOperator, bpy.types.Operator):
     """Delete the job with its files from the backend; what was imported stays in the scene"""
 
@@ -71,5 +100,6 @@ class SPLATSMITH_OT_forget(JobOperator, bpy.types.Operator):
 CLASSES = (
     SPLATSMITH_OT_cancel,
     SPLATSMITH_OT_continue_job,
+    SPLATSMITH_OT_refine_mesh,
     SPLATSMITH_OT_forget,
 )

@@ -124,6 +124,7 @@ class SPLATSMITH_PT_jobs(Sidebar, bpy.types.Panel):
         buttons.operator("splatsmith.continue_job", icon="FRAME_NEXT")
         buttons.operator("splatsmith.import_result", text="Import Again" if again else "Import", icon="IMPORT")
         buttons.operator("splatsmith.forget", icon="TRASH")
+        layout.operator("splatsmith.refine_mesh", icon="MOD_SMOOTH")
         layout.operator("splatsmith.run_again", icon="FILE_REFRESH")
 
 

@@ -53,6 +53,19 @@ def test_a_job_from_its_prompt_to_its_mesh_and_continued(backend, person):
     person.waits(m.JobState, job, state="stopped", step=5)
 
 
+def test_the_mesh_of_a_job_that_is_done_is_refined_later(backend, person):
+    job = person.generates(1)
+    before = person.waits(m.JobState, job, state="done")
+    mesh = (backend.jobs / job / "mesh.glb").read_bytes()
+    person.asks(m.Continue(job=job, refine_steps=2))
+    assert person.waits(m.Progress, job, stage="mesh").of == 2
+    after = person.waits(m.JobState, job, state="done")
+    assert (after.step, after.of) == (before.step, before.of)
+    assert (backend.jobs / job / "mesh_unrefined.glb").read_bytes() == mesh
+    person.asks(m.Fetch(job=job))
+    assert bytes(person.waits(m.Mesh, job).glb) == (backend.jobs / job / "mesh.glb").read_bytes() != mesh
+
+
 def test_particles_of_a_job_are_jobs_once_it_has_ended(backend, person):
     job = person.generates(2, objective="jsd", particles=2)
     person.waits(m.Progress, job)

@@ -70,7 +70,7 @@ def two(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "site"), os.environ.get("PYTHONPATH", "")]))
     flag = tmp_path / "BROKEN"
     flag.touch()
-    monkeypatch.setattr(local, "PAUSE", 0.1)
+    monkeypatch.setattr(local, "PAUSE", 0.4)
     first = Place("cuda:0", {"CUDA_VISIBLE_DEVICES": ""})
     two = SeveralWorkers(tmp_path / "worker.log", [first, Place("cuda:1", {"BROKEN": str(flag)})])
     yield two, flag

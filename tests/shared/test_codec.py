@@ -58,7 +58,7 @@ BUILDERS = {
         m.Generate, job=ids, fields=st.dictionaries(st.text(max_size=5), json, max_size=3), mesh=st.none() | meshes()
     ),
     m.Watch: st.builds(m.Watch, jobs=st.lists(ids, max_size=3).map(tuple)),
-    m.Continue: st.builds(m.Continue, job=ids, steps=st.integers(1, 100_000)),
+    m.Continue: st.builds(m.Continue, job=ids, steps=st.integers(1, 9), refine_steps=st.none() | st.integers(0, 9)),
     m.Welcome: st.builds(m.Welcome, protocol=numbers, objectives=st.lists(objectives, max_size=2).map(tuple)),
     m.Priors: st.builds(m.Priors, priors=st.lists(st.builds(m.Prior), max_size=2).map(tuple)),
     m.Error: st.builds(m.Error, job=st.none() | ids),

@@ -72,8 +72,12 @@ def plan(options: Sequence[str], quick: bool, root: Path) -> Plan:
 
 
 def parallel(cores: int | None = None) -> list[str]:
-    """pytest's options that spread the files over the cores, in their order; those of one file stay in one process."""
-    workers = min(cores or _cores(), MOST_WORKERS)
+    """pytest's options that spread the files over the cores, in their order; those of one file stay in one process.
+
+    One process more than cores, as tests of servers wait for a third of their time.
+    """
+    cores = cores or _cores()
+    workers = min(cores + 1, MOST_WORKERS) if cores > 1 else 1
     return [f"--numprocesses={workers}", "--dist=loadfile", "--no-loadscope-reorder"] if workers > 1 else []
 
 

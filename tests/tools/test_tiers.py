@@ -33,7 +33,7 @@ def test_what_runs_where(options, quick, expected):
     assert plan(options, quick, ROOT) == expected
 
 
-@pytest.mark.parametrize(("cores", "workers"), [(2, 2), (4, 4), (64, 4)])
+@pytest.mark.parametrize(("cores", "workers"), [(2, 3), (4, 4), (64, 4)])
 def test_files_are_spread_over_the_cores(cores, workers):
     in_our_order = ["--dist=loadfile", "--no-loadscope-reorder"]
     assert parallel(cores) == [f"--numprocesses={workers}", *in_our_order]

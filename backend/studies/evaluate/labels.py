@@ -15,14 +15,20 @@ NOT_SETTINGS = ("prompt", "seed", "device", "said")
 
 
 def labels(jobs: Sequence[Job]) -> list[str]:
-    """For each job "vdm", or, where others of its objective have other settings, "vdm cut_off=100"."""
+    """For each job "vdm", or, where others of its objective have other settings, "vdm cut_off=100".
+
+    Of jobs of different quality that name alone is told, not the settings that come of it.
+    """
     settings = [dict(_flat("", _settings(job))) for job in jobs]
-    values = defaultdict[tuple[str, str], set[str]](set)
+    values = defaultdict[tuple[str, str, str], set[str]](set)
     for job, chosen in zip(jobs, settings, strict=True):
         for key, value in chosen.items():
-            values[job.objective, key].add(value)
+            values[job.objective, "" if key == "quality" else job.quality, key].add(value)
+    differing = {(objective, key) for (objective, _, key), found in values.items() if len(found) > 1}
     return [
-        " ".join([job.objective, *(f"{key}={chosen[key]}" for key in chosen if len(values[job.objective, key]) > 1)])
+        " ".join(
+            [job.objective, *(f"{key}={value}" for key, value in chosen.items() if (job.objective, key) in differing)]
+        )
         for job, chosen in zip(jobs, settings, strict=True)
     ]
 

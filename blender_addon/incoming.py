@@ -14,6 +14,7 @@ from .shared.messages import (
     FromServer,
     Jobs,
     JobState,
+    ListJobs,
     Mesh,
     Preview,
     Priors,
@@ -26,6 +27,7 @@ from .shared.messages import (
 )
 from .ui.backend_operators import copy_details
 from .ui.drawing import pictures
+from .ui.job_operators import drop
 from .ui.properties import scene_settings, take_priors
 from .view.live_view import live_view
 
@@ -70,7 +72,7 @@ def _take_news_of_job(message: Progress | Removed | Warning) -> None:
         case Progress():
             addon_state.progress(message)
         case Removed():
-            addon_state.forget(message.job)
+            drop(message.job)
         case Warning():
             addon_state.warn(message.job, message.text)
 
@@ -113,6 +115,8 @@ def _take_error(error: Error) -> None:
     if row is not None and not row.confirmed:  # the backend refused the request, so there is no such job
         addon_state.forget(error.job)
         remove_place(error.job)
+    elif row is not None and addon_state.ready:  # it may stand there as queued
+        addon_state.send(ListJobs())
 
 
 def _show_thumbnail(state: JobState) -> None:

@@ -78,6 +78,17 @@ RULES = (
     Rule("blender_addon.view", ("blender_addon",), but=VIEW),
     Rule("blender_addon.ui", ("blender_addon",), but=UI),
     Rule("blender_addon", ("zmq",), others=("blender_addon.net.client", "blender_addon.net.connection")),
+    # Nor do others get at sockets through the module that makes them.
+    Rule(
+        "backend",
+        ("shared.dealer",),
+        others=("backend.view.command", "backend.view.connection", "backend.view.server_page"),
+    ),
+    Rule(
+        "blender_addon",
+        ("blender_addon.shared.dealer",),
+        others=("blender_addon.net.client", "blender_addon.net.connection"),
+    ),
     Rule("prior_data", ("zmq", "backend.guidance", "blender_addon", "tools")),
 )
 
@@ -180,6 +191,8 @@ def test_the_front_door_needs_the_standard_library_alone(module):
         ("blender_addon.scene.importers.splats", "from backend.scenes import ply"),
         ("blender_addon.net.client", "import bpy"),
         ("blender_addon.timer", "from zmq import Context"),
+        ("blender_addon.timer", "from .shared.dealer import dealer"),
+        ("backend.run.session", "from shared import dealer"),
     ],
 )
 def test_a_violation_is_caught(module, source):

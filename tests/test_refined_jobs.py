@@ -82,7 +82,33 @@ def test_a_run_that_is_done_is_refined_later_to_the_same_bytes_and_back(tmp_path
     assert not (later / "mesh_unrefined.glb").exists()
     assert main([*again, "--refine-mesh", "-1"]) == 2
     assert "recipe.mesh.refine_steps" in capsys.readouterr().err
+    (later / "checkpoint.safetensors").unlink()
+    assert main([*again, "--refine-mesh", "3"]) == 2
+    assert "no splats yet" in capsys.readouterr().err
     assert (later / "metrics.json").exists()
+
+
+def test_a_refinement_for_other_steps_is_begun_anew_and_particles_are_told(tmp_path):
+    chosen = {"prompt": "a red box", "objective": "jsd", "particles": 2, "recipe": RECIPE}
+    session = begun(tmp_path, "run", **chosen)
+    list(session.steps(1))
+    session.save()
+    results = session.results()
+    assert any(isinstance(event, MeshStep) and event.step == 2 for event in results)
+    results.close()
+    out = tmp_path / "run"
+    assert (out / "particle-2" / "refinement.safetensors").exists()
+    assert main(["generate", "--continue", str(out), "--refine-mesh", "3"]) == 0
+    for folder in (out, out / "particle-2"):
+        assert json.loads((folder / "job.json").read_text())["recipe"]["mesh"]["refine_steps"] == 3
+        assert json.loads((folder / "metrics.json").read_text())["refine_steps"] == 3
+        logged = [json.loads(line) for line in (out / "events.jsonl").read_text().splitlines()]
+    assert [(row["step"], row["of"]) for row in logged if row["event"] == "mesh"] == [
+        *((1, 4), (2, 4)),
+        *((1, 3), (2, 3), (3, 3)) * 2,
+    ]
+    assert JobFolder(out).has_all_results(1, 3)
+    assert not JobFolder(out).has_all_results(1, 4)
 
 
 def test_the_command_line_takes_it_and_a_loaded_mesh_is_whole(tmp_path, box, capsys):

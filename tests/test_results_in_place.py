@@ -108,7 +108,7 @@ def test_results_of_earlier_splats_are_removed(done, capsys):
     session = session_of(done)
     for _ in takewhile(lambda event: not isinstance(event, ResultReady) and session.run.step < 4, session.steps(9)):
         pass
-    assert session.save() == ["scene.blend belongs to earlier splats; it was kept as scene-1.blend."]
+    assert session.save() == ["scene.blend belongs to earlier results; it was kept as scene-1.blend."]
     names = {path.name for path in done.path.iterdir()}
     made = {"job.json", "events.jsonl", "checkpoint.safetensors", "history.safetensors", "splats.ply"}
     assert names == made | {"scene-1.blend", "writer.json"}

@@ -39,7 +39,7 @@ def continue_run(out: Path, more: int | None, refine_steps: int | None = None) -
     session = Session.resume(folder)
     at = session.step
     until = max(at, session.job.recipe.steps) if more is None else at + more
-    if at >= until and (folder / "metrics.json").exists():
+    if at >= until and refine_steps is None and (folder / "metrics.json").exists():
         raise JobError(
             f"continue: the run is already at its last step, {at}; add --steps N for N more, or --refine-mesh N."
         )

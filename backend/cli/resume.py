@@ -38,7 +38,7 @@ def resume(fields: Fields, out: Path) -> int:
     if why := folder.diverged():
         note(f"{why} The splats of its last good step are in {out}; try another seed.")
         return 0
-    if folder.has_all_results(held.recipe.steps):
+    if folder.has_all_results(held.recipe.steps, held.recipe.mesh.refine_steps):
         say(f"Everything is there already: {out}")
         return 0
     if (folder / CHECKPOINT).exists():

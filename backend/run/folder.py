@@ -67,10 +67,12 @@ class Placing(msgspec.Struct, frozen=True):
 
 
 class Finished(msgspec.Struct, frozen=True):
-    """Part of metrics.json: after how many steps it was written, and the mesh's faces, None where there is no mesh."""
+    """Part of metrics.json: after how many steps it was written, the mesh's faces, None where there is no mesh, and for
+    how many steps that was refined."""
 
     steps: int
     faces: int | None = None
+    refine_steps: int = 0
 
 
 class JobFolder:
@@ -109,8 +111,8 @@ class JobFolder:
         if found := next((name for name in FILES if (self / name).exists()), None):
             raise JobError(f"out: {self.path} has {found} but no job.json; name another folder.")
 
-    def has_all_results(self, steps: int) -> bool:
-        """Whether the results of a run of so many steps are all there."""
+    def has_all_results(self, steps: int, refine_steps: int = 0) -> bool:
+        """Whether the results of a run of so many steps are all there, its mesh refined for so many."""
         try:
             known = msgspec.json.decode((self / "metrics.json").read_bytes(), type=Finished)
         except (OSError, msgspec.MsgspecError):
@@ -118,7 +120,8 @@ class JobFolder:
         made = [name for name in ("splats.ply", *DERIVED) if name != "mesh.glb" or known.faces is not None]
         others = [JobFolder(path) for path in other_particles(self.path).values()]
         here = known.steps >= steps and all((self / name).exists() for name in made)
-        return here and all(other.has_all_results(steps) for other in others)
+        refined = known.faces is None or known.refine_steps == refine_steps
+        return here and refined and all(other.has_all_results(steps, refine_steps) for other in others)
 
     @property
     def served(self) -> bool:
@@ -180,7 +183,7 @@ class JobFolder:
 
     def _scene_aside(self) -> list[str]:
         kept = rename_existing(self / SCENE)
-        return [f"{SCENE} belongs to earlier splats; it was kept as {kept.name}."] if kept else []
+        return [f"{SCENE} belongs to earlier results; it was kept as {kept.name}."] if kept else []
 
     def splats(self) -> Splats:
         """The finished splats in the unit ball, wherever those of splats.ply are placed.

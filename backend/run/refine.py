@@ -80,6 +80,8 @@ class Refinement:
         state = self.folder.refinement()
         if state is None or not torch.equal(state.get("mesh_name", torch.empty(0)), self._name):
             return
+        if int(state.get("steps", -1)) != self.steps:
+            return
         self.run.load_state_dict(below(state, "run."))
         for name in ("prior_calls", "prior_rows"):
             self.session.spent[name] += int(state[f"spent.{name}"])
@@ -103,7 +105,8 @@ class Refinement:
         state = {f"run.{name}": value for name, value in self.run.state_dict().items()}
         made = (self.run.prior.calls - self._calls[0], self.run.prior.rows - self._calls[1])
         spent = {f"spent.{name}": torch.tensor(n) for name, n in zip(("prior_calls", "prior_rows"), made, strict=True)}
-        self.folder.save(state | spent | {"mesh_name": self._name}, REFINEMENT)
+        known = {"mesh_name": self._name, "steps": torch.tensor(self.steps)}
+        self.folder.save(state | spent | known, REFINEMENT)
 
     def result(self) -> TexturedMesh:
         """The mesh as it is now."""

@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
+from backend.errors import UserError
 from backend.job.job import Job, make_job
-from backend.run.folder import REFINEMENT, UNREFINED, JobFolder
+from backend.run.folder import CHECKPOINT, JobFolder
+from backend.run.particle_folders import other_particles
 
 
 def refine_later(path: Path, steps: int) -> Job:
     """Have a folder's mesh refined for so many steps when the run's results are made next; the job as it is now.
 
-    Steps, splats and checkpoint stay.  The refinement begins at the mesh that the splats give, unless one for as many
-    steps was stopped.  0 gives that mesh back.  Raises JobError where the number is out of range.
+    Splats and checkpoint stay.  The refinement begins at the mesh that the splats give, unless one for as many steps
+    was stopped; 0 gives that mesh back.  Raises UserError where there are no splats yet, or the number is out of range.
     """
     folder = JobFolder(path)
-    before = folder.job()
-    fields = msgspec.to_builtins(before)
-    fields["recipe"]["mesh"]["refine_steps"] = steps
-    if isinstance(before.said, dict):
-        fields["said"] = before.said | {"mesh": before.said.get("mesh", {}) | {"refine_steps": steps}}
-    job = make_job(fields)
+    if not ((folder / CHECKPOINT).exists() and (folder / "splats.ply").exists()):
+        raise UserError("The job has no splats yet whose mesh could be refined: continue it first.")
+    job = make_job(_with_refinement(folder.job(), steps))
     folder.take()
     folder.write_job(job)
-    changed = steps != before.recipe.mesh.refine_steps
-    folder.fence.remove("metrics.json", UNREFINED, *([REFINEMENT] if changed else []))
+    for number in other_particles(path):
+        folder.particle(number).write_job(job)
     return job
+
+
+def _with_refinement(job: Job, steps: int) -> dict[str, Any]:
+    fields: dict[str, Any] = msgspec.to_builtins(job)
+    fields["recipe"]["mesh"]["refine_steps"] = steps
+    if isinstance(job.said, dict):
+        fields["said"] = job.said | {"mesh": job.said.get("mesh", {}) | {"refine_steps": steps}}
+    return fields

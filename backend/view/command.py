@@ -79,9 +79,12 @@ def choose_page(target: str, key: str) -> Page:
 
     try:
         address = parse_address(target)
-        keys = parse_keys(address, _words(key))
     except AddressError as error:
         raise UserError(f"view: {error}") from error
+    try:
+        keys = parse_keys(address, _words(key))
+    except AddressError as error:
+        raise UserError(f"view --key: {error}") from error
     return ServerPage(address, keys)
 
 

@@ -160,7 +160,7 @@ class AddonState:
         else:
             self.rows[state.job] = row
         if state.part_of is not None:
-            return state.has_splats and (before is None or before.state.step < state.step)
+            return state.has_splats  # it is sent when its job has ended, with new results
         return state.state == "done" and before is not None and before.state.state != "done"
 
     def fetch_detail(self, job: str) -> bool:

@@ -1,4 +1,4 @@
-"""The buttons for the job that is chosen in the list: cancel it, continue it, delete it."""
+"""The buttons for the job that is chosen in the list: cancel it, continue it, refine its mesh, delete it."""
 
 import bpy
 from bpy.props import IntProperty
@@ -51,18 +51,23 @@ class SPLATSMITH_OT_refine_mesh(JobOperator, bpy.types.Operator):
     bl_label = "Refine Mesh"
 
     steps: IntProperty(
-        name="Steps", description="Of the objective; the mesh as it was before comes back with 0", default=100, min=0
+        name="Steps",
+        description="Of the objective; the mesh as it was before comes back with 0",
+        default=100,
+        min=0,
+        max=100_000,
     )
 
     @classmethod
     def reasons_against(cls, row: Row) -> dict[str, bool]:
         return {
             "This job has not ended yet.": not row.ended,
-            "This job has no mesh.": not row.state.has_mesh,
+            "This job has no splats yet.": not row.state.has_splats,
             "This is a particle: refine the mesh of its job.": row.state.part_of is not None,
         }
 
     def invoke(self, context: Context, event: bpy.types.Event) -> Result:
+        self.job = self.id(context)
         answer: Result = window_manager(context).invoke_props_dialog(self)
         return answer
 
@@ -84,17 +89,23 @@ class SPLATSMITH_OT_forget(JobOperator, bpy.types.Operator):
         return {"Cancel the job first: it has not ended yet.": not row.ended}
 
     def invoke(self, context: Context, event: bpy.types.Event) -> Result:
+        self.job = self.id(context)  # another may be chosen while it asks
         answer: Result = window_manager(context).invoke_confirm(self, event)
         return answer
 
     def execute(self, context: Context) -> Result:
         job = self.id(context)
         addon_state.send(Forget(job=job))
-        addon_state.forget(job)
-        if find_object(job, "splats") is None:
-            live_view.hide(job)
-        remove_place(job)
+        drop(job)
         return {"FINISHED"}
+
+
+def drop(job: str) -> None:
+    """Take a job out of the list, the viewport and, where nothing of it was imported, the scene."""
+    addon_state.forget(job)
+    if find_object(job, "splats") is None:
+        live_view.hide(job)
+    remove_place(job)
 
 
 CLASSES = (

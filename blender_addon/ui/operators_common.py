@@ -47,7 +47,11 @@ def unreachable() -> dict[str, bool]:
 class JobOperator:
     """What the buttons below the list have in common; `job` is an id, or "" for the chosen job."""
 
-    job: StringProperty(name="Job", description="The id of the job; nothing for the one chosen in the list")
+    job: StringProperty(
+        name="Job",
+        description="The id of the job; nothing for the one chosen in the list",
+        options={"HIDDEN", "SKIP_SAVE"},
+    )
 
     @classmethod
     def row(cls, context: Context) -> Row | None:

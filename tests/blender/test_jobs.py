@@ -192,8 +192,9 @@ def test_the_buttons_of_a_job_ask_for_what_they_say(peer):
     ticks(lambda: addon_state.rows[job.job].confirmed)
     ops.cancel()
     assert until(lambda: [m.job for m in peer.heard_of(Cancel)] == [job.job])
-    peer.say(about(job, state="stopped", prompt="a chair"))
+    peer.say(about(job, state="stopped", prompt="a chair", has_splats=False))
     ticks(lambda: addon_state.rows[job.job].ended)
+    assert "This job has no splats yet" in refusal(ops.refine_mesh)
     settings().more_steps = 33
     ops.continue_job()
     assert until(lambda: [(m.job, m.steps) for m in peer.heard_of(Continue)] == [(job.job, 33)])
@@ -209,7 +210,6 @@ def test_the_buttons_of_a_job_ask_for_what_they_say(peer):
     peer.say(about(job, state="stopped", has_splats=True))
     ticks(lambda: addon_state.rows[job.job].ended)
     choose_job(bpy.context.window_manager, job.job)
-    assert "This job has no mesh" in refusal(ops.refine_mesh)
     peer.say(about(job, state="done", has_splats=True, has_mesh=True))
     ticks(lambda: addon_state.rows[job.job].state.has_mesh)
     ops.refine_mesh(steps=50)

@@ -83,7 +83,6 @@ def test_particles_are_listed_and_stand_beside_the_first(peer):
     assert [place.location.x for place in places] == [0, 2.5]
     assert places[1].name.endswith("· particle 2")
     asked = len(peer.heard_of(Fetch))
-    peer.say(second)  # no news
     peer.say(msgspec.structs.replace(second, step=9, of=9))  # the job was continued
     ticks(lambda: len(peer.heard_of(Fetch)) == asked + 1)
     assert [row.state.particle for row in addon_state.rows.values()] == [2, 1]

@@ -64,6 +64,10 @@ def test_the_mesh_of_a_job_that_is_done_is_refined_later(backend, person):
     assert (backend.jobs / job / "mesh_unrefined.glb").read_bytes() == mesh
     person.asks(m.Fetch(job=job))
     assert bytes(person.waits(m.Mesh, job).glb) == (backend.jobs / job / "mesh.glb").read_bytes() != mesh
+    (backend.jobs / job / "checkpoint.safetensors").unlink()
+    person.asks(m.Continue(job=job, refine_steps=3))
+    assert "no splats yet" in person.waits(m.Error, job).text
+    assert (backend.jobs / job / "metrics.json").exists()
 
 
 def test_particles_of_a_job_are_jobs_once_it_has_ended(backend, person):

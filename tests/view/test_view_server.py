@@ -67,7 +67,7 @@ def test_another_program_is_one_sentence(capsys):
 @pytest.mark.parametrize("key", ["one", "one two", "a" * 40 + " " + "b" * 39])
 def test_half_a_key_is_one_sentence(capsys, key):
     said = _refusal("tcp://127.0.0.1:47800", capsys, "--key", key)
-    assert said == "view: The key is not whole: give the whole line that `serve --listen` printed."
+    assert said == "view --key: The key is not whole: give the whole line that `serve --listen` printed."
 
 
 def _refusal(place, capsys, *options):

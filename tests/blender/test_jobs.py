@@ -3,7 +3,7 @@
 import bpy
 import numpy as np
 import pytest
-from one_job import splats, state
+from one_job import splats
 from peer import WELCOME, until
 from pressing import IMAGE, about, generate, of, ops, settings, ticks
 from test_panels import refusal, texts
@@ -19,10 +19,8 @@ from blender_addon.shared.messages import (
     Forget,
     FreeMemory,
     Generate,
-    Jobs,
     Preview,
     Progress,
-    Removed,
     Trouble,
     Warning,
     Watch,
@@ -131,26 +129,6 @@ def test_what_keeps_the_backend_from_working_is_said_until_it_works(peer):
     peer.say(Trouble())
     ticks(lambda: not addon_state.trouble.text)
     assert "no card" not in texts()
-
-
-def test_a_list_of_several_pages_is_taken_whole(peer):
-    ids = [f"{number:032x}" for number in range(120)]
-    states = [state(has_mesh=False, job=job) for job in ids]
-    pages = [Jobs(jobs=tuple(states[i : i + 50]), page=i // 50, last=i == 100) for i in (0, 50, 100)]
-    peer.say(pages[1], *pages[:2])
-    peer.say(pages[0], pages[2])  # what is missing in between was overtaken by a newer list
-    peer.say(*pages)
-    ticks(lambda: list(addon_state.rows) == ids)
-    assert len(bpy.context.window_manager.splatsmith_jobs) == 120
-
-
-def test_a_job_that_somebody_removed_is_gone_and_its_particles_with_it(peer):
-    first, other, particle = (f"{number:032x}" for number in range(3))
-    listed = [state(has_mesh=False, job=job) for job in (first, other)]
-    peer.say(Jobs(jobs=(*listed, state(has_mesh=False, job=particle, part_of=first, particle=2))))
-    ticks(lambda: len(addon_state.rows) == 3)
-    peer.say(Removed(job=first))
-    ticks(lambda: list(addon_state.rows) == [other])
 
 
 def test_a_job_starts_from_the_selection_where_that_stands(peer):

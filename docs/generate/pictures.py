@@ -10,7 +10,7 @@ from PIL import Image
 from backend.guidance.rules import RULES
 
 DOCS = Path(__file__).parents[1]
-# The rows of comparison.png, from above, as the sheet has them.  Those of image.png are in the order of the rules.
+# The rows of comparison.png, from above, as the sheet has them.  Those of image.webp are in the order of the rules.
 COMPARED = [*"nfsd sds ssd consistent3d csd ism jsd sdi vdm asd asd-async lods vsd dreamflow lmc".split(), "sds, field"]
 NAMES, LABEL, GAP = 92, 20, 6  # pixels of `backend.studies.evaluate.sheet.table_sheet`
 PROMPTS, SEEDS, SMALL = 8, 4, 64
@@ -38,7 +38,7 @@ def of_splats(rule: str) -> bytes | None:
 def of_plain_pictures(rule: str) -> bytes | None:
     """A PNG: two prompts, two pictures of each; None where the sheet does not show the rule."""
     names = list(RULES)
-    with Image.open(DOCS / "image.png") as sheet:
+    with Image.open(DOCS / "image.webp") as sheet:
         rows = (sheet.height - LABEL) // (LARGE + 4)
         if rule not in names[:rows]:
             return None

@@ -3,10 +3,10 @@
 SPLATSMITH_BLENDER_ROOT=work/blender-root-trixie python -m pytest tests/window/portraits.py
 """
 
-import shutil
 from pathlib import Path
 
 from desk import wait_for
+from PIL import Image
 from test_window import Shop
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -31,4 +31,5 @@ def test_portraits(desk, extension, port):
 
 
 def keep(shop, name):
-    shutil.copy(shop.desk.screenshot(name), DOCS / f"blender-{name}.png")
+    with Image.open(shop.desk.screenshot(name)) as screen:
+        screen.convert("RGB").save(DOCS / f"blender-{name}.webp", quality=88, method=6)

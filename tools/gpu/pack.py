@@ -58,8 +58,8 @@ PACKAGES = (
     Package("pyzmq", "import zmq", "served"),
     Package("cuda-pathfinder", "import cuda.pathfinder", "kernels", "1.9.1"),
     Package("cuda-core", newest("cuda-core", 1), "kernels", "1.2.2"),
-    Package("gsplat", "import importlib.util as u; assert u.find_spec('gsplat')", "gsplat, harmonics"),
     Package("cuda-bindings", newest("cuda-bindings", 13), "kernels", "13.5.0"),
+    Package("gsplat", "import importlib.util as u; assert u.find_spec('gsplat')", "gsplat, harmonics"),
 )
 
 

@@ -14,6 +14,7 @@ Keys = tuple[bytes, bytes]  # the server's public, the client's secret
 # Milliseconds for a closed socket to finish sending.  If it gives up between two parts of a message just as the other
 # end leaves, libzmq 4.3.5 aborts the process (zeromq/libzmq#3442): often with 0, on a busy machine even with 50.
 LINGER = 5000
+HANDSHAKE = 3.0  # seconds for a program to show that it speaks ZeroMQ
 
 
 def parse_keys(address: Address, words: Sequence[str]) -> Keys | None:
@@ -35,10 +36,8 @@ def parse_keys(address: Address, words: Sequence[str]) -> Keys | None:
     return keys
 
 
-def dealer(
-    context: zmq.Context[zmq.Socket[bytes]], address: Address, keys: Keys | None, handshake: float = 3.0
-) -> zmq.Socket[bytes]:
-    """An unconnected socket that refuses to send while nobody is connected.  `handshake` is in seconds.
+def dealer(context: zmq.Context[zmq.Socket[bytes]], address: Address, keys: Keys | None) -> zmq.Socket[bytes]:
+    """An unconnected socket that refuses to send while nobody is connected.
 
     When it is closed, only the thread that ends its context waits, LINGER at most.
     """
@@ -46,7 +45,7 @@ def dealer(
     socket.linger = LINGER
     socket.immediate = True
     socket.maxmsgsize = MOST_BYTES
-    socket.handshake_ivl = int(1000 * handshake)
+    socket.handshake_ivl = int(1000 * HANDSHAKE)
     socket.tcp_keepalive, socket.tcp_keepalive_idle = 1, 30
     socket.ipv6 = ":" in address.host
     if keys is not None:

@@ -102,7 +102,7 @@ def test_a_refinement_for_other_steps_is_begun_anew_and_particles_are_told(tmp_p
     for folder in (out, out / "particle-2"):
         assert json.loads((folder / "job.json").read_text())["recipe"]["mesh"]["refine_steps"] == 3
         assert json.loads((folder / "metrics.json").read_text())["refine_steps"] == 3
-        logged = [json.loads(line) for line in (out / "events.jsonl").read_text().splitlines()]
+    logged = [json.loads(line) for line in (out / "events.jsonl").read_text().splitlines()]
     assert [(row["step"], row["of"]) for row in logged if row["event"] == "mesh"] == [
         *((1, 4), (2, 4)),
         *((1, 3), (2, 3), (3, 3)) * 2,

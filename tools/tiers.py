@@ -77,8 +77,9 @@ def parallel(cores: int | None = None) -> list[str]:
     One process more than cores, as tests of servers wait for a third of their time.
     """
     cores = cores or _cores()
-    workers = min(cores + 1, MOST_WORKERS) if cores > 1 else 1
-    return [f"--numprocesses={workers}", "--dist=loadfile", "--no-loadscope-reorder"] if workers > 1 else []
+    if cores == 1:
+        return []
+    return [f"--numprocesses={min(cores + 1, MOST_WORKERS)}", "--dist=loadfile", "--no-loadscope-reorder"]
 
 
 def _cores() -> int:

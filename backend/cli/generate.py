@@ -35,7 +35,7 @@ def continue_run(out: Path, more: int | None, refine_steps: int | None = None) -
     JobFolder(out).refuse_particle()
     if refine_steps is not None:
         refine_later(out, refine_steps)
-    folder = JobFolder(out)
+    folder = JobFolder(out)  # opened after that: only the last one to take a folder may write there
     session = Session.resume(folder)
     at = session.step
     until = max(at, session.job.recipe.steps) if more is None else at + more

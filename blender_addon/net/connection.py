@@ -17,7 +17,7 @@ from zmq.utils.monitor import parse_monitor_message
 from ..shared import VERSION
 from ..shared.address import Address
 from ..shared.codec import Frame, ProtocolError, decode_answer, encode
-from ..shared.dealer import Keys, dealer
+from ..shared.dealer import HANDSHAKE, Keys, dealer
 from ..shared.messages import PROTOCOL_VERSION, FromServer, Hello, Ping, Pong, SayHello, Welcome
 from ..shared.waker import Waker
 
@@ -26,7 +26,6 @@ Failure = Literal["unreachable", "refused"]
 TICK = 1000  # milliseconds; messages wake the thread sooner, and whenever it wakes it takes Python's lock from Blender
 PING_EVERY = 2.0  # seconds
 PATIENCE = 6.0  # seconds without an answer until the backend counts as hanging
-HANDSHAKE = 3.0  # seconds for a program to show that it speaks ZeroMQ
 AWAY = 20.0  # seconds without a turn for this thread, after which the backend may have forgotten us
 
 OTHER_PROGRAM = "The program at {} is no Splatsmith backend: choose another port, here and for the backend."
@@ -65,7 +64,7 @@ class Connection:
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]], address: Address, keys: Keys | None) -> None:
         self.address, self.secure = address, keys is not None
         self.welcome: Welcome | None = None
-        self._socket = dealer(context, address, keys, HANDSHAKE)
+        self._socket = dealer(context, address, keys)
         self._socket.reconnect_ivl = -1  # never by itself
         self._socket.rcvhwm = 4
         self._monitor = self._socket.get_monitor_socket()
